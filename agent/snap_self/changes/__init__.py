@@ -1,0 +1,1 @@
+"""What is about to change on this machine, and whether that is risky."""

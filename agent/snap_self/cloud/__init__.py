@@ -1,0 +1,1 @@
+"""The ECS API: credentials, calls, retries, and what its errors mean."""

@@ -1,0 +1,1 @@
+"""Who and where this instance is: metadata service and identity."""

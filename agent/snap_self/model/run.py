@@ -1,0 +1,76 @@
+"""A run as the journal keeps it, so that an interrupted one can be explained or finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
+from snap_self.model.snapshots import Consistency, SnapshotOrder
+
+
+class Stage(Enum):
+    """How far a run is known to have come; written before the step it names begins."""
+
+    PLANNED = "planned"
+    CREATING = "creating"
+    CREATED = "created"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """One create request and what became of it.
+
+    Args:
+        sent: whether the request may have reached the cloud.
+        snapshot_ids: disk to snapshot, as far as known.
+        error: what the cloud said, if it refused.
+        retention_pending: members whose retention could not be set yet.
+    """
+
+    order: SnapshotOrder
+    sent: bool = False
+    group_id: GroupId | None = None
+    snapshot_ids: Mapping[DiskId, SnapshotId] = field(default_factory=dict)
+    error: str = ""
+    retention_pending: tuple[SnapshotId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run of the main job.
+
+    Args:
+        fingerprint: hash of what was asked for; the same request has the same one.
+        pid: of the process that runs it.
+        boot_id: of the boot in which it ran.
+        keep_days: retention in days for group members, None for ever.
+        exit_status: None until finished.
+        result: one word for people and programs: ``done``, ``interrupted``, ``failed`` …
+        explained: what a later command found out about an interrupted run.
+        outcome: what came of the change the snapshot was made for, if known.
+    """
+
+    run_id: RunId
+    before: str
+    fingerprint: str
+    instance_id: InstanceId
+    region: RegionId
+    started: datetime
+    pid: int
+    boot_id: str
+    stage: Stage
+    consistency_asked: Consistency
+    consistency_reached: Consistency | None
+    consistency_why: str
+    keep_days: int | None
+    expires: datetime | None
+    orders: tuple[OrderRecord, ...]
+    finished: datetime | None = None
+    exit_status: int | None = None
+    result: str = ""
+    explained: str = ""
+    outcome: str = ""

@@ -1,0 +1,1 @@
+"""Reports to text or JSON, and progress; the only package that prints."""

@@ -1,0 +1,1 @@
+"""What is done to filesystems and applications so that a snapshot is worth more."""

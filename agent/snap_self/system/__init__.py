@@ -1,0 +1,1 @@
+"""The thin adapters for everything outside the process: kernel, files, clock, network."""
