@@ -163,7 +163,7 @@ class MappedDisk:
 
     Args:
         local: None when no local disk was found for it.
-        how: one sentence of evidence (``serial bp1… in sysfs, attached here, 40 GiB on both sides``).
+        how: one sentence of evidence (``serial bp1… in sysfs, attached here, both 40 GiB``).
     """
 
     cloud: CloudDisk

@@ -30,7 +30,7 @@ class StepReport:
 
     Args:
         seconds: how long it took; None if it was not begun.
-        result: ``done``, ``planned``, ``failed`` or ``skipped``, maybe with a reason behind a colon.
+        result: ``done``, ``planned``, ``failed`` or ``skipped``, maybe with ``: reason``.
     """
 
     name: str

@@ -32,7 +32,7 @@ class Request:
     """
 
     before: str
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     consistency: Consistency = Consistency.FLUSH
     on_quiesce_failure: OnQuiesceFailure = OnQuiesceFailure.CONTINUE
     wait: WaitFor = WaitFor.AVAILABLE
