@@ -1,0 +1,90 @@
+"""The seam between the simulated control plane and whatever holds the disks' bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Storage(Protocol):
+    """What holds the bytes of disks and snapshots; each method is called from one thread at a time."""
+
+    def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
+        """Make an empty disk and return its device or file path."""
+        ...
+
+    def create_disk_from(self, disk_id: str, serial: str, size_gib: int, snapshot_id: str) -> str:
+        """Make a disk that begins with a snapshot's content and return its path."""
+        ...
+
+    def attach(self, disk_id: str) -> None:
+        """Make the disk's device appear to the instance."""
+        ...
+
+    def detach(self, disk_id: str) -> None:
+        """Make the disk's device vanish from the instance; its content stays."""
+        ...
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Forget the disk and its content; snapshots of it stay."""
+        ...
+
+    def cut(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Fix the content of all disks now, at one instant.
+
+        Args:
+            pairs: (disk_id, snapshot_id) of every snapshot to be taken at this instant.
+        """
+        ...
+
+    def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
+        """Give the disk the snapshot's content back."""
+        ...
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget what a snapshot holds; unknown ids are ignored (it may never have been cut)."""
+        ...
+
+    def path_of(self, snapshot_id: str) -> str | None:
+        """Return the image file of what was captured, or None."""
+        ...
+
+
+class NoStorage:
+    """Holds no bytes: for tests of the API alone."""
+
+    def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:  # noqa: ARG002
+        """Return a path that names nothing."""
+        return f"/nonexistent/{disk_id}"
+
+    def create_disk_from(
+        self,
+        disk_id: str,
+        serial: str,  # noqa: ARG002
+        size_gib: int,  # noqa: ARG002
+        snapshot_id: str,  # noqa: ARG002
+    ) -> str:
+        """Return a path that names nothing."""
+        return f"/nonexistent/{disk_id}"
+
+    def attach(self, disk_id: str) -> None:
+        """Do nothing."""
+
+    def detach(self, disk_id: str) -> None:
+        """Do nothing."""
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Do nothing."""
+
+    def cut(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Do nothing."""
+
+    def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
+        """Do nothing."""
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Do nothing."""
+
+    def path_of(self, snapshot_id: str) -> str | None:  # noqa: ARG002
+        """Return None: nothing was captured."""
+        return None
