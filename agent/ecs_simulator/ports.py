@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """What holds the bytes of disks and snapshots; each method is called from one thread at a time."""
+    """What holds the bytes of disks and snapshots; called from one thread at a time."""
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
         """Make an empty disk and return its device or file path."""

@@ -1,0 +1,69 @@
+"""What every operation of the API has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ecs_simulator.cloud import Cloud
+from ecs_simulator.errors import ApiError
+from ecs_simulator.keys import Principal
+from ecs_simulator.params import Params
+from ecs_simulator.ram import Resource
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+ECS_VERSION = "2014-05-26"
+STS_VERSION = "2015-04-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One authenticated call.
+
+    Args:
+        blind: a listing that the caller's policies do not allow: it finds nothing.
+    """
+
+    action: str
+    params: Params
+    principal: Principal | None
+    blind: bool = False
+
+    def visible(self, found: Iterable[T]) -> Iterable[T]:
+        """Return what a listing found, or nothing when the caller may not list."""
+        return () if self.blind else found
+
+
+def no_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:  # noqa: ARG001
+    """Name no resource: the action alone counts."""
+    return (Resource(kind="*"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One operation of the API.
+
+    Args:
+        run: returns the body without RequestId.
+        resources: what the caller's policies are asked about; all must be allowed.
+        reads: a refusal gives an empty listing instead of an error.
+        idempotent: honours ClientToken.
+        anonymous: needs no signature.
+    """
+
+    name: str
+    run: Callable[[Cloud, Call], Json]
+    resources: Callable[[Cloud, Params], Sequence[Resource]] = no_resources
+    reads: bool = False
+    idempotent: bool = False
+    anonymous: bool = False
+    version: str = ECS_VERSION
+
+
+def check_dry_run(params: Params) -> None:
+    """End a dry run that passed all checks, which the API reports as an error."""
+    if params.flag("DryRun"):
+        raise ApiError("DryRunOperation")

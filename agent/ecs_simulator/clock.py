@@ -1,0 +1,58 @@
+"""The simulator's time: a wall clock that tests may shift, and the cloud's written forms of it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The time as the simulated cloud sees it."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; what due times are counted in."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock plus an offset, so that a client's clock can seem wrong."""
+
+    def __init__(self) -> None:
+        self.offset_s = 0.0
+
+    def now(self) -> float:
+        """Return the shifted wall clock."""
+        return time.time() + self.offset_s
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic clock, never shifted."""
+        return time.monotonic()
+
+
+def iso_second(instant: float | None) -> str:
+    """Return ``2026-11-22T08:32:25Z``, or an empty string for no instant."""
+    if instant is None:
+        return ""
+    return datetime.fromtimestamp(int(instant), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_minute(instant: float | None) -> str:
+    """Return ``2026-11-22T08:32Z``, or an empty string for no instant."""
+    if instant is None:
+        return ""
+    return datetime.fromtimestamp(int(instant), timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def parse_iso(text: str) -> float | None:
+    """Return seconds since 1970 of a UTC text with or without seconds, or None."""
+    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=timezone.utc).timestamp()
+        except ValueError:
+            continue
+    return None

@@ -1,0 +1,131 @@
+"""Access keys of users and short-lived keys of roles, with everything secret ever handed out."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ecs_simulator.clock import Clock
+from ecs_simulator.config import AccessKeyConfig, PolicyDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who sent a request."""
+
+    account_id: str
+    kind: str
+    name: str
+    policies: tuple[PolicyDocument, ...] = field(repr=False)
+    role_id: str = ""
+
+    @property
+    def arn(self) -> str:
+        """Return the resource name that GetCallerIdentity shows."""
+        if self.kind == "AssumedRoleUser":
+            return f"acs:ram::{self.account_id}:assumed-role/{self.name.replace(':', '/')}"
+        return f"acs:ram::{self.account_id}:user/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One usable key; ``token`` and ``expires_at`` only on short-lived ones."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    principal: Principal
+    token: str = field(default="", repr=False)
+    created_at: float = 0.0
+    expires_at: float | None = None
+    active: bool = True
+
+
+class KeyStore:
+    """All keys the simulated account knows; safe for several threads."""
+
+    def __init__(self, *, account_id: str, users: Sequence[AccessKeyConfig], clock: Clock) -> None:
+        self._account_id = account_id
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._keys: dict[str, Key] = {}
+        self._tokens: dict[str, str] = {}
+        self._secrets: set[str] = set()
+        for user in users:
+            self.add_user(user)
+
+    def add_user(self, user: AccessKeyConfig) -> None:
+        """Make a long-lived key known."""
+        principal = Principal(
+            account_id=self._account_id, kind="SubUser", name=user.user, policies=user.policies
+        )
+        key = Key(
+            access_key_id=user.access_key_id,
+            secret=user.access_key_secret,
+            principal=principal,
+            active=user.active,
+        )
+        with self._lock:
+            self._keys[key.access_key_id] = key
+            self._secrets.add(key.secret)
+
+    def mint(
+        self, *, role: str, session: str, policies: tuple[PolicyDocument, ...], lifetime_s: float
+    ) -> Key:
+        """Return new short-lived keys of a role's session, valid from now on."""
+        now = self._clock.now()
+        key = Key(
+            access_key_id=f"STS.N{secrets.token_hex(11)}",
+            secret=secrets.token_urlsafe(32),
+            token="CAIS" + secrets.token_urlsafe(120) + "+/" + secrets.token_urlsafe(8) + "==",
+            principal=Principal(
+                account_id=self._account_id,
+                kind="AssumedRoleUser",
+                name=f"{role}:{session}",
+                policies=policies,
+                role_id="3" + self._account_id[1:],
+            ),
+            created_at=now,
+            expires_at=now + lifetime_s,
+        )
+        with self._lock:
+            self._keys[key.access_key_id] = key
+            self._tokens[key.token] = key.access_key_id
+            self._secrets |= {key.secret, key.token}
+        return key
+
+    def find(self, access_key_id: str) -> Key | None:
+        """Return the key of that id."""
+        with self._lock:
+            return self._keys.get(access_key_id)
+
+    def owner_of(self, token: str) -> str | None:
+        """Return the access key id that a security token belongs to."""
+        with self._lock:
+            return self._tokens.get(token)
+
+    def expire_all(self) -> None:
+        """End all short-lived keys now."""
+        now = self._clock.now()
+        with self._lock:
+            for name, key in list(self._keys.items()):
+                if key.expires_at is not None:
+                    self._keys[name] = Key(
+                        access_key_id=key.access_key_id,
+                        secret=key.secret,
+                        principal=key.principal,
+                        token=key.token,
+                        created_at=key.created_at,
+                        expires_at=now - 1,
+                    )
+
+    def remember_secret(self, text: str) -> None:
+        """Note another secret that was handed out or received."""
+        with self._lock:
+            self._secrets.add(text)
+
+    def secrets(self) -> frozenset[str]:
+        """Return every secret ever handed out."""
+        with self._lock:
+            return frozenset(self._secrets)

@@ -1,0 +1,208 @@
+"""HTTP/1.1 listeners with keep-alive: the sockets under the API, metadata and control services."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.client import responses
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+_MAX_BODY = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpIn:
+    """One request as it came in; header names in lower case, ``target`` not decoded."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """Return the target's path."""
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> str:
+        """Return the target's query."""
+        return urlsplit(self.target).query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOut:
+    """One answer; ``send`` as in :class:`ecs_simulator.api.Reply`."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    send: int | None = None
+
+
+Answer = Callable[[HttpIn], HttpOut]
+ContextFor = Callable[[], ssl.SSLContext]
+
+
+class Listener:
+    """One listening socket with a thread for each connection."""
+
+    def __init__(
+        self, *, host: str, port: int, answer: Answer, tls: ContextFor | None = None
+    ) -> None:
+        self._server = _Server((host, port), answer=answer, tls=tls)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name=f"listener-{self.port}",
+            daemon=True,
+        )
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin answering."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the listener and all its connections, and wait for their threads."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.close_all()
+
+
+class _Server(ThreadingHTTPServer):
+    """Keeps account of open connections, so that all can be closed."""
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], *, answer: Answer, tls: ContextFor | None) -> None:
+        self.answer = answer
+        self._tls = tls
+        self._guard = threading.Lock()
+        self._open: dict[threading.Thread, socket.socket] = {}
+        super().__init__(address, _Handler)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection in its own thread, beginning with the TLS handshake."""
+        with contextlib.suppress(OSError):
+            if self._tls is not None:
+                request = self._shake_hands(request)
+            with self._guard:
+                self._open[threading.current_thread()] = request
+            try:
+                self.finish_request(request, client_address)
+            finally:
+                with self._guard:
+                    self._open.pop(threading.current_thread(), None)
+        self.shutdown_request(request)
+
+    def _shake_hands(self, request: socket.socket) -> socket.socket:
+        assert self._tls is not None
+        request.settimeout(10)
+        wrapped = self._tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        try:
+            wrapped.do_handshake()
+        except OSError:
+            wrapped.close()
+            raise
+        return wrapped
+
+    def close_all(self) -> None:
+        """Close the listening socket and every connection."""
+        self.server_close()
+        with self._guard:
+            pairs = list(self._open.items())
+        for _, connection in pairs:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread, _ in pairs:
+            thread.join(timeout=5)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads requests and writes answers."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "Tengine"
+    sys_version = ""
+    wbufsize = 65536
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: targets hold tokens and signatures."""
+
+    def _serve(self) -> None:
+        body = self._body()
+        if body is None:
+            return
+        out = self.server.answer(
+            HttpIn(
+                method=self.command,
+                target=self.path,
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=body,
+            )
+        )
+        if out.send == -1:
+            self._break_off()
+            return
+        self._write(out)
+
+    # The base class looks these names up by the request's method.
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815
+
+    def _body(self) -> bytes | None:
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            return self._chunks()
+        length = self.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            self.close_connection = True
+            self._write(HttpOut(status=400, body=b""))
+            return None
+        return self.rfile.read(int(length))
+
+    def _chunks(self) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            size = int(self.rfile.readline(64).split(b";")[0] or b"0", 16)
+            parts.append(self.rfile.read(size))
+            self.rfile.readline(8)
+            if size == 0 or sum(map(len, parts)) > _MAX_BODY:
+                return b"".join(parts)
+
+    def _write(self, out: HttpOut) -> None:
+        self.send_response(out.status, responses.get(out.status, "Unknown"))
+        self.send_header("Content-Type", out.content_type)
+        self.send_header("Content-Length", str(len(out.body)))
+        for name, value in out.headers.items():
+            self.send_header(name, value)
+        if out.send is not None:
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(out.body if out.send is None else out.body[: out.send])
+        self.wfile.flush()
+
+    def _break_off(self) -> None:
+        """Drop the connection without an answer; zero linger makes it a reset."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
+            )
