@@ -8,8 +8,9 @@
     ├── ConfigError (3)
     ├── EnvironmentFault (4)
     │   ├── NotOnEcs · MetadataUnreachable · MetadataRefused · RootNeeded · StateUnusable
+    │   └── MetadataAbsent            a MetadataRefused: the item does not exist
     ├── CredentialsError (5)
-    │   ├── NoCredentials · CredentialsRefused · PermissionRefused
+    │   ├── NoCredentials · CredentialsUnusable · CredentialsRefused · PermissionRefused
     ├── NothingToSnapshot (6) · DiskUnmapped (6) · TopologyError (6)
     ├── PreconditionRefused (7)
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
@@ -119,6 +120,12 @@ class MetadataRefused(EnvironmentFault):
     code = "metadata-refused"
 
 
+class MetadataAbsent(MetadataRefused):
+    """The metadata service has no such item."""
+
+    code = "metadata-absent"
+
+
 class RootNeeded(EnvironmentFault):
     """The step needs root and the process is not root."""
 
@@ -142,6 +149,12 @@ class NoCredentials(CredentialsError):
     """No source of the chain gave credentials."""
 
     code = "credentials-missing"
+
+
+class CredentialsUnusable(CredentialsError):
+    """A source of the chain is set up, but broken or of a kind the agent does not use."""
+
+    code = "credentials-unusable"
 
 
 class CredentialsRefused(CredentialsError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from snap_self.model.guardian import Source
 from snap_self.model.machine import MachineText, PathFact
 from snap_self.model.snapshots import Credentials
 
@@ -34,6 +35,7 @@ class HttpRequest:
     Args:
         timeout_s: for connecting and for each read.
         max_bytes: a longer body is an error.
+        total_s: for the whole exchange, name lookup included.
     """
 
     method: str
@@ -42,6 +44,7 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     timeout_s: float = 2.0
     max_bytes: int = 65536
+    total_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,4 +151,197 @@ class Commands(Protocol):
             OSError: it could not be started.
             TimeoutError: it was killed at its time limit.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileText:
+    """A small text file as it was read.
+
+    Args:
+        text: decoded as UTF-8 with ``surrogateescape``.
+        mode: permission bits.
+    """
+
+    text: str = field(repr=False)
+    mode: int
+
+
+class ReadText(Protocol):
+    """Reads a small regular file."""
+
+    def __call__(self, path: str) -> FileText:
+        """Return its text and permissions.
+
+        Raises:
+            OSError: it is not there, not readable, too large or no regular file.
+        """
+        ...
+
+
+class FreezeCalls(Protocol):
+    """The system calls of a freeze, on descriptors; an errno or 0 is the answer, nothing is raised."""
+
+    def sync(self, fd: int) -> int:
+        """Write all dirty data of the filesystem to its disk (``syncfs``)."""
+        ...
+
+    def freeze(self, fd: int) -> int:
+        """Freeze the filesystem (``FIFREEZE``)."""
+        ...
+
+    def thaw(self, fd: int) -> int:
+        """Undo one freeze of the filesystem (``FITHAW``); EINVAL when there is none."""
+        ...
+
+    def in_place(self, fd: int, *, mount_id: int, device: int) -> bool:
+        """Tell whether the descriptor is of that mount and that ``st_dev``."""
+        ...
+
+    def listed(self, *, mount_id: int, listed_device: str) -> bool:
+        """Tell whether the mount table has that mount with that ``major:minor``."""
+        ...
+
+
+class GuardianSeat(Protocol):
+    """What one of the guardian's two processes sits on: its pipes, its timer, its clock."""
+
+    def wait(self) -> tuple[Source, bytes]:
+        """Return the next thing that came, and from where; no bytes from a pipe mean its end."""
+        ...
+
+    def tell_agent(self, data: bytes) -> None:
+        """Send to the agent; lost without a word when nobody reads."""
+        ...
+
+    def tell_partner(self, data: bytes) -> None:
+        """Send to the other of the two processes; lost without a word when it is gone."""
+        ...
+
+    def arm(self, seconds: float) -> None:
+        """Let the timer end once, so many seconds from now, suspend included."""
+        ...
+
+    def now_ns(self) -> int:
+        """Return CLOCK_BOOTTIME."""
+        ...
+
+    def forget_marker(self) -> None:
+        """Remove the marker; it is no fault if there is none."""
+        ...
+
+    def end_partner(self) -> None:
+        """Kill the other of the two processes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedMount:
+    """A directory opened for a freeze, as the kernel describes it.
+
+    Args:
+        device: ``st_dev`` of the descriptor.
+        listed_device: ``major:minor`` of the mount in mountinfo; empty if it is not listed.
+        listed_path: mount point in mountinfo.
+    """
+
+    fd: int
+    mount_id: int
+    device: int
+    listed_device: str
+    listed_path: str
+
+
+class MountOpener(Protocol):
+    """Opens mount points and says what was really opened."""
+
+    def open(self, path: str) -> OpenedMount:
+        """Return the directory, opened.
+
+        Raises:
+            OSError: it does not exist, is no directory, or the kernel refused.
+        """
+        ...
+
+    def close(self, fd: int) -> None:
+        """Give a descriptor back."""
+        ...
+
+
+class GuardianLink(Protocol):
+    """The agent's end of the pipes to a running guardian."""
+
+    pid: int
+
+    def send(self, data: bytes) -> bool:
+        """Send one message; False when nobody reads any more."""
+        ...
+
+    def receive(self, timeout_s: float) -> bytes | None:
+        """Return one message, no bytes when both processes are gone, None when none came in time."""
+        ...
+
+    def close(self) -> None:
+        """Close the pipes, which ends the guardian, and collect its exit if it comes soon."""
+        ...
+
+
+class GuardianStarter(Protocol):
+    """Starts a guardian."""
+
+    def start(self, *, mounts: Sequence[str], fds: Sequence[int]) -> GuardianLink:
+        """Return the link to a guardian that was given these mounts and descriptors.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        ...
+
+
+class MarkerStore(Protocol):
+    """The one marker that says what is frozen."""
+
+    def write(self, text: str) -> None:
+        """Make the marker.
+
+        Raises:
+            FileExistsError: there is one already.
+            OSError: it could not be written.
+        """
+        ...
+
+    def read(self) -> str | None:
+        """Return the marker's text, None if there is none.
+
+        Raises:
+            OSError: it is there and cannot be read.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Remove the marker; it is no fault if there is none."""
+        ...
+
+    def device(self) -> int:
+        """Return ``st_dev`` of the directory it is kept in.
+
+        Raises:
+            OSError: the directory cannot be made or looked at.
+        """
+        ...
+
+
+class BootFacts(Protocol):
+    """What tells one boot and one process from another."""
+
+    def boot_id(self) -> str:
+        """Return the id of the running boot."""
+        ...
+
+    def started(self, pid: int) -> int | None:
+        """Return when the process started, in clock ticks since boot; None if there is none."""
+        ...
+
+    def terminate(self, pid: int) -> None:
+        """Send SIGTERM; it is no fault if there is no such process."""
         ...

@@ -1,0 +1,150 @@
+"""Who and where this instance is, as the metadata service says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from snap_self.errors import (
+    EnvironmentFault,
+    MetadataAbsent,
+    MetadataRefused,
+    MetadataUnreachable,
+    NotOnEcs,
+)
+from snap_self.instance.metadata import MetadataClient
+from snap_self.model.ids import DISK_ID, INSTANCE_ID, REGION_ID, DiskId, InstanceId, RegionId
+from snap_self.model.snapshots import Identity
+
+DOCUMENT = "dynamic/instance-identity/document"
+DISKS = "meta-data/disks"
+SIDE_BY_SIDE = 8
+ECS_PRODUCT = "Alibaba Cloud ECS"
+
+ITEMS: Mapping[str, str] = {
+    "instance-id": "meta-data/instance-id",
+    "region-id": "meta-data/region-id",
+    "zone-id": "meta-data/zone-id",
+    "owner-account-id": "meta-data/owner-account-id",
+    "instance-type": "meta-data/instance/instance-type",
+}
+REQUIRED = ("instance-id", "region-id")
+SHAPES: Mapping[str, re.Pattern[str]] = {
+    "instance-id": INSTANCE_ID,
+    "region-id": REGION_ID,
+    "zone-id": re.compile(r"[a-z0-9-]{1,64}"),
+    "owner-account-id": re.compile(r"[0-9]{1,32}"),
+    "instance-type": re.compile(r"[a-z0-9.-]{1,64}"),
+}
+_SERIAL = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+T = TypeVar("T")
+Submit = Callable[[str], "Future[str]"]
+
+
+def looks_like_ecs(dmi_product_name: str) -> bool:
+    """Tell whether the firmware calls this machine an ECS instance.
+
+    Source: ``/sys/class/dmi/id/product_name``; cloud-init's Aliyun data source tests the same.
+    """
+    return dmi_product_name.strip() == ECS_PRODUCT
+
+
+def read_identity(metadata: MetadataClient, *, product_name: str | None = None) -> Identity:
+    """Return who and where this instance is.
+
+    The identity document answers all in one read; what it lacks is read item by item. The disks'
+    serial numbers are read beside it, as far as they can be: a disk's absence proves nothing.
+
+    Args:
+        product_name: the firmware's, if known; decides between the errors.
+
+    Raises:
+        NotOnEcs: no usable answer, and the firmware does not say ECS.
+        MetadataUnreachable: the service does not answer.
+        MetadataRefused: it refuses, or answers in no documented form.
+    """
+    try:
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            disks = pool.submit(metadata.list_dir, DISKS)
+            document = pool.submit(_document, metadata)
+            facts, source = _complete(document.result(), lambda p: pool.submit(metadata.get, p))
+            serials = _disk_ids(disks, lambda path: pool.submit(metadata.get, path))
+    except (MetadataRefused, MetadataUnreachable) as error:
+        if product_name is None or looks_like_ecs(product_name):
+            raise
+        raise NotOnEcs(
+            "this machine is not an Alibaba Cloud ECS instance",
+            hint="snap-self runs on the instance whose disks it snapshots. "
+            "`snap-self demo` shows it on any machine.",
+            details=error.message,
+        ) from error
+    return Identity(
+        instance_id=InstanceId(facts["instance-id"]),
+        region=RegionId(facts["region-id"]),
+        zone=facts.get("zone-id", ""),
+        account=facts.get("owner-account-id", ""),
+        instance_type=facts.get("instance-type", ""),
+        source=source,
+        mode=metadata.mode,
+        serial_to_disk=serials,
+    )
+
+
+def _document(metadata: MetadataClient) -> dict[str, str]:
+    """Return the document's facts that we use; none if there is no document."""
+    try:
+        document = metadata.get_json(DOCUMENT)
+    except MetadataAbsent:
+        return {}
+    if not isinstance(document, dict):
+        raise _wrong(DOCUMENT, "a JSON object")
+    present = {key: document[key] for key in ITEMS if document.get(key) not in (None, "")}
+    return {key: _checked(f"{DOCUMENT}: {key}", key, value) for key, value in present.items()}
+
+
+def _complete(known: dict[str, str], submit: Submit) -> tuple[dict[str, str], str]:
+    """Add what is lacking from the single items."""
+    if all(key in known for key in REQUIRED):
+        return known, "identity document"
+    reads = {key: submit(ITEMS[key]) for key in ITEMS if key not in known}
+    for key, read in reads.items():
+        try:
+            known[key] = _checked(ITEMS[key], key, read.result())
+        except (MetadataRefused, MetadataUnreachable):
+            if key in REQUIRED:
+                raise
+    return known, "single items"
+
+
+def _disk_ids(listing: Future[tuple[str, ...]], submit: Submit) -> dict[str, DiskId]:
+    serials = _tolerated(listing) or ()
+    reads = {serial: submit(f"{DISKS}/{serial}/id") for serial in _usable(serials)}
+    answers = {serial: _tolerated(read) or "" for serial, read in reads.items()}
+    return {serial: DiskId(text) for serial, text in answers.items() if DISK_ID.fullmatch(text)}
+
+
+def _usable(serials: Iterable[str]) -> list[str]:
+    return [serial for serial in dict.fromkeys(serials) if _SERIAL.fullmatch(serial)]
+
+
+def _tolerated(read: Future[T]) -> T | None:
+    try:
+        return read.result()
+    except EnvironmentFault:
+        return None
+
+
+def _checked(where: str, key: str, value: object) -> str:
+    if isinstance(value, str) and SHAPES[key].fullmatch(value):
+        return value
+    raise _wrong(where, f"of the form {SHAPES[key].pattern}")
+
+
+def _wrong(where: str, expected: str) -> MetadataRefused:
+    return MetadataRefused(
+        f"metadata {where} is not {expected}",
+        hint="Something else than the ECS metadata service may answer at its address.",
+    )

@@ -1,0 +1,107 @@
+"""Runs other programs with bounded time and output."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO
+
+MAX_OUTPUT_BYTES = 1 << 20
+CHUNK_BYTES = 65536
+CHUNKS_AT_ONCE = 32
+TERMINATE_GRACE_S = 1.0
+FIRST_LOOK_S = 0.002
+LAST_LOOK_S = 0.05
+
+
+class SystemCommands:
+    """Implement ``ports.Commands`` with ``subprocess``.
+
+    The program runs in a process group of its own, without standard input. Of each output stream
+    the first MiB is kept and the rest dropped. What it leaves running in the background after its
+    own end is not waited for.
+    """
+
+    def run(self, argv: Sequence[str], *, timeout_s: float) -> tuple[int, str, str]:
+        """Return exit status (negative: ended by that signal), standard output and standard error.
+
+        Raises:
+            OSError: it could not be started.
+            TimeoutError: it and its group were killed at the time limit.
+        """
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            out, err = _collect(process, time.monotonic() + timeout_s)
+        except TimeoutError:
+            message = f"{argv[0]} did not end within {timeout_s:g} s and was killed"
+            raise TimeoutError(message) from None
+        finally:
+            _end_group(process)
+        return process.returncode, _text(out), _text(err)
+
+
+def _collect(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    """Read both pipes until the program has ended, then what is left in them."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    kept = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for pipe in kept:
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ)
+        look_s = FIRST_LOOK_S
+        while process.poll() is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            if not selector.get_map():
+                time.sleep(min(look_s, left_s))
+            for key, _ in selector.select(min(look_s, left_s)) if selector.get_map() else ():
+                if not _drain(key.fileobj, kept):
+                    selector.unregister(key.fileobj)
+            look_s = min(look_s * 2, LAST_LOOK_S)
+    for pipe in kept:
+        _drain(pipe, kept)
+    return bytes(kept[process.stdout]), bytes(kept[process.stderr])
+
+
+def _drain(pipe: object, kept: dict[IO[bytes], bytearray]) -> bool:
+    """Move what is in a pipe now to its buffer; tell whether more can come."""
+    target = next(file for file in kept if file is pipe)
+    with suppress(BlockingIOError):
+        # Bounded: a background process may fill the pipe as fast as it is emptied.
+        for _ in range(CHUNKS_AT_ONCE):
+            chunk = os.read(target.fileno(), CHUNK_BYTES)
+            if not chunk:
+                return False
+            kept[target] += chunk[: MAX_OUTPUT_BYTES - len(kept[target])]
+    return True
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes; end the whole group if its leader still runs (asked first, then killed)."""
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATE_GRACE_S)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
