@@ -104,13 +104,19 @@ make_venv() {
         "see the message above; is there room and write permission?"
 }
 
-# pip_install PYTHON-OF-VENV ARGUMENTS...
+# pip_install PYTHON-OF-VENV ARGUMENTS...: quiet unless it fails.
 pip_install() {
     venv_python="$1"
     shift
-    "$venv_python" -m pip install --quiet --disable-pip-version-check --no-input "$@" >&2 </dev/null ||
+    pip_log="$(mktemp)" || return 1
+    if ! "$venv_python" -m pip install --quiet --disable-pip-version-check --no-input "$@" \
+        >"$pip_log" 2>&1 </dev/null; then
+        cat "$pip_log" >&2
+        rm -f "$pip_log"
         fail "$EXIT_ENVIRONMENT" "pip could not install what is needed" \
             "the lines above say why; pip needs a package index that it can reach (see: pip config list)"
+    fi
+    rm -f "$pip_log"
 }
 
 # Print one hash over the named files' paths and contents.

@@ -1,0 +1,228 @@
+#!/bin/sh
+# Set up snap-self from this checkout. See `./install.sh --help`.
+set -eu
+
+PROGRAM=install.sh
+checkout="$(cd "$(dirname "$0")" && pwd)"
+# shellcheck source=packaging/setup.sh
+. "$checkout/packaging/setup.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: ./install.sh VERB [OPTION...]
+
+Verbs:
+  demo   try snap-self on this machine against a simulated ECS: no account, no cloud, no installation
+
+Options of demo:
+  --setup-only   set up and stop before the demo
+  --remove       remove what earlier demos set up, and name the Debian packages they installed
+  any other      passed on to `snap-self demo` (see: ./install.sh demo -- --help)
+
+Options:
+  -h, --help     show this text
+
+`demo` needs Python 3.10 or newer. It makes a virtual environment in
+${XDG_CACHE_HOME:-$HOME/.cache}/snap-self/demo-venv, or in a temporary folder that it removes again where
+there is no such place. As root it also installs missing disk tools with apt-get. At the end it says what
+it left and how to remove it. PYTHON names the interpreter to use; pip's own settings apply.
+
+Examples:
+  ./install.sh demo
+  ./install.sh demo --remove
+
+Exit status: the demo's own; 2 wrong usage; 4 the set-up failed.
+TEXT
+}
+
+usage_error() {
+    fail "$EXIT_USAGE" "$1" "see: ./install.sh --help"
+}
+
+# --- demo: where things are ------------------------------------------------------------------
+
+# Print the folder that demos keep their environment in; nothing where there is no safe place.
+demo_home() {
+    cache="${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}"
+    case "$cache" in
+    /*) ;;
+    *) return 0 ;; # unset, or not absolute: the XDG rules say to ignore it
+    esac
+    mkdir -p "$cache/snap-self" 2>/dev/null || return 0
+    # What others may write to must not be run by us, least of all by root.
+    if [ "$(stat -c %u "$cache/snap-self")" = "$(id -u)" ] && [ -w "$cache/snap-self" ]; then
+        chmod go-w "$cache/snap-self"
+        printf '%s\n' "$cache/snap-self"
+    fi
+}
+
+# --- demo: set-up ----------------------------------------------------------------------------
+
+# Print a hash of all that the environment is made from: it is made anew only when that changes.
+demo_stamp() {
+    printf '%s ' "$("$1" -c 'import sys; print(sys.prefix, sys.version)' | tr '\n' ' ')"
+    cd "$checkout"
+    find pyproject.toml packaging/setup.sh agent -type f ! -name '*.pyc' ! -path '*.egg-info/*' | hash_files
+}
+
+# demo_install PYTHON DIR: build from a copy, so that the checkout stays as it is.
+demo_install() {
+    build="$(mktemp -d)"
+    (cd "$checkout" && cp -R pyproject.toml README.md agent "$build/")
+    make_venv "$1" "$2"
+    say "installing snap-self and its libraries (once; half a minute)"
+    pip_install "$2/bin/python" --no-cache-dir "${build}[simulator]"
+    rm -rf "$build"
+    build=
+}
+
+# demo_venv DIR
+demo_venv() {
+    python="$(require_python)"
+    stamp="$(demo_stamp "$python")"
+    if [ ! -x "$1/bin/snap-self" ] || [ "$(cat "$1/stamp" 2>/dev/null)" != "$stamp" ]; then
+        say "setting up $1 with $python"
+        demo_install "$python" "$1"
+        printf '%s\n' "$stamp" >"$1/stamp"
+    fi
+}
+
+# Packages that the demo's disks need, where this machine has not got them already.
+demo_disk_tools() {
+    wanted=
+    have losetup && have mount || wanted="$wanted util-linux mount"
+    have mkfs.ext4 || wanted="$wanted e2fsprogs"
+    have mkfs.xfs || wanted="$wanted xfsprogs"
+    have mkfs.btrfs || wanted="$wanted btrfs-progs"
+    [ -n "$wanted" ] || return 0
+    # shellcheck disable=SC2086  # a list of package names
+    apt_install $wanted ||
+        say "could not install:$wanted; the demo goes on and says what it leaves out"
+}
+
+# Keep a list of what was installed beside the environment; --remove reads it in a later run.
+remember_packages() {
+    [ -z "$APT_INSTALLED" ] || printf '%s\n' "$APT_INSTALLED" | tr -s ' ' '\n' | sed '/^$/d' >>"$1/apt-packages"
+    APT_INSTALLED=
+}
+
+installed_packages() {
+    [ ! -f "$1/apt-packages" ] || sort -u "$1/apt-packages" | tr '\n' ' ' | sed 's/ $//'
+}
+
+# --- demo: running and going -----------------------------------------------------------------
+
+# Run a command, pass signals on to it, and leave its exit status in $status.
+run_passing_signals() {
+    # A background command of a shell without job control reads nothing and ignores Ctrl-C, unless told.
+    exec 3<&0
+    if env --default-signal=INT,QUIT true 2>/dev/null; then
+        env --default-signal=INT,QUIT "$@" <&3 3<&- &
+    else
+        "$@" <&3 3<&- &
+    fi
+    child=$!
+    exec 3<&-
+    trap 'kill -TERM "$child" 2>/dev/null || :' TERM HUP
+    trap : INT # a terminal sends it to the command itself
+    status=0
+    wait "$child" || status=$?
+    while kill -0 "$child" 2>/dev/null; do
+        status=0
+        wait "$child" || status=$?
+    done
+}
+
+# Whatever way the run ends: remove what was for this run only, and name what stays.
+at_the_end() {
+    [ -z "$build" ] || rm -rf "$build"
+    remember_packages "$home"
+    packages="$(installed_packages "$home")"
+    if [ "$home_is_temporary" = yes ]; then
+        rm -rf "$home"
+        [ -z "$packages" ] || say "left: Debian packages: $packages"
+        [ -z "$packages" ] || say "  to remove them: apt-get remove $packages"
+    else
+        [ ! -e "$home/demo-venv" ] || say "left for the next demo: $home/demo-venv"
+        [ -z "$packages" ] || say "left: Debian packages that demos installed: $packages"
+        if [ -e "$home/demo-venv" ] || [ -n "$packages" ]; then
+            say "  to remove it: ./install.sh demo --remove"
+        fi
+    fi
+}
+
+demo_remove() {
+    home="$(demo_home)"
+    if [ -z "$home" ] || [ ! -e "$home/demo-venv" ] && [ ! -e "$home/apt-packages" ]; then
+        say "nothing to remove"
+        rmdir "$home" 2>/dev/null || :
+        return 0
+    fi
+    packages="$(installed_packages "$home")"
+    rm -rf "$home/demo-venv" || fail "$EXIT_ENVIRONMENT" "$home/demo-venv cannot be removed"
+    rm -f "$home/apt-packages"
+    rmdir "$home" 2>/dev/null || :
+    say "removed $home/demo-venv"
+    if [ -n "$packages" ]; then
+        say "Debian packages that the demo had installed, and which others may use by now: $packages"
+        say "  to remove them: apt-get remove $packages"
+    fi
+}
+
+# Settle where this run's environment lies, and that at_the_end is heard.
+demo_begin() {
+    build=
+    home_is_temporary=no
+    home="$(demo_home)"
+    if [ -z "$home" ]; then
+        home="$(mktemp -d)"
+        home_is_temporary=yes
+        say "no cache folder of our own here (is HOME set?): using $home, removed at the end"
+    fi
+    trap at_the_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+verb_demo() {
+    setup_only=no
+    case "${1:-}" in
+    -h | --help)
+        usage
+        return 0
+        ;;
+    --remove)
+        [ $# -eq 1 ] || usage_error "--remove takes no further argument: $2"
+        demo_remove
+        return 0
+        ;;
+    --setup-only)
+        setup_only=yes
+        shift
+        ;;
+    --) shift ;;
+    esac
+    umask 022
+    demo_begin
+    if is_root; then demo_disk_tools; fi
+    demo_venv "$home/demo-venv"
+    status=0
+    [ "$setup_only" = yes ] || run_passing_signals "$home/demo-venv/bin/snap-self" demo "$@"
+    exit "$status"
+}
+
+case "${1:-}" in
+-h | --help | help)
+    usage
+    ;;
+demo)
+    shift
+    verb_demo "$@"
+    ;;
+'')
+    usage_error "no verb given"
+    ;;
+*)
+    usage_error "unknown verb: $1"
+    ;;
+esac
