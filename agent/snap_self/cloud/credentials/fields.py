@@ -37,6 +37,17 @@ class Fields:
             raise broken(f"{self.where}: {name} is not a line of text")
         return value.strip()
 
+    def block(self, name: str) -> str:
+        """Return a text of any number of lines (a policy document), empty if absent.
+
+        Raises:
+            CredentialsUnusable: it is no text, or not encodable.
+        """
+        value = self.values.get(name) or ""
+        if not isinstance(value, str) or not value.encode("utf-8", "replace").decode() == value:
+            raise broken(f"{self.where}: {name} is not text")
+        return value
+
     def required(self, name: str) -> str:
         """Return a text field that must be there.
 
