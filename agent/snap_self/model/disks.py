@@ -21,6 +21,7 @@ class Mount:
         read_only: either the mount or its superblock is read-only.
         namespace: mount namespace id, or None for the agent's own.
         hidden: another mount lies over this one, so the path does not lead to it.
+        pid: a process in that namespace, through whose ``/proc/PID/root`` the path can be opened.
     """
 
     mount_id: int
@@ -30,6 +31,7 @@ class Mount:
     read_only: bool
     namespace: int | None
     hidden: bool
+    pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class LocalDisk:
     Args:
         name: kernel name (``vda``, ``nvme0n1``, ``loop3``).
         serial: stripped; empty if it has none.
-        serial_from: ``sysfs``, ``by-id`` or empty.
+        serial_from: ``sysfs``, ``by-id``, ``unreadable`` or empty.
         kind: ``disk``, or why it is none: ``loop``, ``zram``, ``ram``, ``nbd``, ``rom`` …
     """
 
@@ -115,6 +117,8 @@ class Layout:
         filesystems: those with at least one whole disk below, by key.
         swaps: swap area path to the disks below it.
         devices: every block device node name (``vda1``, ``dm-0``, ``vg0-data``) to its disks.
+        elsewhere: mounts in the agent's namespace that no whole disk carries (proc, tmpfs, nfs),
+            to tell where a path lies.
     """
 
     disks: Mapping[str, LocalDisk]
@@ -123,6 +127,7 @@ class Layout:
     swaps: Mapping[str, frozenset[str]]
     devices: Mapping[str, frozenset[str]]
     not_covered: tuple[NotCovered, ...]
+    elsewhere: tuple[Mount, ...] = ()
 
 
 class DiskKind(Enum):

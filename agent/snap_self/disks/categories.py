@@ -1,0 +1,25 @@
+"""Know which categories of disk the cloud makes no snapshots of.
+
+Source: ECS documentation, "Snapshot limits" and "Elastic ephemeral disks". A category that is not
+known here is tried: the API decides.
+"""
+
+from __future__ import annotations
+
+from snap_self.model.disks import CloudDisk
+
+_LOCAL = ("local_", "ephemeral")
+_ELASTIC_EPHEMERAL = "elastic_ephemeral_disk_"
+
+
+def why_left_out(disk: CloudDisk) -> str:
+    """Return why a disk gets no snapshot, or an empty string if it can get one."""
+    if disk.category.startswith(_LOCAL):
+        return f"category {disk.category}: local disks cannot be snapshotted"
+    if disk.category.startswith(_ELASTIC_EPHEMERAL):
+        return f"category {disk.category}: elastic ephemeral disks cannot be snapshotted"
+    if disk.multi_attach or len(disk.attached_to) > 1:
+        return (
+            "multi-attach is on: other instances may write to it, and nothing done here stops them"
+        )
+    return ""

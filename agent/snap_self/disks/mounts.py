@@ -1,0 +1,108 @@
+"""Answer which mount a path leads to, as the kernel's path walk would."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+
+from snap_self.disks.mountinfo import MountLine
+
+
+class MountTable:
+    """The mounts of one namespace.
+
+    Args:
+        lines: in the kernel's order.
+        namespace: its id, or None for the agent's own.
+        pid: a process that lives in it.
+    """
+
+    def __init__(
+        self, lines: Sequence[MountLine], *, namespace: int | None = None, pid: int | None = None
+    ) -> None:
+        self.lines = lines
+        self.namespace = namespace
+        self.pid = pid
+        self._by_id = {line.mount_id: line for line in lines}
+        self._children: dict[int, dict[str, int]] = {}
+        self._stacks: dict[str, list[MountLine]] = {}
+        for line in lines:
+            self._stacks.setdefault(line.path, []).append(line)
+            if line.parent_id != line.mount_id:
+                self._children.setdefault(line.parent_id, {})[line.path] = line.mount_id
+
+    def by_id(self, mount_id: int) -> MountLine | None:
+        """Return the mount with that id."""
+        return self._by_id.get(mount_id)
+
+    @cached_property
+    def hidden(self) -> frozenset[int]:
+        """The ids of mounts whose mount point leads to something mounted over them."""
+        reachable: dict[int, bool] = {}
+        for line in self.lines:
+            self._reach(line, reachable)
+        return frozenset(
+            line.mount_id
+            for line in self.lines
+            if not reachable[line.mount_id] or self._cover(line) is not None
+        )
+
+    def find(
+        self, path: str, *, without: Collection[str] = (), ids: Collection[int] = ()
+    ) -> MountLine | None:
+        """Return the mount that an absolute path lies on.
+
+        Args:
+            without: device numbers to look through, as if not mounted.
+            ids: mount ids to look through.
+        """
+        for place in _upwards(posixpath.normpath(path)):
+            stack = self._stacks.get(place, ())
+            if not without and not ids:
+                usable = [line for line in stack if line.mount_id not in self.hidden]
+            else:
+                usable = [
+                    line for line in stack if line.devno not in without and line.mount_id not in ids
+                ]
+            if usable:
+                return usable[-1]
+        return None
+
+    def _reach(self, line: MountLine, known: dict[int, bool]) -> None:
+        """Note for a mount and its ancestors whether the path to each is free."""
+        chain: list[MountLine] = []
+        seen: set[int] = set()
+        step: MountLine | None = line
+        while step is not None and step.mount_id not in known and step.mount_id not in seen:
+            seen.add(step.mount_id)
+            chain.append(step)
+            step = self._by_id.get(step.parent_id)
+        free = step is None or known.get(step.mount_id, True)
+        for link in reversed(chain):
+            free = free and not self._is_overmounted(link)
+            known[link.mount_id] = free
+
+    def _is_overmounted(self, line: MountLine) -> bool:
+        """Return whether a sibling covers the mount, or a directory above it."""
+        parent = self._by_id.get(line.parent_id)
+        if parent is None or parent.mount_id == line.mount_id:
+            return False
+        siblings = self._children[parent.mount_id]
+        for place in _upwards(line.path):
+            if siblings.get(place, line.mount_id) != line.mount_id:
+                return True
+            if place == parent.path:
+                break
+        return False
+
+    def _cover(self, line: MountLine) -> int | None:
+        return self._children.get(line.mount_id, {}).get(line.path)
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield the path and each directory above it, the root last."""
+    while path and path != "/":
+        yield path
+        path = path.rpartition("/")[0]
+    yield "/"

@@ -1,0 +1,46 @@
+"""Find the kernel's name of a block device from any name people and programs use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snap_self.disks.blocks import Block, last_name
+
+_DEV = "/dev/"
+
+
+class DeviceNames:
+    """The names of block devices: nodes, device-mapper names, links below ``/dev``."""
+
+    def __init__(self, blocks: Mapping[str, Block], links: Mapping[str, str]) -> None:
+        self._names: dict[str, str] = {}
+        for path, target in links.items():
+            if path.startswith(_DEV[1:]):
+                self._add_link(path[len(_DEV) - 1 :], last_name(target), blocks)
+        for name, block in blocks.items():
+            if mapper := block.text.get("dm/name"):
+                self._names[mapper] = self._names[f"mapper/{mapper}"] = name
+        for name, block in blocks.items():
+            self._names[block.node] = name
+
+    def find(self, name: str) -> str | None:
+        """Return the kernel's name, or None if no block device has that name.
+
+        Args:
+            name: with or without ``/dev/`` in front.
+        """
+        bare = name.removeprefix(_DEV)
+        if bare in self._names:
+            return self._names[bare]
+        group, slash, volume = bare.partition("/")
+        if slash:  # LVM's own links; device-mapper names double the hyphens of both parts
+            return self._names.get(f"{group.replace('-', '--')}-{volume.replace('-', '--')}")
+        return None
+
+    def aliases(self) -> Mapping[str, str]:
+        """Return every name, without ``/dev/``, to the kernel's name."""
+        return self._names
+
+    def _add_link(self, bare: str, target: str, blocks: Mapping[str, Block]) -> None:
+        if target in blocks:
+            self._names[bare] = target
