@@ -96,6 +96,8 @@ class Cloud:
         self.left_out_disks = set(config.left_out_disks)
         self.propagate_group_tags = config.propagate_group_tags
         self.storage_faults: list[str] = []
+        # A heap of (end of retention, snapshot id); entries may be outdated.
+        self.retention: list[tuple[float, str]] = []
         for instance in config.instances:
             self.add_instance(instance)
         for disk in config.free_disks:
