@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from snap_self.model.guardian import Source
+from snap_self.model.ids import RunId
 from snap_self.model.machine import MachineText, PathFact
+from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import Credentials
 
 
@@ -180,7 +183,7 @@ class ReadText(Protocol):
 
 
 class FreezeCalls(Protocol):
-    """The system calls of a freeze, on descriptors; an errno or 0 is the answer, nothing is raised."""
+    """The system calls of a freeze, on descriptors; the answer is an errno or 0."""
 
     def sync(self, fd: int) -> int:
         """Write all dirty data of the filesystem to its disk (``syncfs``)."""
@@ -267,6 +270,10 @@ class MountOpener(Protocol):
         """Give a descriptor back."""
         ...
 
+    def listing(self) -> Sequence[tuple[int, str, str]]:
+        """Return mount id, ``major:minor`` and mount point of every mount there is."""
+        ...
+
 
 class GuardianLink(Protocol):
     """The agent's end of the pipes to a running guardian."""
@@ -278,7 +285,7 @@ class GuardianLink(Protocol):
         ...
 
     def receive(self, timeout_s: float) -> bytes | None:
-        """Return one message, no bytes when both processes are gone, None when none came in time."""
+        """Return one message, no bytes when both processes are gone, None when time ran out."""
         ...
 
     def close(self) -> None:
@@ -344,4 +351,72 @@ class BootFacts(Protocol):
 
     def terminate(self, pid: int) -> None:
         """Send SIGTERM; it is no fault if there is no such process."""
+        ...
+
+
+class RunStore(Protocol):
+    """Keeps the record of every run; a record saved is a record that survives a power cut."""
+
+    def save(self, record: RunRecord) -> None:
+        """Put the record safely on disk, in place of what was kept of the same run.
+
+        Raises:
+            StateUnusable: it could not be; what was kept before still is.
+        """
+        ...
+
+    def load(self, run_id: RunId) -> RunRecord | None:
+        """Return one record, or None if there is none that can be read."""
+        ...
+
+    def all(self) -> tuple[RunRecord, ...]:
+        """Return every record that can be read, newest first."""
+        ...
+
+    def unfinished(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that did not come to their end, newest first."""
+        ...
+
+    def damaged(self) -> tuple[str, ...]:
+        """Return for each record that cannot be read its path and why."""
+        ...
+
+
+class FactStore(Protocol):
+    """Keeps small facts from one command to the next; losing one costs only time."""
+
+    def remember(self, name: str, facts: Mapping[str, str]) -> None:
+        """Keep them under that name, in place of those before; never a secret.
+
+        Raises:
+            StateUnusable: they could not be kept.
+        """
+        ...
+
+    def recall(self, name: str) -> Mapping[str, str]:
+        """Return what was kept, or an empty mapping if there is nothing that can be read."""
+        ...
+
+
+class RunLock(Protocol):
+    """One run at a time; the lock ends with the process that holds it."""
+
+    def hold(self, *, timeout_s: float, purpose: str) -> AbstractContextManager[None]:
+        """Hold the lock inside the block, after waiting at most that long.
+
+        Args:
+            purpose: what others are told who find it held.
+
+        Raises:
+            LockHeld: another run still holds it.
+            StateUnusable: the lock file cannot be opened.
+        """
+        ...
+
+    def attempt(self, *, purpose: str) -> AbstractContextManager[bool]:
+        """Hold the lock inside the block if it is free now; give whether it is held.
+
+        Raises:
+            StateUnusable: the lock file cannot be opened.
+        """
         ...
