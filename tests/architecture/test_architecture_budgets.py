@@ -45,7 +45,8 @@ def test_every_function_is_typed(modules: tuple[Module, ...]) -> None:
 
 
 def test_flags_are_keyword_only(modules: tuple[Module, ...]) -> None:
-    found = functions_of(modules)
+    # A truth value that is a function's only parameter is its subject, not a flag.
+    found = [function for function in functions_of(modules) if function.params > 1]
     assert [f"{f.where}: {f.positional_flags}" for f in found if f.positional_flags] == []
 
 

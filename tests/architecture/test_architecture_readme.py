@@ -1,0 +1,78 @@
+"""The README says what the code does: tables, statuses, codes, links and files."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import readme_tables
+from code_shape import definitions, read_package
+from snap_self import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXPLAIN = "run: python tests/readme_tables.py"
+
+
+@pytest.mark.parametrize("name", readme_tables.TABLES)
+def test_generated_table_in_readme_is_what_the_code_says(name: str) -> None:
+    assert dict(readme_tables.in_readme(README))[name] == readme_tables.TABLES[name](), EXPLAIN
+
+
+def exit_statuses_in_readme() -> list[str]:
+    begin = README.index("## Exit statuses")
+    rows = README[begin : README.index("\n## ", begin + 1)]
+    return re.findall(r"^\| ([0-9+n]+) \|", rows, flags=re.MULTILINE)
+
+
+def test_readme_lists_each_exit_status_once() -> None:
+    wanted = [str(int(status)) for status in errors.ExitStatus]
+    assert exit_statuses_in_readme() == [*wanted, "128+n"]
+
+
+def test_exit_statuses_are_unique_and_free_of_what_shells_use() -> None:
+    # 126 and 127 are the shell's, and from 128 on a signal is meant.
+    values = [int(member) for member in errors.ExitStatus.__members__.values()]
+    assert [value for value, count in Counter(values).items() if count > 1] == []
+    assert all(0 <= value < 126 for value in values)
+
+
+def error_kinds() -> list[type[errors.SnapSelfError]]:
+    return [
+        kind
+        for kind in vars(errors).values()
+        if inspect.isclass(kind) and issubclass(kind, errors.SnapSelfError)
+    ]
+
+
+def test_error_codes_are_unique_and_kebab_case() -> None:
+    codes = [kind.code for kind in error_kinds()]
+    assert [code for code, count in Counter(codes).items() if count > 1] == []
+    assert [code for code in codes if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)] == []
+
+
+def test_every_error_kind_lives_in_the_error_tree() -> None:
+    names = {kind.__name__ for kind in error_kinds()}
+    strays = [
+        f"{module.path}:{node.lineno} {node.name}"
+        for module in read_package(ROOT / "agent/snap_self")
+        if module.name != "snap_self.errors"
+        for node, _ in definitions(module.tree)
+        if any(getattr(base, "id", "") in names for base in getattr(node, "bases", ()))
+    ]
+    assert strays == []
+
+
+def test_files_linked_from_documents_exist() -> None:
+    documents = [ROOT / "README.md", *ROOT.glob("packaging/**/*.md"), ROOT / "tests/README.md"]
+    missing = [
+        f"{document}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
+    assert missing == []

@@ -1,0 +1,68 @@
+"""Make the README's tables from the code; run as a script, write them into it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def error_codes() -> str:
+    """Return the table of error codes, in the order of the error tree."""
+    from snap_self import errors
+
+    kinds = [
+        each
+        for each in vars(errors).values()
+        if inspect.isclass(each) and issubclass(each, errors.SnapSelfError)
+    ]
+    rows = [
+        (f"`{each.code}`", str(int(each.exit_status)), summary(each))
+        for each in kinds
+        if each is not errors.SnapSelfError
+    ]
+    bug = (f"`{errors.SnapSelfError.code}`", "1", "A bug in snap-self.")
+    return table(("code", "status", "when"), [bug, *rows])
+
+
+def summary(kind: type) -> str:
+    """Return the first sentence of a class's docstring."""
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+TABLES = {"error codes": error_codes}
+
+
+def section(text: str, name: str) -> tuple[int, int]:
+    """Return where in the README a generated table begins and ends."""
+    begin = text.index(f"<!-- {name}: begin -->\n") + len(f"<!-- {name}: begin -->\n")
+    return begin, text.index(f"<!-- {name}: end -->")
+
+
+def in_readme(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each generated table's name and what the README has there."""
+    for name in TABLES:
+        begin, end = section(text, name)
+        yield name, text[begin:end]
+
+
+def rewritten(text: str) -> str:
+    """Return the README with every generated table made anew."""
+    for name, make in TABLES.items():
+        begin, end = section(text, name)
+        text = text[:begin] + make() + text[end:]
+    return text
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(README.parent / "agent"))
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
