@@ -1,0 +1,228 @@
+"""What the guardian's messages amount to: pure, from messages to a result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from errno import EBUSY, EINVAL, EOPNOTSUPP, ESTALE
+
+from snap_self.errors import ThawFailed
+from snap_self.quiesce.order import FreezeTarget
+from snap_self.quiesce.wire import Cause, Kind, Message, Readiness
+
+THAW_HINT = "run `snap-self thaw`, or `fsfreeze --unfreeze MOUNTPOINT` for each"
+
+_ERRNO = {
+    EBUSY: "another tool has frozen it already",
+    ESTALE: "it is no longer mounted where it was",
+    EOPNOTSUPP: "its type cannot be frozen",
+}
+
+_WHY = {
+    Cause.NONE: "it did not end as it should",
+    Cause.ASKED: "",
+    Cause.DEADLINE: "the freeze reached its time limit before the cut was seen",
+    Cause.AGENT_GONE: "the guardian lost the agent",
+    Cause.TERMINATED: "the guardian was told to terminate",
+    Cause.HUNG_UP: "the guardian was told that its terminal is gone",
+    Cause.FREEZE_REFUSED: "a filesystem could not be frozen",
+    Cause.SYNC_REFUSED: "a filesystem could not be written out",
+    Cause.SYNC_LATE: "writing out dirty data took too long, so nothing was frozen",
+    Cause.UNDERSTUDY_GONE: "the guardian's second process was killed",
+    Cause.GUARDIAN_GONE: "the guardian was killed",
+    Cause.GUARDIAN_STUCK: "the guardian no longer answered and was replaced",
+}
+
+
+class Outcome(Enum):
+    """How the freeze of one filesystem ended."""
+
+    NOT_FROZEN = "not frozen"
+    THAWED = "thawed"
+    THAWED_EARLY = "thawed by somebody else"
+    MAYBE_FROZEN = "may still be frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenFilesystem:
+    """One filesystem's part in a freeze; times in seconds, 0 for what did not happen.
+
+    Args:
+        freeze_s: the freeze call.
+        frozen_s: from the start of the freeze call to the end of the thaw.
+        thaw_s: the thaw call.
+    """
+
+    path: str
+    fstype: str
+    outcome: Outcome
+    freeze_s: float
+    frozen_s: float
+    thaw_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeResult:
+    """What a freeze was worth.
+
+    Args:
+        held: every filesystem was frozen until the agent asked for the thaw, and nobody else
+            thawed one: only then is the snapshot filesystem-consistent.
+        why: why it was not held, empty if it was.
+        frozen_s: from the first freeze call to the end of the last thaw.
+        sync_s: writing out before it.
+        notes: safeguards that could not be had.
+    """
+
+    filesystems: tuple[FrozenFilesystem, ...]
+    held: bool
+    why: str
+    frozen_s: float
+    sync_s: float
+    notes: tuple[str, ...]
+
+    @property
+    def maybe_frozen(self) -> tuple[str, ...]:
+        """Return the mount points that may still be frozen."""
+        return tuple(f.path for f in self.filesystems if f.outcome is Outcome.MAYBE_FROZEN)
+
+    def fault(self) -> ThawFailed | None:
+        """Return the error to end with when something may still be frozen."""
+        if not self.maybe_frozen:
+            return None
+        return ThawFailed(
+            f"may still be frozen: {', '.join(self.maybe_frozen)}", hint=THAW_HINT, details=self.why
+        )
+
+
+class Story:
+    """What the messages so far tell."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.ready: Message | None = None
+        self.synced: Message | None = None
+        self.refused: Message | None = None
+        self.stuck: Message | None = None
+        self.done: Message | None = None
+        self.held = False
+        self.ended = False
+        self.frozen: dict[int, Message] = {}
+        self.thawed: dict[int, Message] = {}
+
+    def take(self, message: Message) -> None:
+        """Add a message."""
+        kind = message.kind
+        if kind is Kind.READY:
+            self.ready = message
+        elif kind is Kind.SYNCED:
+            self.synced = message
+        elif kind in (Kind.REFUSED, Kind.SYNC_REFUSED):
+            self.refused = message
+        elif kind is Kind.FROZEN:
+            self.frozen[message.index] = message
+        elif kind is Kind.HELD:
+            self.held = True
+        elif kind is Kind.THAWED:
+            self.thawed[message.index] = message
+        elif kind is Kind.STUCK:
+            self.stuck = message
+        elif kind is Kind.DONE:
+            # The first is the true cause: an understudy that tidies up after the guardian adds one.
+            self.done = self.done or message
+
+    def is_thawed(self, index: int) -> bool:
+        """Tell whether a filesystem is known not to be frozen by us any more."""
+        message = self.thawed.get(index)
+        return message is not None and message.number in (0, EINVAL)
+
+    def flight(self) -> int | None:
+        """Return the filesystem whose freeze call has not been answered, if one can be."""
+        asked = self.synced is not None and not self.held and self.refused is None
+        place = len(self.frozen)
+        return place if asked and place < self.count and not self.is_thawed(place) else None
+
+    def maybe_frozen(self) -> list[int]:
+        """Return what may be frozen now, outermost first, as it is to be thawed."""
+        indices = [index for index in sorted(self.frozen) if not self.is_thawed(index)]
+        flight = self.flight()
+        ended = self.done is not None and self.stuck is None
+        if flight is not None and not ended:
+            indices.append(flight)
+        return indices[::-1]
+
+
+def sum_up(story: Story, targets: Sequence[FreezeTarget], *, took_over: bool) -> FreezeResult:
+    """Return what the freeze was worth.
+
+    Args:
+        took_over: the agent had to thaw something by itself.
+    """
+    maybe = set(story.maybe_frozen())
+    parts = tuple(
+        _part(target, story, index, maybe=index in maybe) for index, target in enumerate(targets)
+    )
+    starts = [message.first for message in story.frozen.values()]
+    ends = [message.second for message in story.thawed.values()]
+    why = _why(story, parts, took_over=took_over)
+    return FreezeResult(
+        filesystems=parts,
+        held=not why,
+        why=why,
+        frozen_s=_seconds(min(starts), max(ends)) if starts and ends else 0.0,
+        sync_s=_seconds(story.synced.first, story.synced.second) if story.synced else 0.0,
+        notes=_notes(story.ready),
+    )
+
+
+def _why(story: Story, parts: Sequence[FrozenFilesystem], *, took_over: bool) -> str:
+    """Return why it was not held; empty if it was."""
+    if story.refused is not None:
+        number = story.refused.number
+        refused = Cause.FREEZE_REFUSED if story.synced else Cause.SYNC_REFUSED
+        reason = _ERRNO.get(number) or os.strerror(number)
+        return f"{_WHY[refused]}: {parts[story.refused.index].path}: {reason}"
+    last = story.done or story.stuck
+    if took_over or last is None:
+        return "the guardian was lost, so the agent ended the freeze"
+    if last.cause is not Cause.ASKED:
+        return _WHY[last.cause]
+    bad = [f"{p.path}: {p.outcome.value}" for p in parts if p.outcome is not Outcome.THAWED]
+    return "; ".join(bad)
+
+
+def _part(target: FreezeTarget, story: Story, index: int, *, maybe: bool) -> FrozenFilesystem:
+    froze = story.frozen.get(index)
+    thawed = story.thawed.get(index)
+    if maybe:
+        outcome = Outcome.MAYBE_FROZEN
+    elif froze is None:
+        outcome = Outcome.NOT_FROZEN
+    elif thawed is not None and thawed.number:
+        outcome = Outcome.THAWED_EARLY
+    else:
+        outcome = Outcome.THAWED
+    return FrozenFilesystem(
+        path=target.path,
+        fstype=target.fstype,
+        outcome=outcome,
+        freeze_s=_seconds(froze.first, froze.second) if froze else 0.0,
+        frozen_s=_seconds(froze.first, thawed.second) if froze and thawed else 0.0,
+        thaw_s=_seconds(thawed.first, thawed.second) if thawed else 0.0,
+    )
+
+
+def _seconds(start_ns: int, end_ns: int) -> float:
+    return (end_ns - start_ns) / 1e9
+
+
+def _notes(ready: Message | None) -> tuple[str, ...]:
+    bits = ready.number if ready else 0
+    notes = []
+    if not bits & Readiness.MEMORY_LOCKED:
+        notes.append("the guardian's memory could not be locked")
+    if not bits & Readiness.OOM_EXEMPT:
+        notes.append("the guardian could not be exempted from the out-of-memory killer")
+    return tuple(notes)

@@ -1,0 +1,305 @@
+"""The guardian and its understudy: two processes, so that no single one's death leaves a freeze.
+
+The guardian decides: it walks the table of ``states``, keeps the deadline and thaws. The understudy
+makes the freeze calls, because one that hangs must not stop the guardian from thawing the others.
+Both hold every descriptor, and each thaws what is frozen as soon as the other is gone:
+
+=================  ================================================================================
+lost               thawed by
+=================  ================================================================================
+agent              the guardian, at the end of the agent's pipe
+guardian           the understudy, at the end of the guardian's pipe
+agent + guardian   the understudy
+understudy         the guardian
+guardian stopped   the understudy: its own timer, ``BACKSTOP_S`` behind the deadline, kills
+or hung in a thaw  and replaces it
+guardian           the agent, at the end of the status pipe, which both hold (see ``freeze``)
++ understudy
+all three          the marker stays: ``snap-self thaw``, the next run or the systemd unit
+=================  ================================================================================
+
+Nothing is imported once ``run`` has begun; garbage collection is off and memory locked before it is
+called. CPython cannot run without making small objects, but those come from memory that is
+mapped and locked. Nothing is caught here: a fault of ours ends the one process, the other thaws.
+"""
+
+from __future__ import annotations
+
+from errno import EINVAL, ESTALE
+
+from snap_self.model.guardian import Source
+from snap_self.quiesce.states import Action, Event, State, step
+from snap_self.quiesce.wire import Cause, HeldMount, Kind, Message, decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from snap_self.ports import FreezeCalls, GuardianSeat
+
+MAX_HOLD_S = 30.0
+GRACE_S = 0.2
+"""How long an answer in flight is awaited before the others are thawed without it."""
+BACKSTOP_S = 0.5
+SIGHUP = 1
+
+_CAUSES = {
+    Event.THAW_ASKED: Cause.ASKED,
+    Event.DEADLINE: Cause.DEADLINE,
+    Event.AGENT_GONE: Cause.AGENT_GONE,
+    Event.TERMINATED: Cause.TERMINATED,
+    Event.HUNG_UP: Cause.HUNG_UP,
+    Event.FREEZE_REFUSED: Cause.FREEZE_REFUSED,
+    Event.SYNC_REFUSED: Cause.SYNC_REFUSED,
+    Event.UNDERSTUDY_GONE: Cause.UNDERSTUDY_GONE,
+}
+
+
+def thaw_one(calls: FreezeCalls, seat: GuardianSeat, mount: HeldMount, index: int) -> Message:
+    """Thaw one filesystem and return the message about it.
+
+    EINVAL says that there is nothing to thaw. After any other error the freeze still stands, so a
+    second try is no second thaw.
+    """
+    start_ns = seat.now_ns()
+    number = calls.thaw(mount.fd)
+    if number not in (0, EINVAL):
+        number = calls.thaw(mount.fd)
+    return Message(Kind.THAWED, index=index, number=number, first=start_ns, second=seat.now_ns())
+
+
+class Guardian:
+    """The process that decides when a freeze ends."""
+
+    def __init__(
+        self, *, calls: FreezeCalls, seat: GuardianSeat, mounts: Sequence[HeldMount], readiness: int
+    ) -> None:
+        self._calls = calls
+        self._seat = seat
+        self._mounts = mounts
+        self._readiness = readiness
+        self.state = State.READY
+        self.cause = Cause.NONE
+        self._frozen: list[int] = []
+        self._flight: int | None = None
+        self._hold_ms = 0
+        self._sync_ms = 0
+        self._thawed: Message | None = None
+        self._clean = True
+        self._actions: dict[Action, Callable[[], None]] = {
+            Action.NOTHING: lambda: None,
+            Action.SYNC: self._sync,
+            Action.FREEZE_FIRST: self._freeze_first,
+            Action.FREEZE_NEXT: self._freeze_next,
+            Action.TELL_HELD: lambda: self._tell(Message(Kind.HELD)),
+            Action.AWAIT_FLIGHT: lambda: self._seat.arm(GRACE_S),
+            Action.THAW: self._thaw,
+            Action.THAW_WITH_FLIGHT: self._thaw_with_flight,
+            Action.THAW_OTHERS: self._thaw,
+            Action.TELL_THAWED: self._tell_thawed,
+            Action.TELL_STUCK: self._tell_stuck,
+            Action.FINISH: self._finish,
+        }
+
+    def run(self) -> None:
+        """Serve until the freeze is over; return when nothing is frozen any more by us."""
+        while self.state is not State.DONE:
+            source, data = self._seat.wait()
+            event = self._read(source, data)
+            if event is not None:
+                self._handle(event)
+
+    def _read(self, source: Source, data: bytes) -> Event | None:
+        if source is Source.AGENT:
+            return self._read_agent(data)
+        if source is Source.UNDERSTUDY:
+            return self._read_understudy(data)
+        if source is Source.SIGNAL:
+            return Event.HUNG_UP if data[0] == SIGHUP else Event.TERMINATED
+        return Event.DEADLINE
+
+    def _read_agent(self, data: bytes) -> Event:
+        if not data:
+            return Event.AGENT_GONE
+        message = decode(data)
+        if message.kind is not Kind.FREEZE:
+            return Event.THAW_ASKED
+        self._hold_ms = min(message.number, int(MAX_HOLD_S * 1000))
+        self._sync_ms = message.first
+        return Event.FREEZE_ASKED
+
+    def _read_understudy(self, data: bytes) -> Event | None:
+        if not data:
+            return Event.UNDERSTUDY_GONE
+        message = decode(data)
+        if message.kind is Kind.READY:
+            message.number &= self._readiness
+            self._tell(message)
+            return None
+        self._tell(message)
+        if message.kind is Kind.SYNCED:
+            return Event.SYNCED
+        if message.kind is Kind.SYNC_REFUSED:
+            return Event.SYNC_REFUSED
+        self._flight = None
+        if message.kind is Kind.REFUSED:
+            return Event.FREEZE_REFUSED
+        self._frozen.append(message.index)
+        return Event.ALL_FROZEN if len(self._frozen) == len(self._mounts) else Event.ONE_FROZEN
+
+    def _handle(self, event: Event) -> None:
+        before = self.state
+        self.state, action = step(before, event)
+        if self.cause is Cause.NONE and event in _CAUSES:
+            late = before is State.SYNCING and event is Event.DEADLINE
+            self.cause = Cause.SYNC_LATE if late else _CAUSES[event]
+        self._actions[action]()
+
+    def _tell(self, message: Message) -> None:
+        self._seat.tell_agent(message.encode())
+
+    def _sync(self) -> None:
+        self._seat.arm(self._sync_ms / 1000)
+        self._seat.tell_partner(Message(Kind.SYNC).encode())
+
+    def _freeze_first(self) -> None:
+        self._seat.arm(self._hold_ms / 1000)
+        self._freeze_next()
+
+    def _freeze_next(self) -> None:
+        self._flight = len(self._frozen)
+        order = Message(Kind.FREEZE_ONE, index=self._flight, number=self._hold_ms)
+        self._seat.tell_partner(order.encode())
+
+    def _thaw(self) -> None:
+        for index in reversed(tuple(self._frozen)):
+            self._thaw_one(index)
+        self._handle(Event.ALL_THAWED)
+
+    def _thaw_with_flight(self) -> None:
+        if self._flight is not None:
+            self._frozen.append(self._flight)
+            self._flight = None
+        self._thaw()
+
+    def _thaw_one(self, index: int) -> None:
+        self._thawed = thaw_one(self._calls, self._seat, self._mounts[index], index)
+        self._frozen.remove(index)
+        number = self._thawed.number
+        if number in (0, EINVAL):
+            self._seat.tell_partner(Message(Kind.RELEASED, index=index).encode())
+        else:
+            self._clean = False
+        self._handle(Event.THAW_REFUSED if number else Event.ONE_THAWED)
+
+    def _tell_thawed(self) -> None:
+        if self._thawed is not None:
+            self._tell(self._thawed)
+
+    def _tell_stuck(self) -> None:
+        self._tell(Message(Kind.STUCK, cause=self.cause, index=self._flight or 0))
+
+    def _finish(self) -> None:
+        if self._clean:
+            self._seat.forget_marker()
+        self._tell(Message(Kind.DONE, cause=self.cause))
+
+
+class Understudy:
+    """The process that makes the freeze calls, and thaws when the guardian no longer can."""
+
+    def __init__(
+        self,
+        *,
+        calls: FreezeCalls,
+        seat: GuardianSeat,
+        mounts: Sequence[HeldMount],
+        readiness: int,
+        pid: int,
+    ) -> None:
+        self._calls = calls
+        self._seat = seat
+        self._mounts = mounts
+        self._frozen: list[int] = []
+        self._due_ns = 0
+        self._ready = Message(Kind.READY, number=readiness, first=pid)
+
+    def run(self) -> None:
+        """Serve until the guardian is gone and nothing is left frozen by us."""
+        self._answer(self._ready)
+        while True:
+            source, data = self._seat.wait()
+            if source is Source.TIMER:
+                if self._frozen:
+                    self._seat.end_partner()
+                    # The one a hung guardian hangs in comes last, for it would hang us as well.
+                    stuck = self._frozen.pop()
+                    self._take_over(Cause.GUARDIAN_STUCK, [*reversed(self._frozen), stuck])
+                    return
+            elif not data:
+                self._take_over(Cause.GUARDIAN_GONE, list(reversed(self._frozen)))
+                return
+            else:
+                self._obey(decode(data))
+
+    def _obey(self, message: Message) -> None:
+        if message.kind is Kind.SYNC:
+            self._sync()
+        elif message.kind is Kind.FREEZE_ONE:
+            self._freeze(message.index, hold_ms=message.number)
+        elif message.kind is Kind.RELEASED:
+            self._frozen.remove(message.index)
+            self._seat.arm(max(BACKSTOP_S, (self._due_ns - self._seat.now_ns()) / 1e9))
+
+    def _answer(self, message: Message) -> None:
+        self._seat.tell_partner(message.encode())
+
+    def _sync(self) -> None:
+        # Twice: the second round writes only what came up during the first, so that the freeze
+        # itself, which writes what is left with all writers stopped, is short.
+        start_ns = self._seat.now_ns()
+        for mount in (*self._mounts, *self._mounts):
+            number = self._calls.sync(mount.fd)
+            if number:
+                index = list(self._mounts).index(mount)
+                self._answer(Message(Kind.SYNC_REFUSED, index=index, number=number))
+                return
+        # The mount table is read here, not in the frozen window: it is long on container hosts.
+        for index, mount in enumerate(self._mounts):
+            if not self._calls.listed(mount_id=mount.mount_id, listed_device=mount.listed_device):
+                self._answer(Message(Kind.SYNC_REFUSED, index=index, number=ESTALE))
+                return
+        self._answer(Message(Kind.SYNCED, first=start_ns, second=self._seat.now_ns()))
+
+    def _freeze(self, index: int, *, hold_ms: int) -> None:
+        mount = self._mounts[index]
+        start_ns = self._seat.now_ns()
+        if not self._due_ns:
+            backstop_s = hold_ms / 1000 + BACKSTOP_S
+            self._due_ns = start_ns + int(backstop_s * 1e9)
+            self._seat.arm(backstop_s)
+        if self._calls.in_place(mount.fd, mount_id=mount.mount_id, device=mount.device):
+            number = self._calls.freeze(mount.fd)
+        else:
+            number = ESTALE
+        end_ns = self._seat.now_ns()
+        if number:
+            self._answer(Message(Kind.REFUSED, index=index, number=number))
+            return
+        self._frozen.append(index)
+        if end_ns > self._due_ns - int(BACKSTOP_S * 1e9):
+            # Frozen late: the guardian is to thaw it, and is not stuck for having waited for us.
+            self._seat.arm(BACKSTOP_S)
+        self._answer(Message(Kind.FROZEN, index=index, first=start_ns, second=end_ns))
+
+    def _take_over(self, cause: Cause, order: list[int]) -> None:
+        if not order:
+            return
+        clean = True
+        for index in order:
+            thawed = thaw_one(self._calls, self._seat, self._mounts[index], index)
+            clean = clean and thawed.number in (0, EINVAL)
+            self._seat.tell_agent(thawed.encode())
+        if clean:
+            self._seat.forget_marker()
+        self._seat.tell_agent(Message(Kind.DONE, cause=cause).encode())

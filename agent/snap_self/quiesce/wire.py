@@ -1,0 +1,168 @@
+"""The messages between agent, guardian and understudy: all of one size, nothing pickled.
+
+A message is shorter than ``PIPE_BUF``, so a pipe never tears one (pipe(7)), and the read of one
+size gives one message. This module is loaded into locked memory: ``typing`` and ``dataclasses``
+would cost 3 MiB there (measured), so it is plain classes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+
+_LAYOUT = Struct("<BBHiQQ")
+SIZE = _LAYOUT.size
+
+
+class Kind(IntEnum):
+    """What a message says; its other fields are named beside it."""
+
+    # agent to guardian
+    FREEZE = 1  # number: longest hold in ms, first: longest sync in ms
+    THAW = 2
+    # guardian to understudy
+    SYNC = 16
+    FREEZE_ONE = 17  # index, number: longest hold in ms
+    RELEASED = 18  # index: thawed by the guardian, no longer the understudy's to thaw
+    # understudy to guardian, passed on to the agent
+    SYNCED = 32  # first, second: start and end in ns
+    SYNC_REFUSED = 33  # index, number: errno
+    FROZEN = 34  # index, first, second
+    REFUSED = 35  # index, number: errno
+    # guardian or understudy to agent
+    READY = 48  # number: bits of Readiness, first: the understudy's process id
+    HELD = 49  # all of them are frozen
+    THAWED = 50  # index, number: errno or 0, first, second
+    STUCK = 51  # index: its freeze call does not return, the others are thawed
+    DONE = 52  # cause
+
+
+class Cause(IntEnum):
+    """Why a freeze ended."""
+
+    NONE = 0
+    ASKED = 1
+    DEADLINE = 2
+    AGENT_GONE = 3
+    TERMINATED = 4
+    HUNG_UP = 5
+    FREEZE_REFUSED = 6
+    SYNC_REFUSED = 7
+    SYNC_LATE = 8
+    UNDERSTUDY_GONE = 9
+    GUARDIAN_GONE = 10
+    GUARDIAN_STUCK = 11
+
+
+class Readiness(IntEnum):
+    """Bits of a READY message: what the guardian could do for its own safety."""
+
+    MEMORY_LOCKED = 1
+    OOM_EXEMPT = 2
+
+
+class WireError(ValueError):
+    """Bytes that are no message; the text says which rule they break."""
+
+
+class Message:
+    """One message.
+
+    Args:
+        index: place of the filesystem in the freeze order.
+        number: an errno, a duration in ms or bits, by kind.
+        first: start in ns of CLOCK_BOOTTIME, or by kind.
+        second: end in ns of CLOCK_BOOTTIME.
+    """
+
+    __slots__ = ("cause", "first", "index", "kind", "number", "second")
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        cause: Cause = Cause.NONE,
+        index: int = 0,
+        number: int = 0,
+        first: int = 0,
+        second: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.cause = cause
+        self.index = index
+        self.number = number
+        self.first = first
+        self.second = second
+
+    def encode(self) -> bytes:
+        """Return the message's bytes, ``SIZE`` of them."""
+        return _LAYOUT.pack(self.kind, self.cause, self.index, self.number, self.first, self.second)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all fields are equal."""
+        return isinstance(other, Message) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        """Return a hash of all fields."""
+        return hash(self.encode())
+
+    def __repr__(self) -> str:
+        """Show kind and fields."""
+        return (
+            f"Message({self.kind.name}, cause={self.cause.name}, index={self.index}, "
+            f"number={self.number}, first={self.first}, second={self.second})"
+        )
+
+
+def decode(data: bytes) -> Message:
+    """Return the message in ``data``.
+
+    Raises:
+        WireError: wrong size, unknown kind or unknown cause.
+    """
+    if len(data) != SIZE:
+        raise WireError(f"a message has {SIZE} bytes, not {len(data)}")
+    kind, cause, index, number, first, second = _LAYOUT.unpack(data)
+    try:
+        return Message(
+            Kind(kind), cause=Cause(cause), index=index, number=number, first=first, second=second
+        )
+    except ValueError:
+        raise WireError(f"unknown kind {kind} or cause {cause}") from None
+
+
+class HeldMount:
+    """A mount held open by a descriptor, and what that descriptor must still be when it counts.
+
+    Args:
+        fd: directory descriptor, the same in agent, guardian and understudy.
+        mount_id: ``mnt_id`` of the descriptor's fdinfo.
+        device: ``st_dev`` of the descriptor, encoded as by makedev(3).
+        listed_device: ``major:minor`` in mountinfo; differs from ``device`` on btrfs.
+    """
+
+    __slots__ = ("device", "fd", "listed_device", "mount_id")
+
+    def __init__(self, *, fd: int, mount_id: int, device: int, listed_device: str) -> None:
+        self.fd = fd
+        self.mount_id = mount_id
+        self.device = device
+        self.listed_device = listed_device
+
+    def encode(self) -> str:
+        """Return it as one argument of the guardian's command line."""
+        return f"{self.fd},{self.mount_id},{self.device},{self.listed_device}"
+
+
+def decode_mount(text: str) -> HeldMount:
+    """Return the mount that ``HeldMount.encode`` wrote.
+
+    Raises:
+        WireError: it is not of that form.
+    """
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.isdecimal() for part in parts[:3]):
+        raise WireError(f"not a mount of the guardian's command line: {text!r}")
+    return HeldMount(
+        fd=int(parts[0]), mount_id=int(parts[1]), device=int(parts[2]), listed_device=parts[3]
+    )
