@@ -14,9 +14,16 @@ In a test::
         cloud.inject(Fault(kind="lost_reply", action="CreateSnapshot"))
 
 Layers, top to bottom (each imports only what is below it):
-``simulator`` > ``control`` > ``servers`` > ``api``, ``metadata`` > ``actions`` > ``cloud`` >
-``life``, ``state``, ``ram``, ``faults``, ``keys`` > ``records``, ``params``, ``rules`` >
-``config``, ``errors``, ``signature``, ``clock``, ``ports``.
+``simulator`` > ``control_api``, ``servers`` > ``controls`` > ``api``, ``metadata`` >
+``actions`` > ``snapshotting`` > ``cloud`` > ``state``, ``life``, ``authenticate``, ``keys``,
+``faults``, ``idempotency`` > ``records``, ``paging``, ``rules``, ``params``, ``ram``,
+``render`` > ``config``, ``errors``, ``signature``, ``clock``, ``ports``.
+
+Where the documentation is silent, this is what is done: a group's not-found code is
+``InvalidSnapshotGroupId.NotFound``; a member that a disk or image was made from stays, and its
+group with it, when the group is deleted; an unsuccessful security check comes before the
+parameters are looked at; group tags do not reach members unless ``propagate_group_tags``; a
+listing filtered by tag ends after ``tag_filter_cap`` entries without saying so.
 """
 
 from ecs_simulator.config import (

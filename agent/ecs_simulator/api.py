@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,14 +175,14 @@ class Api:
         tags = [(r.get("Key", ""), r.get("Value", "")) for r in params.records("Tag")]
         for resource in resources:
             arn = "*" if resource.kind == "*" else self._cloud.arn(resource.kind, resource.name)
-            verdict = decide(
-                principal.policies,
-                action=f"ecs:{action}",
-                arn=arn,
-                context=context_of(resource, tags),
-            )
-            if verdict != ALLOW:
-                return verdict
+            context = context_of(resource, tags)
+            layers = [principal.policies]
+            if principal.session_policy is not None:
+                layers.append((principal.session_policy,))
+            for policies in layers:
+                verdict = decide(policies, action=f"ecs:{action}", arn=arn, context=context)
+                if verdict != ALLOW:
+                    return verdict
         return ALLOW
 
     def _refusal(self, work: _Work, error: ApiError) -> tuple[int, dict[str, Any]]:
@@ -212,6 +212,15 @@ class Api:
             status, body = self._refusal(work, ApiError(fault.code, status=fault.status))
             content, kind = render(body, action=work.action, as_json=work.as_json)
             return Reply(status=status, body=content, content_type=kind)
+        return FAULT_REPLIES[fault.kind]
+
+    def strike_metadata(self, fault: Fault) -> Reply | None:
+        """Return what a fault makes of a metadata answer, None for a late but good one."""
+        if fault.kind == "hang":
+            self._wait(fault.seconds)
+            return None
+        if fault.kind == "error":
+            return Reply(status=fault.status, body=b"")
         return FAULT_REPLIES[fault.kind]
 
     def _wait(self, seconds: float) -> None:
@@ -268,6 +277,3 @@ def _denial(principal: Principal, action: str, verdict: str) -> dict[str, str]:
         "PolicyType": "AccountLevelIdentityBasedPolicy" if verdict == EXPLICIT_DENY else "",
         "EncodedDiagnosticMessage": "",
     }
-
-
-Answerer = Callable[[ApiRequest], Reply]

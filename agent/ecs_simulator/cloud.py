@@ -90,7 +90,9 @@ class Cloud:
         self.state = State()
         self.agenda = Agenda(clock)
         self.ids = Ids(config.seed)
-        self.keys = KeyStore(account_id=config.account_id, users=config.keys, clock=clock)
+        self.keys = KeyStore(
+            account_id=config.account_id, users=config.keys, roles=config.roles, clock=clock
+        )
         default = REALISTIC_LIFE if config.profile == "realistic" else FAST_LIFE
         self.life = config.life or default
         self.left_out_disks = set(config.left_out_disks)

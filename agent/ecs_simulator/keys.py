@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecs_simulator.clock import Clock
-from ecs_simulator.config import AccessKeyConfig, PolicyDocument
+from ecs_simulator.config import AccessKeyConfig, PolicyDocument, RoleConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class Principal:
     name: str
     policies: tuple[PolicyDocument, ...] = field(repr=False)
     role_id: str = ""
+    session_policy: PolicyDocument | None = field(default=None, repr=False)
 
     @property
     def arn(self) -> str:
@@ -45,13 +46,21 @@ class Key:
 class KeyStore:
     """All keys the simulated account knows; safe for several threads."""
 
-    def __init__(self, *, account_id: str, users: Sequence[AccessKeyConfig], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        users: Sequence[AccessKeyConfig],
+        roles: Sequence[RoleConfig],
+        clock: Clock,
+    ) -> None:
         self._account_id = account_id
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: dict[str, Key] = {}
         self._tokens: dict[str, str] = {}
         self._secrets: set[str] = set()
+        self._role_policies = {role.name: role.policies for role in roles}
         for user in users:
             self.add_user(user)
 
@@ -71,9 +80,18 @@ class KeyStore:
             self._secrets.add(key.secret)
 
     def mint(
-        self, *, role: str, session: str, policies: tuple[PolicyDocument, ...], lifetime_s: float
+        self,
+        *,
+        role: str,
+        session: str,
+        lifetime_s: float,
+        session_policy: PolicyDocument | None = None,
     ) -> Key:
-        """Return new short-lived keys of a role's session, valid from now on."""
+        """Return new short-lived keys of a role's session, valid from now on.
+
+        Args:
+            session_policy: what the session may do at most, within the role's policies.
+        """
         now = self._clock.now()
         key = Key(
             access_key_id=f"STS.N{secrets.token_hex(11)}",
@@ -83,7 +101,8 @@ class KeyStore:
                 account_id=self._account_id,
                 kind="AssumedRoleUser",
                 name=f"{role}:{session}",
-                policies=policies,
+                policies=self._role_policies.get(role, ()),
+                session_policy=session_policy,
                 role_id="3" + self._account_id[1:],
             ),
             created_at=now,
@@ -111,14 +130,16 @@ class KeyStore:
         with self._lock:
             for name, key in list(self._keys.items()):
                 if key.expires_at is not None:
-                    self._keys[name] = Key(
-                        access_key_id=key.access_key_id,
-                        secret=key.secret,
-                        principal=key.principal,
-                        token=key.token,
-                        created_at=key.created_at,
-                        expires_at=now - 1,
-                    )
+                    self._keys[name] = replace(key, expires_at=now - 1)
+
+    def set_policies(self, name: str, policies: tuple[PolicyDocument, ...]) -> None:
+        """Replace the policies of a user or a role, also for keys given out before."""
+        with self._lock:
+            self._role_policies[name] = policies
+            for key_id, key in list(self._keys.items()):
+                if key.principal.name.partition(":")[0] == name:
+                    principal = replace(key.principal, policies=policies)
+                    self._keys[key_id] = replace(key, principal=principal)
 
     def remember_secret(self, text: str) -> None:
         """Note another secret that was handed out or received."""

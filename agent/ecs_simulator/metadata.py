@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ecs_simulator.clock import iso_second
 from ecs_simulator.cloud import Cloud
+from ecs_simulator.faults import CallLog, CallRecord
 from ecs_simulator.keys import Key
 from ecs_simulator.records import Instance
 
@@ -45,15 +46,29 @@ class Metadata:
         self._role_key: Key | None = None
         self._second = (0, 0)
         self.limit_per_s = cloud.config.metadata_limit_per_s
+        self.calls = CallLog()
 
     def answer(self, method: str, path: str, headers: Mapping[str, str]) -> MetadataReply:
         """Answer one request.
 
         Args:
-            path: decoded, with or without query.
+            path: decoded, without query.
             headers: names in lower case.
         """
-        path = path.partition("?")[0]
+        started = self._cloud.clock.now()
+        reply = self._answer(method, path, headers)
+        self.calls.add(
+            CallRecord(
+                time=started,
+                ended=self._cloud.clock.now(),
+                action=f"{method} {path}",
+                status=reply.status,
+                principal="token" if TOKEN_HEADER in headers else "",
+            )
+        )
+        return reply
+
+    def _answer(self, method: str, path: str, headers: Mapping[str, str]) -> MetadataReply:
         instance = self._cloud.own_instance
         if instance.http_endpoint != "enabled":
             return _page(403)
@@ -217,11 +232,9 @@ class Metadata:
             key = self._role_key
             stale = key is None or (key.expires_at or 0) - now <= config.role_overlap_s
             if key is None or stale or key.principal.name.split(":")[0] != name:
-                role = next((r for r in config.roles if r.name == name), None)
                 key = self._cloud.keys.mint(
                     role=name,
                     session=self._cloud.own_instance.instance_id,
-                    policies=role.policies if role else (),
                     lifetime_s=config.role_lifetime_s,
                 )
                 self._role_key = key

@@ -66,6 +66,11 @@ class Listener:
         )
 
     @property
+    def host(self) -> str:
+        """Return the address it listens on."""
+        return str(self._server.server_address[0])
+
+    @property
     def port(self) -> int:
         """Return the port it listens on."""
         return int(self._server.server_address[1])

@@ -1,28 +1,23 @@
-"""One running simulated cloud: its listeners, and what a test may ask and change."""
+"""One running simulated cloud: its listeners around the parts that answer."""
 
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote
 
-from ecs_simulator.api import Api
+from ecs_simulator import control_api
 from ecs_simulator.authenticate import ApiRequest
-from ecs_simulator.clock import SystemClock
-from ecs_simulator.cloud import Cloud
 from ecs_simulator.config import SimulatorConfig
-from ecs_simulator.faults import CallRecord, Fault
-from ecs_simulator.metadata import Metadata
-from ecs_simulator.ports import NoStorage, Storage
+from ecs_simulator.controls import Controls
+from ecs_simulator.ports import Storage
 from ecs_simulator.servers import HttpIn, HttpOut, Listener
-from ecs_simulator.state import State
 
 TlsContexts = Callable[[str], ssl.SSLContext]
 
 
-class Simulator:
+class Simulator(Controls):
     """A simulated cloud; ``with Simulator(...) as cloud`` starts and stops it.
 
     Args:
@@ -37,28 +32,26 @@ class Simulator:
         storage: Storage | None = None,
         tls: TlsContexts | None = None,
     ) -> None:
-        self.config = config or SimulatorConfig()
-        self.clock = SystemClock()
-        self.cloud = Cloud(config=self.config, clock=self.clock, storage=storage or NoStorage())
-        self._stopping = threading.Event()
-        self.api = Api(self.cloud, stopping=self._stopping)
-        self.metadata = Metadata(self.cloud)
-        self.certificate = "good"
+        super().__init__(config, storage=storage)
         self._tls = tls
         self._listeners: dict[str, Listener] = {}
 
     def start(self) -> Simulator:
         """Open all listeners and begin answering; return itself."""
         config = self.config
-        host = config.host
-        self._listeners["metadata"] = Listener(
-            host=host, port=config.metadata_port, answer=self._answer_metadata
+        plain = (
+            ("metadata", config.metadata_port, self._answer_metadata),
+            ("ecs", config.ecs_port, self._answer_api),
+            ("control", config.control_port, self._answer_control),
         )
-        self._listeners["ecs"] = Listener(host=host, port=config.ecs_port, answer=self._answer_api)
+        for name, port, answer in plain:
+            # The control service stays on loopback wherever the others listen.
+            host = "127.0.0.1" if name == "control" else config.host
+            self._listeners[name] = Listener(host=host, port=port, answer=answer)
         if self._tls is not None:
             tls = self._tls
             self._listeners["ecs_tls"] = Listener(
-                host=host,
+                host=config.host,
                 port=config.ecs_tls_port,
                 answer=self._answer_api,
                 tls=lambda: tls(self.certificate),
@@ -70,7 +63,7 @@ class Simulator:
 
     def stop(self) -> None:
         """Close all listeners and connections; calls under way get no answer."""
-        self._stopping.set()
+        self.stopping.set()
         for listener in self._listeners.values():
             listener.stop()
         self.cloud.agenda.stop()
@@ -89,7 +82,8 @@ class Simulator:
         self.stop()
 
     def _url(self, name: str, scheme: str = "http") -> str:
-        return f"{scheme}://{self.config.host}:{self._listeners[name].port}"
+        listener = self._listeners[name]
+        return f"{scheme}://{listener.host}:{listener.port}"
 
     @property
     def metadata_url(self) -> str:
@@ -98,7 +92,7 @@ class Simulator:
 
     @property
     def ecs_url(self) -> str:
-        """Return the API's base URL over plain HTTP."""
+        """Return the API's base URL over plain HTTP; STS answers there too."""
         return self._url("ecs")
 
     @property
@@ -107,22 +101,18 @@ class Simulator:
         return self._url("ecs_tls", "https") if "ecs_tls" in self._listeners else ""
 
     @property
-    def state(self) -> State:
-        """Return the cloud's resources."""
-        return self.cloud.state
+    def control_url(self) -> str:
+        """Return the control service's base URL."""
+        return self._url("control") + control_api.PREFIX.rstrip("/")
 
-    @property
-    def calls(self) -> list[CallRecord]:
-        """Return all API calls so far."""
-        return self.api.calls.all()
-
-    def inject(self, fault: Fault) -> None:
-        """Queue a fault."""
-        self.api.faults.add(fault)
-
-    def secrets(self) -> frozenset[str]:
-        """Return every secret ever handed out, and every signature received."""
-        return self.cloud.keys.secrets()
+    def urls(self) -> dict[str, str]:
+        """Return every base URL by name."""
+        return {
+            "metadata": self.metadata_url,
+            "ecs": self.ecs_url,
+            "ecs_tls": self.ecs_tls_url,
+            "control": self.control_url,
+        }
 
     def _answer_api(self, request: HttpIn) -> HttpOut:
         query = dict(parse_qsl(request.query, keep_blank_values=True))
@@ -150,5 +140,22 @@ class Simulator:
         )
 
     def _answer_metadata(self, request: HttpIn) -> HttpOut:
-        reply = self.metadata.answer(request.method, unquote(request.path), request.headers)
+        path = unquote(request.path)
+        fault = self.api.faults.take(f"metadata:{path}")
+        if fault is not None:
+            broken = self.api.strike_metadata(fault)
+            if broken is not None:
+                return HttpOut(
+                    status=broken.status,
+                    body=broken.body,
+                    content_type="text/html",
+                    send=broken.send,
+                )
+        reply = self.metadata.answer(request.method, path, request.headers)
         return HttpOut(status=reply.status, body=reply.body, content_type=reply.content_type)
+
+    def _answer_control(self, request: HttpIn) -> HttpOut:
+        status, body = control_api.answer(
+            self, self.urls(), method=request.method, path=request.path, body=request.body
+        )
+        return HttpOut(status=status, body=body)

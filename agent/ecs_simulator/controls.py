@@ -1,0 +1,214 @@
+"""What a test may ask of a running cloud and change in it, whichever way it is reached."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from ecs_simulator.api import Api
+from ecs_simulator.clock import SystemClock
+from ecs_simulator.cloud import Cloud
+from ecs_simulator.config import DiskConfig, LifeTimes, PolicyDocument, SimulatorConfig
+from ecs_simulator.faults import CallRecord, Fault, Throttle
+from ecs_simulator.metadata import Metadata
+from ecs_simulator.ports import NoStorage, Storage
+from ecs_simulator.records import Disk
+from ecs_simulator.snapshotting import fail_snapshot
+from ecs_simulator.state import State
+
+CERTIFICATES = ("good", "untrusted", "expired", "wrong_name")
+_INSTANCE_SETTINGS = frozenset(
+    {"status", "locks", "http_endpoint", "http_tokens", "metadata_tags", "role", "tags", "name"}
+    | {"spot_termination", "disk_quantity", "stopped_mode"}
+)
+_DISK_SETTINGS = frozenset({"status", "locks", "tags", "serial", "device", "multi_attach", "name"})
+
+
+class Controls:
+    """The parts of a cloud without its listeners, and the ways to steer them."""
+
+    def __init__(
+        self, config: SimulatorConfig | None = None, *, storage: Storage | None = None
+    ) -> None:
+        self.config = config or SimulatorConfig()
+        self.clock = SystemClock()
+        self.cloud = Cloud(config=self.config, clock=self.clock, storage=storage or NoStorage())
+        self.stopping = threading.Event()
+        self.api = Api(self.cloud, stopping=self.stopping)
+        self.metadata = Metadata(self.cloud)
+        self.certificate = "good"
+
+    @property
+    def state(self) -> State:
+        """Return the cloud's resources."""
+        return self.cloud.state
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """Return all API calls so far, in the order they were answered."""
+        return self.api.calls.all()
+
+    @property
+    def metadata_calls(self) -> list[CallRecord]:
+        """Return all metadata requests so far; the action is ``METHOD path``."""
+        return self.metadata.calls.all()
+
+    def secrets(self) -> frozenset[str]:
+        """Return every secret ever handed out, and every signature received."""
+        return self.cloud.keys.secrets()
+
+    def inject(self, fault: Fault) -> None:
+        """Queue a fault; those of ``metadata:`` strike the metadata service."""
+        self.api.faults.add(fault)
+
+    def set_throttles(self, *throttles: Throttle) -> None:
+        """Replace all throttling limits; none lifts them."""
+        self.api.throttles.set(throttles)
+
+    def set_latencies(self, times_s: Mapping[str, float], *, profile: str = "fast") -> None:
+        """Replace how long each action takes; ``*`` stands for all others."""
+        self.api.latencies.set(profile, times_s)
+
+    def set_life(self, **changes: Any) -> None:
+        """Change stages' times (fields of LifeTimes) for snapshots accepted from now on."""
+        self.cloud.life = replace(self.cloud.life, **changes)
+
+    def set_disk_life(self, disk_id: str, **changes: Any) -> None:
+        """Change stages' times for one disk's snapshots."""
+        with self.state.lock:
+            disk = self.state.disks[disk_id]
+            disk.life = replace(disk.life or self.cloud.life, **changes)
+
+    def set_clock_offset(self, offset_s: float) -> None:
+        """Shift the cloud's clock against the machine's."""
+        self.clock.offset_s = offset_s
+
+    def set_policies(self, name: str, *policies: PolicyDocument) -> None:
+        """Replace the policies of a user or role, at once."""
+        self.cloud.keys.set_policies(name, policies)
+
+    def set_certificate(self, kind: str) -> None:
+        """Choose what new HTTPS connections are shown.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        if kind not in CERTIFICATES:
+            raise ValueError(f"no such certificate: {kind!r}")
+        self.certificate = kind
+
+    def expire(self, what: str) -> None:
+        """End something before its time.
+
+        Args:
+            what: ``sts`` (all short-lived keys; the metadata service shows new ones then),
+                ``metadata_tokens``, or ``role`` (new role keys, the old ones stay valid).
+
+        Raises:
+            ValueError: there is no such thing.
+        """
+        if what == "metadata_tokens":
+            self.metadata.expire_tokens()
+            return
+        if what not in ("sts", "role"):
+            raise ValueError(f"nothing of that kind expires: {what!r}")
+        if what == "sts":
+            self.cloud.keys.expire_all()
+        self.metadata.rotate_role()
+
+    def set_instance(self, instance_id: str = "", **changes: Any) -> None:
+        """Change fields of an instance, the cloud's own when no id is given."""
+        _only(_INSTANCE_SETTINGS, changes)
+        with self.state.lock:
+            target = self.state.instances[instance_id] if instance_id else self.cloud.own_instance
+            for name, value in changes.items():
+                setattr(target, name, value)
+
+    def set_disk(self, disk_id: str, **changes: Any) -> None:
+        """Change fields of a disk."""
+        _only(_DISK_SETTINGS, changes)
+        with self.state.lock:
+            for name, value in changes.items():
+                setattr(self.state.disks[disk_id], name, value)
+
+    def set_group_behaviour(
+        self,
+        *,
+        left_out_disks: Sequence[str] | None = None,
+        propagate_tags: bool | None = None,
+    ) -> None:
+        """Choose which disks new groups leave out, and whether tags reach members."""
+        if left_out_disks is not None:
+            self.cloud.left_out_disks = set(left_out_disks)
+        if propagate_tags is not None:
+            self.cloud.propagate_group_tags = propagate_tags
+
+    def add_disk(self, disk: DiskConfig, *, instance_id: str | None = None) -> Disk:
+        """Put in a disk; attached to the own instance unless an id, or none (""), is given."""
+        owner = self.cloud.own_instance.instance_id if instance_id is None else instance_id
+        return self.cloud.add_disk(disk, instance_id=owner)
+
+    def remove_disk(self, disk_id: str) -> None:
+        """Take a disk away, attached or not, as the console could."""
+        with self.state.lock:
+            disk = self.state.disks.pop(disk_id)
+        if disk.instance_ids:
+            self.cloud.storage.detach(disk_id)
+        self.cloud.storage.delete_disk(disk_id)
+
+    def mark_image(self, snapshot_id: str, *, used: bool = True) -> None:
+        """Say that a custom image is, or is no more, made from a snapshot."""
+        with self.state.lock:
+            self.state.snapshots[snapshot_id].created_image = used
+
+    def fail_snapshot(self, snapshot_id: str) -> None:
+        """Make a snapshot in progress fail now."""
+        fail_snapshot(self.cloud, snapshot_id)
+
+    def image_path(self, snapshot_id: str) -> str | None:
+        """Return the file that holds what a snapshot captured."""
+        return self.cloud.storage.path_of(snapshot_id)
+
+    def dump(self) -> dict[str, Any]:
+        """Return all resources as plain values, with each snapshot's state as of now."""
+        now = self.clock.now()
+        with self.state.lock:
+            snapshots = {
+                name: {
+                    **asdict(snapshot),
+                    "status": snapshot.status(now),
+                    "available": snapshot.available(now),
+                    "progress": snapshot.progress(now),
+                    "usage": snapshot.usage(),
+                }
+                for name, snapshot in self.state.snapshots.items()
+            }
+            return {
+                "now": now,
+                "disks": {name: asdict(disk) for name, disk in self.state.disks.items()},
+                "instances": {name: asdict(i) for name, i in self.state.instances.items()},
+                "snapshots": snapshots,
+                "groups": {name: asdict(group) for name, group in self.state.groups.items()},
+                "storage_faults": list(self.cloud.storage_faults),
+            }
+
+
+def _only(allowed: frozenset[str], changes: Mapping[str, Any]) -> None:
+    unknown = sorted(set(changes) - allowed)
+    if unknown:
+        raise ValueError(f"cannot be set: {', '.join(unknown)}")
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON form of what JSON does not know."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return sorted(value)
+
+
+def life_of(values: Mapping[str, Any]) -> LifeTimes:
+    """Return stages' times from plain values."""
+    return LifeTimes(**values)
