@@ -10,7 +10,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Module:
 
     name: str
     path: Path
-    source: str
+    source: str = field(repr=False)
 
     @cached_property
     def tree(self) -> ast.Module:

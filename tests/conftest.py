@@ -25,6 +25,7 @@ GUARD = guards.install()
 
 hypothesis.settings.register_profile(
     "base",
+    database=None,
     deadline=None,  # a shared machine is slow at times
     max_examples=60,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
