@@ -27,14 +27,11 @@ class MountTable:
         self._by_id = {line.mount_id: line for line in lines}
         self._children: dict[int, dict[str, int]] = {}
         self._stacks: dict[str, list[MountLine]] = {}
+        self._folders: dict[str, MountLine | None] = {}
         for line in lines:
             self._stacks.setdefault(line.path, []).append(line)
             if line.parent_id != line.mount_id:
                 self._children.setdefault(line.parent_id, {})[line.path] = line.mount_id
-
-    def by_id(self, mount_id: int) -> MountLine | None:
-        """Return the mount with that id."""
-        return self._by_id.get(mount_id)
 
     @cached_property
     def hidden(self) -> frozenset[int]:
@@ -48,26 +45,35 @@ class MountTable:
             if not reachable[line.mount_id] or self._cover(line) is not None
         )
 
-    def find(
-        self, path: str, *, without: Collection[str] = (), ids: Collection[int] = ()
-    ) -> MountLine | None:
+    def find(self, path: str, *, without: Collection[str] = ()) -> MountLine | None:
         """Return the mount that an absolute path lies on.
 
         Args:
             without: device numbers to look through, as if not mounted.
-            ids: mount ids to look through.
         """
+        line = self._find_visible(path)
+        if line is None or line.devno not in without:
+            return line
         for place in _upwards(posixpath.normpath(path)):
-            stack = self._stacks.get(place, ())
-            if not without and not ids:
-                usable = [line for line in stack if line.mount_id not in self.hidden]
-            else:
-                usable = [
-                    line for line in stack if line.devno not in without and line.mount_id not in ids
-                ]
-            if usable:
-                return usable[-1]
+            for line in reversed(self._stacks.get(place, ())):
+                if line.devno not in without:
+                    return line
         return None
+
+    @cached_property
+    def _visible(self) -> dict[str, MountLine]:
+        return {line.path: line for line in self.lines if line.mount_id not in self.hidden}
+
+    def _find_visible(self, path: str) -> MountLine | None:
+        """Return the mount; remember it for the folder, since paths come in thousands."""
+        if line := self._visible.get(path):
+            return line
+        folder = path.rpartition("/")[0]
+        if folder not in self._folders:
+            places = _upwards(posixpath.normpath(folder or "/"))
+            visible = self._visible
+            self._folders[folder] = next((visible[p] for p in places if p in visible), None)
+        return self._folders[folder]
 
     def _reach(self, line: MountLine, known: dict[int, bool]) -> None:
         """Note for a mount and its ancestors whether the path to each is free."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from snap_self.disks.blocks import Block, last_name
 
 _DEV = "/dev/"
+_LONE_HYPHEN = re.compile(r"(?<!-)-(?!-)")
 
 
 class DeviceNames:
@@ -20,6 +22,8 @@ class DeviceNames:
         for name, block in blocks.items():
             if mapper := block.text.get("dm/name"):
                 self._names[mapper] = self._names[f"mapper/{mapper}"] = name
+                if block.text.get("dm/uuid", "").startswith("LVM-"):
+                    self._names[_volume_path(mapper)] = name
         for name, block in blocks.items():
             self._names[block.node] = name
 
@@ -29,13 +33,7 @@ class DeviceNames:
         Args:
             name: with or without ``/dev/`` in front.
         """
-        bare = name.removeprefix(_DEV)
-        if bare in self._names:
-            return self._names[bare]
-        group, slash, volume = bare.partition("/")
-        if slash:  # LVM's own links; device-mapper names double the hyphens of both parts
-            return self._names.get(f"{group.replace('-', '--')}-{volume.replace('-', '--')}")
-        return None
+        return self._names.get(name.removeprefix(_DEV))
 
     def aliases(self) -> Mapping[str, str]:
         """Return every name, without ``/dev/``, to the kernel's name."""
@@ -44,3 +42,8 @@ class DeviceNames:
     def _add_link(self, bare: str, target: str, blocks: Mapping[str, Block]) -> None:
         if target in blocks:
             self._names[bare] = target
+
+
+def _volume_path(mapper: str) -> str:
+    """Return ``group/volume``; device-mapper names double the hyphens of both."""
+    return _LONE_HYPHEN.sub("/", mapper, count=1).replace("--", "-")

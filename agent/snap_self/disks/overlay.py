@@ -7,7 +7,8 @@ import re
 from snap_self.disks.mountinfo import MountLine, options
 
 _LAYER_OPTIONS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
-_COLON = re.compile(r"(?<!\\):+")  # "::" separates data-only layers
+_LOWER = frozenset({"lowerdir", "lowerdir+", "datadir+"})
+_COLON = re.compile(r"(?<!\\):")
 _ESCAPED = re.compile(r"\\([:,\\])")
 
 
@@ -24,8 +25,15 @@ def layers(mount: MountLine) -> list[str]:
     for name, value in options(mount):
         if name not in _LAYER_OPTIONS:
             continue
-        if name == "lowerdir":
-            lower.extend(_ESCAPED.sub(r"\1", part) for part in _COLON.split(value))
+        kept = lower if name in _LOWER else upper
+        if name != "lowerdir":
+            kept.append(_plain(value))
+        elif "\\" not in value:
+            kept.extend(value.split(":"))
         else:
-            (lower if name.endswith("+") else upper).append(_ESCAPED.sub(r"\1", value))
+            kept.extend(_plain(part) for part in _COLON.split(value))
     return [path for path in dict.fromkeys((*upper, *lower)) if path.startswith("/")]
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)

@@ -99,14 +99,7 @@ class Superblocks:
             without: device numbers whose mounts are looked through.
         """
         line = self._own.find(path, without={*without, *self._open})
-        if line is None:
-            return Below()
-        superblock = self.all[line.devno]
-        way = self.below(superblock)
-        return Below(
-            chains={disk: line.path + ARROW + rest for disk, rest in way.chains.items()},
-            carriers=frozenset({superblock.key}),
-        )
+        return Below() if line is None else self._below_mount(line)
 
     def joins_devices(self, superblock: Superblock) -> bool:
         """Return whether the filesystem itself, not a volume below it, makes disks one."""
@@ -123,7 +116,7 @@ class Superblocks:
 
     def _walk(self, line: MountLine) -> Below:
         if line.fstype == OVERLAY:
-            parts = [self.file_below(path) for path in overlay.layers(line)]
+            parts = [self._below_mount(mount) for mount in self._layer_mounts(line)]
         else:
             parts = [self.stack.below(name) for name in self._devices(line)]
         chains: dict[str, str] = {}
@@ -131,6 +124,23 @@ class Superblocks:
             for disk, way in part.chains.items():
                 chains.setdefault(disk, way)
         return Below(chains=chains, carriers=frozenset().union(*(p.carriers for p in parts)))
+
+    def _layer_mounts(self, line: MountLine) -> Iterable[MountLine]:
+        """Return the mounts that an overlay's layers lie on, each once."""
+        found = {}
+        for path in overlay.layers(line):
+            if mount := self._own.find(path, without=self._open):
+                found[mount.mount_id] = mount
+        return found.values()
+
+    def _below_mount(self, line: MountLine) -> Below:
+        """Return what lies below a file of a mount."""
+        superblock = self.all[line.devno]
+        way = self.below(superblock)
+        return Below(
+            chains={disk: line.path + ARROW + rest for disk, rest in way.chains.items()},
+            carriers=frozenset({superblock.key}),
+        )
 
     def _devices(self, line: MountLine) -> Iterable[str]:
         """Return the block devices that a filesystem lies on itself."""
@@ -163,7 +173,7 @@ class Superblocks:
         fsid = self._fsids.get(devno)
         return Superblock(
             key=f"btrfs:{fsid}" if fsid else devno,
-            first=min(placed, key=_fitness)[0],
+            first=placed[0][0] if len(placed) == 1 else min(placed, key=_fitness)[0],
             placed=placed,
         )
 
