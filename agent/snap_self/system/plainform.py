@@ -1,0 +1,129 @@
+"""Frozen values to what JSON can hold, and back with every shape checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from enum import Enum
+from functools import cache
+from typing import Any
+
+
+class ShapeError(Exception):
+    """A value does not have the shape expected; the text begins with its attribute path."""
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value of our model as JSON's types; instants as ISO 8601 in UTC."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat()
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: Any, data: object, where: str) -> Any:
+    """Return the value of that type that ``data`` stands for; unknown attributes are passed over.
+
+    Args:
+        kind: a dataclass, Enum, ``datetime``, ``str``, ``int``, NewType, ``X | None``,
+            ``tuple[X, ...]`` or ``Mapping[str, X]``.
+        where: attribute path for messages.
+
+    Raises:
+        ShapeError: it stands for none.
+    """
+    kind = getattr(kind, "__supertype__", kind)
+    if typing.get_origin(kind) in _BY_ORIGIN:
+        return _BY_ORIGIN[typing.get_origin(kind)](kind, data, where)
+    if dataclasses.is_dataclass(kind):
+        return _record(kind, data, where)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _enum(kind, data, where)
+    if kind is datetime:
+        return _instant(_exact(str, data, where), where)
+    return _exact(kind, data, where)
+
+
+def _record(kind: Any, data: object, where: str) -> Any:
+    given = _exact(dict, data, where)
+    values = {}
+    for field in dataclasses.fields(kind):
+        path = f"{where}.{field.name}"
+        if field.name in given:
+            values[field.name] = from_plain(_hints(kind)[field.name], given[field.name], path)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            raise ShapeError(f"{path} is missing")
+    return kind(**values)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _enum(kind: type[Enum], data: object, where: str) -> Enum:
+    try:
+        return kind(data)
+    except ValueError:
+        words = ", ".join(str(each.value) for each in kind)
+        raise ShapeError(f"{where} is none of {words}") from None
+
+
+def _instant(text: str, where: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ShapeError(f"{where} is no instant") from None
+    if instant.tzinfo is None:
+        raise ShapeError(f"{where} has no time zone")
+    try:
+        return instant.astimezone(timezone.utc)
+    except OverflowError:
+        raise ShapeError(f"{where} is out of range") from None
+
+
+def _optional(kind: Any, data: object, where: str) -> Any:
+    if data is None:
+        return None
+    (wanted,) = (each for each in typing.get_args(kind) if each is not type(None))
+    return from_plain(wanted, data, where)
+
+
+def _tuple(kind: Any, data: object, where: str) -> Any:
+    item = typing.get_args(kind)[0]
+    return tuple(
+        from_plain(item, each, f"{where}[{index}]")
+        for index, each in enumerate(_exact(list, data, where))
+    )
+
+
+def _mapping(kind: Any, data: object, where: str) -> Any:
+    item = typing.get_args(kind)[1]
+    return {
+        key: from_plain(item, each, f"{where}.{key}")
+        for key, each in _exact(dict, data, where).items()
+    }
+
+
+_BY_ORIGIN: Mapping[Any, Callable[[Any, object, str], Any]] = {
+    typing.Union: _optional,
+    types.UnionType: _optional,
+    tuple: _tuple,
+    Mapping: _mapping,
+}
+
+
+def _exact(kind: Any, data: object, where: str) -> Any:
+    if type(data) is not kind:  # JSON's true is no number here
+        raise ShapeError(f"{where} is {type(data).__name__}, not {kind.__name__}")
+    return data
