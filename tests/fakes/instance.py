@@ -1,47 +1,23 @@
-"""A metadata service in memory, a clock moved by hand, and what credential sources read."""
+"""A metadata service in memory, and what credential sources read."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from fakes.clock import START, FakeClock
 from fakes.http import FakeTransport, answer, nobody
 from snap_self.cloud.credentials.sources import Surroundings
 from snap_self.instance.metadata import TOKEN_HEADER, MetadataClient
 from snap_self.ports import Clock, FileText, HttpRequest, HttpResponse, HttpTransport
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 SECRET = "S3cr3tMarker9aZ"
 TOKEN_MARK = "T0kenMarker7bY"
 ROLE_LISTING = "meta-data/ram/security-credentials/"
-
-
-class HandClock:
-    """A clock that only moves when told, or when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self._passed_s = 0.0
-        self.slept: list[float] = []
-
-    def now(self) -> datetime:
-        """Return the start plus what has passed."""
-        return START + timedelta(seconds=self._passed_s)
-
-    def monotonic(self) -> float:
-        """Return what has passed."""
-        return self._passed_s
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass and note it."""
-        self.slept.append(seconds)
-        self._passed_s += seconds
-
-    def move(self, seconds: float) -> None:
-        """Let time pass."""
-        self._passed_s += seconds
 
 
 class MetadataService:
@@ -97,7 +73,7 @@ def client(
     transport: HttpTransport, clock: Clock | None = None, *, plain_allowed: bool = True
 ) -> MetadataClient:
     """Return a metadata client over a fake."""
-    return MetadataClient(transport, clock or HandClock(), plain_allowed=plain_allowed)
+    return MetadataClient(transport, clock or FakeClock(), plain_allowed=plain_allowed)
 
 
 def role_answer(*, life_s: float = 21600, key_id: str = "STS.abcdefgh1234") -> str:
@@ -156,34 +132,27 @@ def no_commands() -> FakeCommands:
 
 def surroundings(
     *,
-    env: Mapping[str, str] | None = None,
+    items: Mapping[str, str] | None = None,
     files: Mapping[str, str | OSError] | None = None,
     mode: int = 0o600,
-    transport: HttpTransport | None = None,
-    items: Mapping[str, str] | None = None,
-    commands: FakeCommands | None = None,
-    clock: HandClock | None = None,
-    profile: str = "",
-    role: str = "",
-    sts_endpoint: str = "",
+    **given: Any,
 ) -> Surroundings:
     """Return what sources read: by default an instance without any key or role.
 
     Args:
-        transport: for everything but metadata.
         items: of the metadata service.
+        mode: permission bits of every file.
+        given: fields of ``Surroundings`` that are to be others than the defaults.
     """
-    clock = clock or HandClock()
-    return Surroundings(
-        env=env or {},
-        home="/home/u",
-        read=MemoryFiles(files or {}, mode=mode),
-        transport=transport or FakeTransport(nobody),
-        commands=commands or no_commands(),
-        clock=clock,
-        metadata=client(FakeTransport(MetadataService(items or {})), clock),
-        profile=profile,
-        role=role,
-        sts_endpoint=sts_endpoint,
-        nonce=lambda: "nonce",
-    )
+    clock = given.get("clock") or FakeClock()
+    fields: dict[str, Any] = {
+        "env": {},
+        "home": "/home/u",
+        "read": MemoryFiles(files or {}, mode=mode),
+        "transport": FakeTransport(nobody),
+        "commands": no_commands(),
+        "clock": clock,
+        "metadata": client(FakeTransport(MetadataService(items or {})), clock),
+        "nonce": lambda: "nonce",
+    }
+    return Surroundings(**{**fields, **given})

@@ -1,13 +1,15 @@
 """The metadata client's rules: which request is sent when, and what each answer means."""
 
 import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fakes.clock import FakeClock
 from fakes.http import FakeTransport, answer, nobody
-from fakes.instance import HandClock, MetadataService, client
+from fakes.instance import MetadataService, client
 from snap_self.errors import ConfigError, MetadataAbsent, MetadataRefused, MetadataUnreachable
 from snap_self.instance.metadata import TOKEN_HEADER, MetadataClient, checked_base_url
 from snap_self.ports import HttpFailed, HttpRequest, HttpResponse
@@ -41,10 +43,10 @@ def test_get_when_called_again_then_reuses_the_token() -> None:
 
 
 def test_get_when_the_token_has_run_out_then_asks_for_another() -> None:
-    transport, clock = FakeTransport(service()), HandClock()
+    transport, clock = FakeTransport(service()), FakeClock()
     metadata = client(transport, clock)
     metadata.get(ITEM)
-    clock.move(1771)
+    clock.advance(1771)
     metadata.get(ITEM)
     assert methods(transport) == ["PUT", "GET", "PUT", "GET"]
 
@@ -142,18 +144,18 @@ def test_get_when_the_item_is_absent_then_says_so() -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_get_when_busy_for_a_moment_then_tries_again(status: int) -> None:
-    fake, clock = service(), HandClock()
+    fake, clock = service(), FakeClock()
     fake.statuses = [status, status]
     assert client(FakeTransport(fake), clock).get(ITEM) == "i-abc"
-    assert clock.slept == pytest.approx([0.1, 0.2])
+    assert clock.sleeps == pytest.approx([0.1, 0.2])
 
 
 def test_get_when_busy_for_good_then_gives_up_within_the_budget() -> None:
-    clock = HandClock()
+    clock = FakeClock()
     transport = FakeTransport(lambda request: answer(status=503))
     with pytest.raises(MetadataRefused, match="503"):
         client(transport, clock).get(ITEM)
-    assert 1.0 < clock.monotonic() <= 3.0
+    assert 1.0 < sum(clock.sleeps) <= 3.0
 
 
 def test_get_when_a_token_read_fails_once_then_tries_again() -> None:
@@ -230,7 +232,7 @@ def test_list_dir_when_lines_end_in_all_ways_then_returns_bare_names() -> None:
 def test_get_when_the_base_url_is_another_then_asks_there() -> None:
     transport = FakeTransport(service())
     metadata = MetadataClient(
-        transport, HandClock(), base_url="http://127.0.0.1:8123/", plain_allowed=True
+        transport, FakeClock(), base_url="http://127.0.0.1:8123/", plain_allowed=True
     )
     metadata.get(ITEM)
     assert transport.requests[1].url == f"http://127.0.0.1:8123/latest/{ITEM}"
@@ -282,3 +284,40 @@ def test_get_when_tokens_are_demanded_and_none_comes_then_sends_puts_only(
     with pytest.raises((MetadataRefused, MetadataUnreachable)):
         client(transport, plain_allowed=False).get(ITEM)
     assert set(methods(transport)) == {"PUT"}
+
+
+def test_get_when_two_reads_lose_one_token_then_one_successor_is_fetched() -> None:
+    fake = service()
+    late = FakeTransport(fake)
+    refused_together = threading.Barrier(2, timeout=10)
+
+    def speak(request: HttpRequest) -> HttpResponse:
+        response = late.send(request)
+        if response.status == 401:
+            refused_together.wait()
+        return response
+
+    metadata = client(FakeTransport(speak))
+    metadata.get(ITEM)
+    fake.forget_tokens()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(metadata.get, [ITEM, ITEM])) == ["i-abc", "i-abc"]
+    assert methods(late).count("PUT") == 2
+
+
+def test_drop_when_a_successor_is_there_already_then_keeps_it() -> None:
+    fake = service()
+    held_back: list[HttpRequest] = []
+    transport = FakeTransport(fake)
+    metadata = client(FakeTransport(lambda request: speak(request)))
+
+    def speak(request: HttpRequest) -> HttpResponse:
+        if request.url.endswith("late") and not held_back:
+            held_back.append(request)
+            fake.forget_tokens()
+            metadata.get(ITEM)  # another read renews the token while this one is under way
+        return transport.send(request)
+
+    fake.items["late"] = "text"
+    assert metadata.get("late") == "text"
+    assert methods(transport).count("PUT") == 2

@@ -68,7 +68,9 @@ def _chosen(around: Surroundings, found: Found) -> Profile | None:
 
 
 def _profiles(config: Fields) -> Mapping[str, Fields]:
-    listed = config.values.get("profiles") or []
+    listed = config.values.get("profiles")
+    if listed is None:
+        return {}
     if not isinstance(listed, list):
         raise broken(f"{config.where}: profiles is not a list")
     profiles: dict[str, Fields] = {}

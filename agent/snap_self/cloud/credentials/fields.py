@@ -43,8 +43,10 @@ class Fields:
         Raises:
             CredentialsUnusable: it is no text, or not encodable.
         """
-        value = self.values.get(name) or ""
-        if not isinstance(value, str) or not value.encode("utf-8", "replace").decode() == value:
+        value = self.values.get(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str) or value.encode("utf-8", "replace").decode() != value:
             raise broken(f"{self.where}: {name} is not text")
         return value
 
