@@ -48,12 +48,18 @@ demo_home() {
     /*) ;;
     *) return 0 ;; # unset, or not absolute: the XDG rules say to ignore it
     esac
-    mkdir -p "$cache/snap-self" 2>/dev/null || return 0
-    # What others may write to must not be run by us, least of all by root.
-    if [ "$(stat -c %u "$cache/snap-self")" = "$(id -u)" ] && [ -w "$cache/snap-self" ]; then
+    # What others may write to must not be run by us, least of all by root with a user's HOME.
+    nearest="$cache"
+    while [ ! -e "$nearest" ]; do nearest="$(dirname "$nearest")"; done
+    is_ours "$nearest" && mkdir -p "$cache/snap-self" 2>/dev/null || return 0
+    if is_ours "$cache/snap-self" && [ -w "$cache/snap-self" ]; then
         chmod go-w "$cache/snap-self"
         printf '%s\n' "$cache/snap-self"
     fi
+}
+
+is_ours() {
+    [ "$(stat -c %u "$1")" = "$(id -u)" ]
 }
 
 # --- demo: set-up ----------------------------------------------------------------------------
