@@ -16,6 +16,7 @@ from freeze_rig import target  # in the folder of this file
 
 from snap_self.errors import SnapSelfError
 from snap_self.quiesce.freeze import FreezeLimits, FreezePorts, FreezeSession
+from snap_self.quiesce.stale import end_stale_freeze
 from snap_self.quiesce.wire import SIZE
 from snap_self.system.freezing import KernelFreezeCalls
 from snap_self.system.guardian_launch import (
@@ -32,11 +33,14 @@ class BootClock:
     def monotonic(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
-def session_for(paths: list[str], markers: Path, hold_s: float) -> FreezeSession:
-    """Return a session with the real adapters."""
+
+def real_ports(markers: Path) -> FreezePorts:
+    """Return the real adapters."""
     store = MarkerFile(markers)
-    ports = FreezePorts(
+    return FreezePorts(
         opener=MountDirectories(),
         starter=GuardianProcessStarter(marker_path=str(store.path), message_bytes=SIZE),
         markers=store,
@@ -44,12 +48,9 @@ def session_for(paths: list[str], markers: Path, hold_s: float) -> FreezeSession
         boot=ProcBootFacts(),
         clock=BootClock(),
     )
-    return FreezeSession(
-        [target(path) for path in paths], ports, FreezeLimits(hold_s=hold_s, sync_s=20)
-    )
 
 
-def step(session: FreezeSession, name: str) -> str:
+def step(session: FreezeSession, ports: FreezePorts, name: str) -> str:
     """Make one step; return the answer."""
     if name == "prepare":
         session.prepare()
@@ -60,6 +61,9 @@ def step(session: FreezeSession, name: str) -> str:
         session.freeze()
     elif name == "check":
         return str(session.still_held())
+    elif name == "recover":
+        report = end_stale_freeze(ports)
+        return f"{report.why}: {[(path, outcome.name) for path, outcome in report.filesystems]}"
     elif name == "thaw":
         result = session.thaw()
         frozen = ",".join(result.maybe_frozen)
@@ -69,10 +73,12 @@ def step(session: FreezeSession, name: str) -> str:
 
 def main() -> None:
     """Serve the steps until the input ends."""
-    with session_for(sys.argv[4:], Path(sys.argv[2]), float(sys.argv[3])) as session:
+    ports = real_ports(Path(sys.argv[2]))
+    limits = FreezeLimits(hold_s=float(sys.argv[3]), sync_s=20)
+    with FreezeSession([target(path) for path in sys.argv[4:]], ports, limits) as session:
         for line in sys.stdin:
             try:
-                answer = step(session, line.strip())
+                answer = step(session, ports, line.strip())
             except SnapSelfError as error:
                 answer = f"error {error.code}: {error.message}"
             print(answer, flush=True)

@@ -151,10 +151,34 @@ class Rig:
         except subprocess.TimeoutExpired:
             return False
 
+    def blocked(self, disk: Disk, *, within_s: float) -> bool:
+        """Tell whether writing there gets blocked within so many seconds."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            if not self.writable(disk, within_s=0.2):
+                return True
+        return False
+
     def all_writable(self, *, within_s: float) -> bool:
         """Tell the same of all disks, all within the same time."""
         end = time.monotonic() + within_s
         return all(self.writable(d, within_s=max(0.01, end - time.monotonic())) for d in self.disks)
+
+    def busy(self, disk: Disk) -> None:
+        """Wait until a writer has put something there."""
+        end = time.monotonic() + 20
+        while len(list(disk.path.rglob("f*"))) < 30:
+            assert time.monotonic() < end, "the writer does not write"
+            time.sleep(0.02)
+
+    def gone(self, path: Path, *, within_s: float) -> bool:
+        """Tell whether a file is gone within so many seconds."""
+        end = time.monotonic() + within_s
+        while path.exists():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     def thaw_all(self) -> None:
         """Thaw everything of ours, outermost first; it is no fault if it is not frozen."""
@@ -231,14 +255,33 @@ class Agent:
         self.process.wait()
 
     def close(self) -> None:
-        """End it and the processes it started, by their ids."""
+        """End it, and wait until the guardian's processes have let go of the mounts."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.settle()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
+
+    def settle(self) -> None:
+        """Wait until both processes of the guardian are gone; kill them if they stay."""
+        end = time.monotonic() + 5
+        while left := [p for p in (self.guardian, self.understudy) if p and _alive(p)]:
+            if time.monotonic() > end:
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)
+                end += 5
+            time.sleep(0.01)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @contextlib.contextmanager

@@ -192,7 +192,9 @@ class ProcBootFacts:
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return int(text.rpartition(")")[2].split()[19])
+        fields = text.rpartition(")")[2].split()
+        # A zombie is gone, only not collected: a stopped agent cannot collect its guardian.
+        return None if fields[0] in "ZX" else int(fields[19])
 
     def terminate(self, pid: int) -> None:
         """Send SIGTERM."""
