@@ -69,20 +69,11 @@ class CaptureKeeper:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs root where it cannot be; put the search for leaked secrets last."""
-    missing = what_root_tests_miss()
+    missing = guards.what_root_tests_miss(os.geteuid(), Path("/dev/loop-control"))
     for item in items:
         if missing and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=missing))
     items.sort(key=lambda item: (TESTS / "leaks") in item.path.parents)
-
-
-def what_root_tests_miss() -> str:
-    """Return why tests marked ``root`` cannot run here; empty where they can."""
-    if os.geteuid() != 0:
-        return f"needs root; this is uid {os.geteuid()}: run the tests as root"
-    if not Path("/dev/loop-control").exists():
-        return "needs loop devices; there is no /dev/loop-control here: modprobe loop"
-    return ""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,6 +6,7 @@ import ipaddress
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,12 @@ def install(add_hook: Callable[[Guard], None] = sys.addaudithook) -> Guard:
     guard = Guard()
     add_hook(guard)
     return guard
+
+
+def what_root_tests_miss(uid: int, loop_control: Path) -> str:
+    """Return why tests marked ``root`` cannot run here; empty where they can."""
+    if uid != 0:
+        return f"needs root; this is uid {uid}: run the tests as root"
+    if not loop_control.exists():
+        return f"needs loop devices; there is no {loop_control} here: modprobe loop"
+    return ""

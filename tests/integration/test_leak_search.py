@@ -55,10 +55,8 @@ def small_run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_tests(
-    folder: Path, body: str, *, marker: str = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    test = f"{SIMULATOR}\n{marker}def test_x(cloud, agent, run_directory, state_dir):\n    {body}\n"
+def run_tests(folder: Path, body: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    test = f"{SIMULATOR}\ndef test_x(cloud, agent, run_directory, state_dir):\n    {body}\n"
     # A name that would come after tests/leaks by itself.
     (folder / "tests/zone/test_zone.py").write_text(test, encoding="utf-8")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SNAP_SELF_")}
@@ -91,10 +89,3 @@ def test_run_says_above_its_summary_what_failed_before(small_run: Path) -> None:
     result = run_tests(small_run, "pass", SNAP_SELF_TEST_FAILED_BEFORE="lint/mypy")
     assert "lint/mypy (see above)" in result.stdout
     assert result.stdout.rstrip().splitlines()[-1].strip("= ").startswith("2 passed")
-
-
-def test_root_tests_without_root_are_skipped_with_the_reason(small_run: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("this is root; the skip can only be seen without")
-    result = run_tests(small_run, "pass", marker="@pytest.mark.root\n")
-    assert "needs root; this is uid" in result.stdout

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,17 @@ def test_guard_outside_unit_tests_lets_sockets_be_made() -> None:
 def test_guard_in_any_tier_stops_connecting_to_the_outside() -> None:
     with pytest.raises(pytest.fail.Exception, match="only loopback"):
         guards.Guard()("socket.connect", (None, ("192.0.2.1", 443)))
+
+
+@pytest.mark.parametrize(
+    ("uid", "device", "said"),
+    [
+        (0, "/dev/null", ""),
+        (1000, "/dev/null", "needs root; this is uid 1000"),
+        (0, "/nowhere", "needs loop devices"),
+    ],
+)
+def test_root_tests_say_what_they_miss(uid: int, device: str, said: str) -> None:
+    missing = guards.what_root_tests_miss(uid, Path(device))
+    assert missing.startswith(said)
+    assert bool(missing) == bool(said)
