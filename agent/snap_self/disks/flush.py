@@ -58,15 +58,13 @@ def innermost_first(filesystems: Mapping[str, Filesystem]) -> list[tuple[Filesys
     depth: dict[str, int] = {}
     for key in filesystems:
         _measure(key, filesystems, depth)
-    ordered = sorted(
-        filesystems.values(),
-        key=lambda filesystem: (
-            -depth[filesystem.key],
-            -_steps(filesystem.mounts[0].path),
-            filesystem.mounts[0].path,
-        ),
-    )
-    return [(filesystem, depth[filesystem.key]) for filesystem in ordered]
+    keys = sorted(filesystems, key=lambda key: (-depth[key], *_below_first(filesystems[key])))
+    return [(filesystems[key], depth[key]) for key in keys]
+
+
+def _below_first(filesystem: Filesystem) -> tuple[int, str]:
+    path = filesystem.mounts[0].path
+    return (0 if path == "/" else -path.count("/")), path
 
 
 def _measure(key: str, filesystems: Mapping[str, Filesystem], depth: dict[str, int]) -> int:
@@ -83,7 +81,3 @@ def _parent_depths(
     for parent in filesystems[key].parents:
         if parent in filesystems:
             yield 1 + _measure(parent, filesystems, depth)
-
-
-def _steps(path: str) -> int:
-    return 0 if path == "/" else path.count("/")

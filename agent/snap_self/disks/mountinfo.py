@@ -96,7 +96,7 @@ def _parse_line(line: str, where: str) -> MountLine:
 
 
 def _is_read_only(options: str) -> bool:
-    return options == "ro" or options.startswith("ro,") or ",ro," in options
+    return options == "ro" or options.startswith("ro,")  # always the first
 
 
 def options(mount: MountLine) -> Iterator[tuple[str, str]]:

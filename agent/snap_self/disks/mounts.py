@@ -66,6 +66,8 @@ class MountTable:
 
     def _find_visible(self, path: str) -> MountLine | None:
         """Return the mount; remember it for the folder, since paths come in thousands."""
+        if "/." in path:
+            path = posixpath.normpath(path)
         if line := self._visible.get(path):
             return line
         folder = path.rpartition("/")[0]
