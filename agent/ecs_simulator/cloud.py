@@ -91,7 +91,11 @@ class Cloud:
         self.agenda = Agenda(clock)
         self.ids = Ids(config.seed)
         self.keys = KeyStore(
-            account_id=config.account_id, users=config.keys, roles=config.roles, clock=clock
+            account_id=config.account_id,
+            users=config.keys,
+            roles=config.roles,
+            clock=clock,
+            secrets_dir=config.secrets_dir,
         )
         default = REALISTIC_LIFE if config.profile == "realistic" else FAST_LIFE
         self.life = config.life or default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +126,10 @@ class RoleConfig:
     external_id: str = ""
 
 
+def _secrets_dir() -> str:
+    return os.environ.get("SNAP_SELF_TEST_SECRETS_DIR", "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorConfig:
     """A whole simulated cloud; port 0 means any free one.
@@ -141,6 +146,8 @@ class SimulatorConfig:
         left_out_disks: ids a new group silently leaves out.
         loose_delete: DeleteSnapshot of an unknown id succeeds (both ways are documented).
         default_stopped_mode: the account's own default of StopInstance.
+        secrets_dir: a folder for a file with every secret handed out, one a line, so that a
+            test run can look for leaks; from SNAP_SELF_TEST_SECRETS_DIR, none when empty.
     """
 
     region_id: str = "cn-hangzhou"
@@ -178,3 +185,4 @@ class SimulatorConfig:
     loose_delete: bool = True
     snapshot_service: bool = True
     default_stopped_mode: str = "KeepCharging"
+    secrets_dir: str = field(default_factory=_secrets_dir)

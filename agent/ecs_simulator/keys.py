@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ecs_simulator.clock import Clock
 from ecs_simulator.config import AccessKeyConfig, PolicyDocument, RoleConfig
@@ -53,7 +55,10 @@ class KeyStore:
         users: Sequence[AccessKeyConfig],
         roles: Sequence[RoleConfig],
         clock: Clock,
+        secrets_dir: str = "",
     ) -> None:
+        name = f"simulator-{os.getpid()}"
+        self._secrets_file = Path(secrets_dir) / name if secrets_dir else None
         self._account_id = account_id
         self._clock = clock
         self._lock = threading.Lock()
@@ -77,7 +82,7 @@ class KeyStore:
         )
         with self._lock:
             self._keys[key.access_key_id] = key
-            self._secrets.add(key.secret)
+        self.remember_secret(key.secret)
 
     def mint(
         self,
@@ -111,7 +116,8 @@ class KeyStore:
         with self._lock:
             self._keys[key.access_key_id] = key
             self._tokens[key.token] = key.access_key_id
-            self._secrets |= {key.secret, key.token}
+        self.remember_secret(key.secret)
+        self.remember_secret(key.token)
         return key
 
     def find(self, access_key_id: str) -> Key | None:
@@ -144,7 +150,12 @@ class KeyStore:
     def remember_secret(self, text: str) -> None:
         """Note another secret that was handed out or received."""
         with self._lock:
+            if text in self._secrets:
+                return
             self._secrets.add(text)
+            if self._secrets_file is not None:
+                with self._secrets_file.open("a", encoding="utf-8") as file:
+                    file.write(f"{text}\n")
 
     def secrets(self) -> frozenset[str]:
         """Return every secret ever handed out."""
