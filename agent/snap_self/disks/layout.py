@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from snap_self.disks import fstypes
 from snap_self.disks.blocks import Block, read_blocks
 from snap_self.disks.btrfs import members_by_fsid
+from snap_self.disks.journals import outer_journals
 from snap_self.disks.mountinfo import parse_mountinfo
 from snap_self.disks.mounts import MountTable
 from snap_self.disks.names import DeviceNames
@@ -33,7 +34,11 @@ def read_layout(machine: MachineText) -> Layout:
     blocks = read_blocks(machine)
     names = DeviceNames(blocks, machine.links)
     superblocks = Superblocks(
-        _mount_tables(machine), blocks, names=names, btrfs_members=members_by_fsid(machine)
+        _mount_tables(machine),
+        blocks,
+        names=names,
+        btrfs_members=members_by_fsid(machine),
+        journals=outer_journals(machine, blocks),
     )
     stack = superblocks.stack
     filesystems = _filesystems(superblocks)

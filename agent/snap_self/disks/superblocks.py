@@ -18,9 +18,8 @@ OVERLAY = "overlay"
 BTRFS = "btrfs"
 
 # Superblock options that name a further device holding part of the filesystem.
-# Source: xfs(5), ext4(5).
-_DEVICE_OPTIONS = frozenset({"logdev", "rtdev", "journal_path"})
-_JOURNAL_NUMBER = "journal_dev"
+# Source: xfs(5).
+_DEVICE_OPTIONS = frozenset({"logdev", "rtdev"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,7 @@ class Superblocks:
 
     Args:
         tables: the agent's own namespace first.
+        journals: block device of a filesystem to the other one that holds its journal.
     """
 
     def __init__(
@@ -55,11 +55,13 @@ class Superblocks:
         *,
         names: DeviceNames,
         btrfs_members: Mapping[str, frozenset[str]],
+        journals: Mapping[str, str],
     ) -> None:
         self._own = tables[0]
         self._names = names
         self._by_devno = {block.devno: name for name, block in blocks.items()}
         self._btrfs_members = btrfs_members
+        self._journals = journals
         self.stack = Stack(blocks, self.file_below)
         by_devno = _by_devno(tables)
         self._fsids = btrfs.assign(btrfs_members, self._btrfs_sources(by_devno))
@@ -146,18 +148,13 @@ class Superblocks:
         """Return the block devices that a filesystem lies on itself."""
         if line.fstype == BTRFS and line.devno in self._fsids:
             return sorted(self._btrfs_members[self._fsids[line.devno]])
-        found = {self._by_devno.get(line.devno)}
+        own = self._by_devno.get(line.devno)
+        found = {own, self._journals.get(own or "")}
         if line.devno.startswith("0:"):
             found.update(self._names.find(part) for part in _sources(line))
-        found.update(self._further_devices(line))
+        if line.fstype == "xfs":
+            found.update(self._names.find(v) for n, v in options(line) if n in _DEVICE_OPTIONS)
         return sorted(name for name in found if name)
-
-    def _further_devices(self, line: MountLine) -> Iterable[str | None]:
-        for name, value in options(line):
-            if name in _DEVICE_OPTIONS:
-                yield self._names.find(value)
-            elif name == _JOURNAL_NUMBER:
-                yield self._by_devno.get(_split_devno(value))
 
     def _btrfs_sources(
         self, by_devno: Mapping[str, Sequence[tuple[MountLine, MountTable]]]
@@ -193,15 +190,6 @@ def _sources(line: MountLine) -> list[str]:
     if line.fstype == "bcachefs":
         return line.source.split(":")
     return [line.source] if line.source.startswith("/dev/") else []
-
-
-def _split_devno(value: str) -> str:
-    """Return ``major:minor`` of the kernel's 32-bit number, as ext4 prints it."""
-    try:
-        number = int(value, 0)
-    except ValueError:
-        return ""
-    return f"{number >> 8 & 0xFFF}:{(number & 0xFF) | (number >> 12 & 0xFFF00)}"
 
 
 def _fitness(entry: tuple[MountLine, MountTable]) -> tuple[bool, bool, bool]:

@@ -50,6 +50,7 @@ class KernelMachineReader:
         for path in _PLAIN_FILES:
             collected.file(path)
         collected.btrfs()
+        collected.journals()
         collected.device_links()
         collected.finish_serials(waiting, budget_s=self._serial_budget_s)
         return MachineText(
@@ -190,6 +191,13 @@ class _Collector:
             folder = f"sys/fs/btrfs/{fsid}/devices"
             for name in self.names(folder):
                 self.link(f"{folder}/{name}")
+
+    def journals(self) -> None:
+        """Note the name of each ext4 journal thread, which tells where the journal lies."""
+        for name in self.names("sys/fs/ext4"):
+            task = self.file(f"sys/fs/ext4/{name}/journal_task")
+            if task and task.strip().isdigit():  # "<none>" without a journal
+                self.file(f"proc/{task.strip()}/comm")
 
     def device_links(self) -> None:
         """Note udev's links to block devices."""
