@@ -1,0 +1,68 @@
+"""A btrfs filesystem of the simulator's own, whose snapshots fix all disk images at one instant.
+
+Every disk image is a file in one subvolume; a cut is one read-only snapshot of that subvolume:
+atomic over all images whatever their number and size, copying nothing. The disks' loop devices
+write with direct I/O. Both are needed. Measured on Linux 6.18, two disks, one writer that puts
+numbered records on disk A, then on disk B, and so on, random cuts under way; "broken" means that
+a cut held a later write without an earlier acknowledged one:
+
+=================  =====================  =================  ==============  =============
+loop devices       writer                 images             broken cuts     cut takes
+=================  =====================  =================  ==============  =============
+buffered           O_DIRECT               copy on write      76 of 200       6 ms
+buffered           O_DIRECT and O_SYNC    copy on write      0 of 350        12 ms
+direct I/O         O_DIRECT               nodatacow          2 of 300        17 ms
+direct I/O         O_DIRECT               copy on write      0 of 500        50 ms
+=================  =====================  =================  ==============  =============
+
+(medians; the longest cut took 2 s, beside a second writer that rewrote 100 MiB without pause).
+Other ways were dropped: cloning each image is one instant per disk only; a frozen filesystem
+refuses clones and snapshots; copying is neither quick nor an instant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecs_simulator.storage import kernel
+from ecs_simulator.storage.ledger import Ledger
+from ecs_simulator.storage.sparse import make_image
+
+_POOL_GIB = 1024
+
+
+class Pool:
+    """The mounted filesystem."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self._mountpoint = folder / "pool"
+        self._make(folder / "pool.img", ledger)
+        self.live = self._mountpoint / "live"
+        self._cuts = self._mountpoint / "cuts"
+        kernel.make_subvolume(self.live)
+        self._cuts.mkdir()
+        self._last = 0
+
+    def _make(self, image: Path, ledger: Ledger) -> None:
+        make_image(image, _POOL_GIB)
+        mkfs = kernel.program("mkfs.btrfs")
+        if mkfs is None:
+            raise kernel.StorageError("mkfs.btrfs is missing; it comes with btrfs-progs")
+        kernel.run(mkfs, "--quiet", "--nodiscard", "--metadata", "single", str(image))
+        ledger.note("loop", image)
+        device = kernel.attach_loop(image, direct=False)
+        self._mountpoint.mkdir()
+        ledger.note("mount", self._mountpoint, of=image)
+        kernel.run("mount", "-t", "btrfs", "-o", "noatime", device, str(self._mountpoint))
+
+    def cut(self) -> Path:
+        """Fix the content of all images now; return the folder that holds them."""
+        self._last += 1
+        target = self._cuts / str(self._last)
+        kernel.snapshot_subvolume(self.live, target)
+        return target
+
+    @staticmethod
+    def forget(cut: Path) -> None:
+        """Drop what a cut holds."""
+        kernel.delete_subvolume(cut)
