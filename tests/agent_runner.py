@@ -170,6 +170,8 @@ class AgentRunner:
             "TMPDIR": str(root / "tmp"),
             "PYTHONPATH": str(CHECKOUT / "agent"),
             "SNAP_SELF_STATE_DIR": str(self.state),
+            # For simulators that the agent itself starts, as its demo does.
+            "SNAP_SELF_TEST_SECRETS_DIR": str(self.run_directory.secrets_folder),
             **self.env,
         }
 

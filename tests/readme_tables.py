@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def error_codes() -> str:
     kinds = [
         each
         for each in vars(errors).values()
-        if inspect.isclass(each) and issubclass(each, errors.SnapSelfError)
+        if inspect.isclass(each) and issubclass(each, errors.SnapSelfError) and "code" in vars(each)
     ]
     rows = [
         (f"`{each.code}`", str(int(each.exit_status)), summary(each))
@@ -26,6 +27,24 @@ def error_codes() -> str:
     ]
     bug = (f"`{errors.SnapSelfError.code}`", "1", "A bug in snap-self.")
     return table(("code", "status", "when"), [bug, *rows])
+
+
+def configuration() -> str:
+    """Return the table of configuration keys, and which variables set them."""
+    from snap_self.config.keys import KEYS
+
+    rows = [(f"`{key.dotted}`", f"`{toml(key.default)}`", key.accepted, key.doc) for key in KEYS]
+    short = ", ".join(f"`{key.env}` for `{key.dotted}`" for key in KEYS if key.scalar and key.env)
+    return (
+        table(("key", "default", "accepted", "meaning"), rows)
+        + "\nEvery key that is not a list or a table can be set by a variable named after it: "
+        + f"`SNAP_SELF_SNAPSHOT_KEEP` for `snapshot.keep`. Shorter names: {short}.\n"
+    )
+
+
+def toml(value: object) -> str:
+    """Return a default as a configuration file would write it."""
+    return "{}" if value == {} else json.dumps(value)
 
 
 def summary(kind: type) -> str:
@@ -39,7 +58,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-TABLES = {"error codes": error_codes}
+TABLES = {"configuration": configuration, "error codes": error_codes}
 
 
 def section(text: str, name: str) -> tuple[int, int]:

@@ -50,9 +50,19 @@ def error_kinds() -> list[type[errors.SnapSelfError]]:
 
 
 def test_error_codes_are_unique_and_kebab_case() -> None:
-    codes = [kind.code for kind in error_kinds()]
+    codes = [kind.code for kind in error_kinds() if "code" in vars(kind)]
     assert [code for code, count in Counter(codes).items() if count > 1] == []
     assert [code for code in codes if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)] == []
+
+
+def test_every_error_kind_that_is_raised_has_a_code_of_its_own() -> None:
+    # Only a class that others refine may go without.
+    without = [
+        kind.__name__
+        for kind in error_kinds()
+        if "code" not in vars(kind) and not kind.__subclasses__()
+    ]
+    assert without == []
 
 
 def test_every_error_kind_lives_in_the_error_tree() -> None:
