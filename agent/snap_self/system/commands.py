@@ -90,17 +90,29 @@ def _drain(pipe: object, kept: dict[IO[bytes], bytearray]) -> bool:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes; end the whole group if its leader still runs (asked first, then killed)."""
+    """Close the pipes; unless its leader has ended, ask the whole group to end, then kill it."""
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(TERMINATE_GRACE_S)
+    if process.returncode is not None:
+        return
+    _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + TERMINATE_GRACE_S
+    while not _has_ended(process) and time.monotonic() < deadline:
+        time.sleep(FIRST_LOOK_S)
+    # The leader is not reaped yet, so the group's number still is this group's.
+    _signal_group(process, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(TERMINATE_GRACE_S)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _text(raw: bytes) -> str:

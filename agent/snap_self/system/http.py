@@ -110,12 +110,15 @@ def shown_url(url: str) -> str:
 
 
 def _new_session(ca_bundle: str) -> requests.Session:
+    import logging
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
     from requests.adapters import HTTPAdapter
     from requests.structures import CaseInsensitiveDict
 
+    # At level DEBUG it logs each URL with its query, which holds signatures and secrets.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)
     session = requests.Session()
     session.trust_env = False
     session.proxies = {}

@@ -42,7 +42,7 @@ TOTAL_S = 15.0
 _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _REQUEST_ID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 _REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSign")
-_DENIED = ("NoPermission", "Forbidden", "ImplicitDeny", "ExplicitDeny")
+_DENIED = ("NoPermission", "AuthenticationFail.NoPermission", "Forbidden", "ImplicitDeny")
 _BUSY = ("Throttling", "ServiceUnavailable", "InternalError")
 
 
