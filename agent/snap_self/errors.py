@@ -75,6 +75,29 @@ class SnapSelfError(Exception):
         self.details = details
 
 
+class ApiFault(SnapSelfError):
+    """A failure that an answer of the ECS API may stand behind.
+
+    Args:
+        message: as in the base class.
+        api_code: the API's own ``Code``; empty if no answer of the API stands behind it.
+        request_id: what Alibaba Cloud support asks for; may be empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: str = "",
+        api_code: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.api_code = api_code
+        self.request_id = request_id
+
+
 class UsageError(SnapSelfError):
     """The command line asks for something that cannot be asked for."""
 
@@ -138,7 +161,7 @@ class StateUnusable(EnvironmentFault):
     code = "state-unusable"
 
 
-class CredentialsError(SnapSelfError):
+class CredentialsError(ApiFault):
     """Credentials are missing, unusable, or not allowed to do what was asked."""
 
     code = "credentials"
@@ -190,7 +213,7 @@ class TopologyError(SnapSelfError):
     exit_status = ExitStatus.UNMAPPED
 
 
-class PreconditionRefused(SnapSelfError):
+class PreconditionRefused(ApiFault):
     """A precondition of a safe snapshot does not hold."""
 
     code = "precondition"
@@ -228,30 +251,11 @@ class QuiesceFailed(SnapSelfError):
     exit_status = ExitStatus.QUIESCE
 
 
-class CloudRefused(SnapSelfError):
-    """The ECS API answered with an error that trying again does not mend.
-
-    Args:
-        message: as in the base class.
-        api_code: the API's own ``Code``.
-        request_id: what Alibaba Cloud support asks for; may be empty.
-    """
+class CloudRefused(ApiFault):
+    """The ECS API answered with an error that trying again does not mend."""
 
     code = "cloud-refused"
     exit_status = ExitStatus.REFUSED
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str = "",
-        details: str = "",
-        api_code: str = "",
-        request_id: str = "",
-    ) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.api_code = api_code
-        self.request_id = request_id
 
 
 class CloudThrottled(CloudRefused):
@@ -267,10 +271,21 @@ class CloudAnswerUnclear(CloudRefused):
 
 
 class CloudUnreachable(SnapSelfError):
-    """No answer from the ECS API within the time allowed."""
+    """No answer from the ECS API within the time allowed.
+
+    Args:
+        message: as in the base class.
+        maybe_done: what was asked for may have been done although no answer came.
+    """
 
     code = "cloud-unreachable"
     exit_status = ExitStatus.UNREACHABLE
+
+    def __init__(
+        self, message: str, *, hint: str = "", details: str = "", maybe_done: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.maybe_done = maybe_done
 
 
 class SnapshotFailed(SnapSelfError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from snap_self.model.endpoint import Endpoint
 from snap_self.model.guardian import Source
 from snap_self.model.ids import RunId
 from snap_self.model.machine import MachineText, PathFact
@@ -83,6 +84,7 @@ class RpcFailed(Exception):
         http_status: 0 when no answer came.
         maybe_done: the request may have taken effect although no good answer came.
         message: the API's message with URLs, tokens and signatures removed.
+        lasting: trying again cannot mend it although no answer came (certificate not trusted).
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class RpcFailed(Exception):
         message: str,
         request_id: str = "",
         maybe_done: bool = False,
+        lasting: bool = False,
     ) -> None:
         super().__init__(f"{code or 'no answer'} ({http_status}): {message}")
         self.code = code
@@ -100,6 +103,7 @@ class RpcFailed(Exception):
         self.message = message
         self.request_id = request_id
         self.maybe_done = maybe_done
+        self.lasting = lasting
 
 
 class Rpc(Protocol):
@@ -112,6 +116,18 @@ class Rpc(Protocol):
 
         Raises:
             RpcFailed: there was none, or it is an error.
+        """
+        ...
+
+
+class HostProbe(Protocol):
+    """Finds out which host of the ECS API can be reached."""
+
+    def first(self, hosts: Sequence[Endpoint], *, window_s: float) -> Endpoint | None:
+        """Return the earliest in the list that takes a connection, with TLS where it is secure.
+
+        All are tried at once. An earlier one is waited for to the end of the window, a later one
+        only until an earlier one has answered. None: no host took a connection in the window.
         """
         ...
 

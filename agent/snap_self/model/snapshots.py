@@ -96,6 +96,19 @@ class SnapshotGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberDeletion:
+    """What became of one member of a group that was to be deleted.
+
+    Args:
+        api_code: why it was kept; empty when it was deleted.
+    """
+
+    snapshot_id: SnapshotId
+    deleted: bool
+    api_code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotOrder:
     """One create request, complete.
 

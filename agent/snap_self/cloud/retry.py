@@ -1,0 +1,120 @@
+"""Which failed call is sent again, and when; pure, the loop with its clock is the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from snap_self.ports import RpcFailed
+
+# An attempt gets at most so long. It gets less of a short time left, so that a hung call can be
+# repeated; the cloud gives the first result again for the same client token.
+ATTEMPT_S = 15.0
+SHORT_ATTEMPT_S = 2.0
+
+
+class Trouble(Enum):
+    """The kinds of failure that are treated differently."""
+
+    THROTTLED = "throttled"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    SERVER_FAULT = "server-fault"
+    NONCE_USED = "nonce-used"
+    KEYS_STALE = "keys-stale"
+    FINAL = "final"
+
+
+# Source: ECS API reference, common error codes; ECS developer guide, idempotence.
+CODES: Mapping[str, Trouble] = {
+    "InternalError": Trouble.SERVER_FAULT,
+    "UnknownError": Trouble.SERVER_FAULT,
+    "ServiceUnavailable": Trouble.SERVER_FAULT,
+    "ServiceUnavailable.RegionMaintaining": Trouble.SERVER_FAULT,
+    "OperationConflict": Trouble.BUSY,
+    "Operation.Conflict": Trouble.BUSY,
+    # An earlier try with the same token is still at work; the same token gets its result later.
+    "IdempotentProcessing": Trouble.BUSY,
+    "LastTokenProcessing": Trouble.BUSY,
+    "SignatureNonceUsed": Trouble.NONCE_USED,
+    "InvalidSecurityToken.Expired": Trouble.KEYS_STALE,
+    "InvalidSecurityToken.Malformed": Trouble.KEYS_STALE,
+    "InvalidSecurityToken.MismatchWithAccessKey": Trouble.KEYS_STALE,
+    "MissingSecurityToken": Trouble.KEYS_STALE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a kind of trouble is waited out.
+
+    Args:
+        first_s: wait before the second try; doubled each time.
+        most_s: no wait is longer.
+        retries: how often at most; None until the deadline.
+    """
+
+    first_s: float
+    most_s: float
+    retries: int | None
+
+
+# A throttled operation is callable again in the next minute window, so a limit met early in one
+# means up to a minute of refusals; other callers in the account share the limit.
+# Source: ECS developer guide, API throttling.
+PACES: Mapping[Trouble, Pace] = {
+    Trouble.THROTTLED: Pace(first_s=1.0, most_s=15.0, retries=None),
+    Trouble.BUSY: Pace(first_s=0.5, most_s=5.0, retries=None),
+    Trouble.NO_ANSWER: Pace(first_s=0.2, most_s=5.0, retries=6),
+    Trouble.SERVER_FAULT: Pace(first_s=0.5, most_s=8.0, retries=6),
+    Trouble.NONCE_USED: Pace(first_s=0.0, most_s=0.0, retries=3),
+    Trouble.KEYS_STALE: Pace(first_s=0.0, most_s=0.0, retries=1),
+    Trouble.FINAL: Pace(first_s=0.0, most_s=0.0, retries=0),
+}
+
+
+def classify(failure: RpcFailed) -> Trouble:
+    """Return what kind of trouble a failed call is in.
+
+    The status decides only where there is no code: the cloud sends the same code with different
+    statuses.
+    """
+    if failure.lasting:
+        return Trouble.FINAL
+    if failure.code:
+        return _classify_code(failure)
+    if failure.http_status == 429:
+        return Trouble.THROTTLED
+    # A redirect or refusal without a code comes from a portal or gateway that stays as it is.
+    if 300 <= failure.http_status < 500:
+        return Trouble.FINAL
+    return Trouble.NO_ANSWER
+
+
+def _classify_code(failure: RpcFailed) -> Trouble:
+    if failure.code in CODES:
+        return CODES[failure.code]
+    if failure.code == "Throttling" or failure.code.startswith("Throttling."):
+        return Trouble.THROTTLED
+    return Trouble.SERVER_FAULT if failure.http_status >= 500 else Trouble.FINAL
+
+
+def wait_s(trouble: Trouble, times: int, chance: float) -> float | None:
+    """Return how long to wait before the next try, None for no further try.
+
+    Args:
+        times: how often this kind of trouble was met in this call, this time included.
+        chance: 0 to 1, spreads callers that were refused together over half to all of the wait.
+    """
+    pace = PACES[trouble]
+    if pace.retries is not None and times > pace.retries:
+        return None
+    # The exponent is bounded: a long throttled call must not compute huge powers.
+    whole_s = min(pace.most_s, pace.first_s * 2.0 ** min(times - 1, 16))
+    return whole_s * (0.5 + 0.5 * chance)
+
+
+def attempt_s(left_s: float) -> float:
+    """Return how long one attempt may take of the time left."""
+    return min(ATTEMPT_S, max(left_s / 2, min(left_s, SHORT_ATTEMPT_S)))
