@@ -1,0 +1,208 @@
+"""One parser per kind of value; each says in a ``RuleError`` what is wrong and what is accepted.
+
+A parser takes the value as TOML or the environment gives it, and the words that name it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from snap_self.errors import RuleError
+from snap_self.model.duration import FOREVER, OFF, parse_duration, parse_duration_or
+from snap_self.model.ids import DISK_ID, DiskId
+from snap_self.model.rules import check_keep_s, check_snapshot_name, check_tags
+from snap_self.model.shown import UNPRINTABLE, shown
+
+Parser = Callable[[object, str], Any]
+
+METADATA_HOST = "100.100.100.200"
+HTTPS = "an https:// URL, or an http:// one of this machine itself (127.0.0.1)"
+
+_TYPE_WORDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+    dict: "a table",
+    str: "a string",
+}
+# RAM documents letters, digits, periods and hyphens; the name becomes part of a URL's path.
+_ROLE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+
+
+def text(value: object, what: str) -> str:
+    """Return any printable string."""
+    checked: str = _typed(str, value, what, "a string")
+    if UNPRINTABLE.search(checked):
+        raise RuleError(
+            f"{what} {shown(checked)} holds a line break or a control character",
+            hint="write it on one line, in printable characters",
+        )
+    return checked
+
+
+def choice(kind: type[Enum]) -> Parser:
+    """Return a parser for the values of an Enum."""
+    words = ", ".join(str(each.value) for each in kind)
+
+    def parse(value: object, what: str) -> Enum:
+        word = _typed(str, value, what, f"one of {words}")
+        try:
+            return kind(word)
+        except ValueError:
+            raise RuleError(f"{what} {shown(word)} is not known", hint=f"one of {words}") from None
+
+    return parse
+
+
+def duration(value: object, what: str) -> int:
+    """Return a duration above zero in seconds."""
+    return parse_duration(_duration_text(value, what), what=what)
+
+
+def duration_or_zero(value: object, what: str) -> int:
+    """Return a duration in seconds; zero is one."""
+    return parse_duration(_duration_text(value, what), what=what, zero_ok=True)
+
+
+def retention(value: object, what: str) -> int | None:
+    """Return a retention in seconds, None for ever."""
+    seconds = parse_duration_or(_duration_text(value, what), FOREVER, what=what)
+    return None if seconds is None else check_keep_s(seconds, what=what)
+
+
+def duration_or_off(value: object, what: str) -> int | None:
+    """Return a duration in seconds, None for ``off``."""
+    return parse_duration_or(_duration_text(value, what), OFF, what=what)
+
+
+def snapshot_name(value: object, what: str) -> str:
+    """Return a snapshot name, or an empty string."""
+    name = text(value, what)
+    return check_snapshot_name(name) if name else ""
+
+
+def role(value: object, what: str) -> str:
+    """Return a RAM role name, or an empty string."""
+    name = text(value, what)
+    if name and not _ROLE.fullmatch(name):
+        raise RuleError(
+            f"{what} {shown(name)} is no role name",
+            hint="write the role's name alone: letters, digits, . _ and - (not its ARN)",
+        )
+    return name
+
+
+def tags(value: object, what: str) -> dict[str, str]:
+    """Return tags from a table of strings."""
+    table = _typed(dict, value, what, "a table of strings")
+    return check_tags((key, text(item, f"{what}[{shown(key)}]")) for key, item in table.items())
+
+
+def names(value: object, what: str) -> tuple[str, ...]:
+    """Return disk ids, devices or mount points from an array of strings."""
+    items = _typed(list, value, what, "an array of strings")
+    checked = tuple(text(item, f"{what}[{index}]") for index, item in enumerate(items))
+    if "" in checked:
+        raise RuleError(f"{what} holds an empty string", hint="leave it out")
+    return checked
+
+
+def disk_map(value: object, what: str) -> dict[str, DiskId]:
+    """Return a table from device to cloud disk."""
+    table = _typed(dict, value, what, 'a table such as { "/dev/vdb" = "d-…" }')
+    if "" in table:
+        raise RuleError(f"{what} has an empty device name", hint="name the device: /dev/vdb")
+    return {
+        text(device, what): _disk_id(item, f"{what}[{shown(device)}]")
+        for device, item in table.items()
+    }
+
+
+def absolute_path(value: object, what: str) -> Path:
+    """Return an absolute path."""
+    path = Path(text(value, what))
+    if not path.is_absolute():
+        raise RuleError(f"{what} {shown(str(path))} is not absolute", hint="begin it with /")
+    return path
+
+
+def file_or_empty(value: object, what: str) -> str:
+    """Return an absolute path as text, or an empty string."""
+    return str(absolute_path(value, what)) if text(value, what) else ""
+
+
+def url(value: object, what: str) -> str:
+    """Return an https URL, or an http one of this machine, or an empty string."""
+    return _url(value, what, plain=())
+
+
+def metadata_url(value: object, what: str) -> str:
+    """Return what :func:`url` does, or the metadata service's own address."""
+    return _url(value, what, plain=(METADATA_HOST,)) or f"http://{METADATA_HOST}"
+
+
+def _typed(kind: Any, value: object, what: str, accepted: str) -> Any:
+    if type(value) is not kind:
+        word = _TYPE_WORDS.get(type(value), "a date or time")
+        raise RuleError(f"{what} is {word}", hint=f"write {accepted}")
+    return value
+
+
+def _duration_text(value: object, what: str) -> str:
+    return str(_typed(str, value, what, 'a string such as "30m"'))
+
+
+def _disk_id(value: object, what: str) -> DiskId:
+    disk_id = text(value, what)
+    if not DISK_ID.fullmatch(disk_id):
+        raise RuleError(
+            f"{what} {shown(disk_id)} is no disk id", hint="write it as the console does: d-…"
+        )
+    return DiskId(disk_id)
+
+
+def _url(value: object, what: str, *, plain: tuple[str, ...]) -> str:
+    given = text(value, what).rstrip("/")
+    if not given:
+        return ""
+    parts = _split(given)
+    # What does not parse may hold a password or a signature, so it is not shown.
+    if parts is None or parts.username is not None or parts.query or parts.fragment:
+        raise RuleError(f"{what} is no URL of scheme, host and port alone", hint=f"write {HTTPS}")
+    if parts.path or parts.scheme not in ("http", "https"):
+        raise RuleError(
+            f"{what} {shown(f'{parts.scheme}://{parts.netloc}')} is no http or https URL "
+            "without a path",
+            hint=f"write {HTTPS}",
+        )
+    host = parts.hostname or ""
+    if parts.scheme == "http" and host not in plain and not _is_loopback(host):
+        raise RuleError(
+            f"{what} {shown(f'http://{parts.netloc}')} would be spoken to without encryption",
+            hint=f"write {HTTPS}",
+        )
+    return given
+
+
+def _split(given: str) -> SplitResult | None:
+    """Return the parts of a URL with a host and a good port, or None."""
+    try:
+        parts = urlsplit(given)
+        good = parts.port != 0 and bool(parts.hostname) and not re.search(r"[\s\\]", given)
+    except ValueError:
+        return None
+    return parts if good and given.isascii() else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

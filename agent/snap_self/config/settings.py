@@ -1,0 +1,86 @@
+"""The settings as the rest of the agent reads them, every value parsed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snap_self.model.ids import DiskId
+from snap_self.model.request import OnQuiesceFailure
+from snap_self.model.snapshots import Consistency, WaitFor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSettings:
+    """What the main job does when its options do not say.
+
+    Args:
+        timeout_s: for the wait.
+        keep_s: retention; None for ever.
+        name: empty to have one generated.
+        reuse_s: accept a snapshot at most this old; None for never.
+    """
+
+    consistency: Consistency
+    on_quiesce_failure: OnQuiesceFailure
+    wait: WaitFor
+    timeout_s: int
+    keep_s: int | None
+    name: str
+    tags: Mapping[str, str]
+    reuse_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSettings:
+    """Which disks never get a snapshot, and which is which where it cannot be found out.
+
+    Args:
+        exclude: disk ids, devices or mount points.
+        map: device (``vdb``, ``/dev/disk/by-path/…``) to cloud disk.
+    """
+
+    exclude: tuple[str, ...]
+    map: Mapping[str, DiskId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialSettings:
+    """Which of several credentials to use; empty for the usual order."""
+
+    profile: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """Where the services are; empty URLs are found out, an empty bundle is the built-in one."""
+
+    ecs_endpoint: str
+    metadata_url: str
+    sts_endpoint: str
+    ca_bundle: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSettings:
+    """Where the journal and the lock lie.
+
+    Args:
+        resume_s: an interrupted run of the same request is finished when at most this old.
+    """
+
+    dir: Path
+    resume_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings."""
+
+    snapshot: SnapshotSettings
+    disks: DiskSettings
+    credentials: CredentialSettings
+    network: NetworkSettings
+    state: StateSettings
