@@ -37,10 +37,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushTarget:
-    """A filesystem to be synced through one of its mount points."""
+    """A filesystem to be synced through one of its mount points.
+
+    Args:
+        depth: how many filesystems carry it (loop images); deeper ones are synced first.
+    """
 
     path: str
     fstype: str
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Plan:
     Args:
         orders: the create requests; more than one are started side by side.
         flushes: filesystems to sync before the create, innermost first.
+        keep_days: retention of each snapshot in days, None for ever.
         weaker: why less than the asked consistency can be reached; empty if nothing is known.
         notes: what the user should know (first snapshot is slow, machine is busy …).
     """
@@ -59,5 +65,6 @@ class Plan:
     flushes: tuple[FlushTarget, ...]
     steps: tuple[Step, ...]
     consistency: Consistency
+    keep_days: int | None
     weaker: str
     notes: tuple[str, ...]

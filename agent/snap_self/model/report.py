@@ -43,7 +43,7 @@ class StepReport:
 class SnapshotReport:
     """One snapshot made (or reused) by the run."""
 
-    snapshot_id: SnapshotId
+    snapshot_id: SnapshotId | None
     group_id: GroupId | None
     disk_id: DiskId
     status: str

@@ -1,0 +1,214 @@
+"""The commands: parse, call one use case, render, exit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snap_self import __version__
+from snap_self.cli import commands
+from snap_self.cli.options import (
+    Before,
+    Description,
+    Disks,
+    Exclude,
+    JobOptions,
+    Json,
+    Keep,
+    Level,
+    Manner,
+    Name,
+    OnQuiesceFailure,
+    Paths,
+    Quiet,
+    Reuse,
+    Tags,
+    Timeout,
+    Verbose,
+    Wait,
+)
+
+app = typer.Typer(
+    name="snap-self",
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Parse the arguments, run the command and return its exit status."""
+    result: object = app(args=list(arguments), standalone_mode=False, prog_name="snap-self")
+    return result if isinstance(result, int) else 0
+
+
+@app.callback(invoke_without_command=True)
+def job(  # one parameter per documented option
+    context: typer.Context,
+    before: Before = None,
+    path: Paths = None,
+    disk: Disks = None,
+    exclude: Exclude = None,
+    consistency: Level = None,
+    on_quiesce_failure: OnQuiesceFailure = None,
+    wait: Wait = None,
+    timeout: Timeout = None,
+    keep: Keep = None,
+    name: Name = None,
+    tag: Tags = None,
+    description: Description = None,
+    reuse: Reuse = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, do nothing (same as `plan`).")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> int:
+    """Snapshot this ECS instance's own disks before something risky.
+
+    Example: snap-self --before "os upgrade"
+    """
+    if version:
+        print(f"snap-self {__version__}")
+        return 0
+    if context.invoked_subcommand is not None:
+        return 0
+    options = JobOptions(
+        before=before,
+        paths=path or (),
+        disks=disk or (),
+        exclude=exclude or (),
+        consistency=consistency,
+        on_quiesce_failure=on_quiesce_failure,
+        wait=wait,
+        timeout=timeout,
+        keep=keep,
+        name=name,
+        tags=tag or (),
+        description=description,
+        reuse=reuse,
+    )
+    manner = Manner(json=json, quiet=quiet, verbose=verbose)
+    if before is None and len(sys.argv) == 1:
+        print(context.get_help())
+        return 2
+    if dry_run:
+        return commands.plan(options, manner, recorded=None)
+    return commands.snapshot(options, manner)
+
+
+@app.command()
+def plan(
+    before: Before = None,
+    path: Paths = None,
+    disk: Disks = None,
+    exclude: Exclude = None,
+    consistency: Level = None,
+    on_quiesce_failure: OnQuiesceFailure = None,
+    wait: Wait = None,
+    timeout: Timeout = None,
+    keep: Keep = None,
+    name: Name = None,
+    tag: Tags = None,
+    description: Description = None,
+    reuse: Reuse = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(
+            "--recorded",
+            metavar="DIR",
+            help="Plan for a machine recorded by `doctor --record DIR`, without any network.",
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show what the main job would do and why; nothing is done.
+
+    Example: snap-self plan --before "os upgrade" --path /srv
+    """
+    options = JobOptions(
+        before=before if before is not None else "plan",
+        paths=path or (),
+        disks=disk or (),
+        exclude=exclude or (),
+        consistency=consistency,
+        on_quiesce_failure=on_quiesce_failure,
+        wait=wait,
+        timeout=timeout,
+        keep=keep,
+        name=name,
+        tags=tag or (),
+        description=description,
+        reuse=reuse,
+    )
+    manner = Manner(json=json, quiet=quiet, verbose=verbose)
+    return commands.plan(options, manner, recorded=recorded)
+
+
+@app.command("list")
+def list_command(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """List this instance's snapshots made by snap-self, newest first.
+
+    Example: snap-self list --json
+    """
+    return commands.list_snapshots(Manner(json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command()
+def show(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="Snapshot, group or run id.")],
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show one run's snapshots in full, with the ways back.
+
+    Example: snap-self show s-bp1a2b3c4d5e6f7g8h9i
+    """
+    return commands.show(wanted, Manner(json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command()
+def doctor(
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="DIR",
+            help="Write what the kernel and the cloud say about the disks to DIR, for a report.",
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Check every precondition, each failed one with its mend.
+
+    Example: snap-self doctor
+    """
+    return commands.doctor(Manner(json=json, quiet=quiet, verbose=verbose), record=record)
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the simulated cloud running until Ctrl-C.")
+    ] = False,
+) -> int:
+    """Run the main job on this machine against the bundled simulated ECS; no account needed.
+
+    Example: snap-self demo
+    """
+    from snap_self.cli.demo import run_demo
+
+    return run_demo(keep=keep)

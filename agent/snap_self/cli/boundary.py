@@ -1,0 +1,134 @@
+"""The one place where failures become messages and exit statuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from snap_self.errors import ExitStatus, SnapSelfError, UsageError
+from snap_self.output.jsonform import dumps, fault_json
+from snap_self.output.streams import Streams, make_streams
+from snap_self.output.text import write_error
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end. Not an Exception, so that nothing swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status, whatever happens in it."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _interrupt)
+    streams = _streams(arguments)
+    try:
+        status = command(arguments)
+    except SnapSelfError as error:
+        status = fail(streams, error)
+    except Interrupted as interrupt:
+        streams.fault(
+            f"snap-self: ended by {signal.Signals(interrupt.number).name}; what the cloud was "
+            "asked for goes on, and the next snap-self command tells what became of it"
+        )
+        status = 128 + interrupt.number
+        _leave(status)
+    except BrokenPipeError:
+        _forget_stdout()
+        status = 128 + signal.SIGPIPE
+    # The border: a parser's complaint, or a bug of ours, must end in a message and a status.
+    except Exception as error:  # noqa: BLE001
+        status = _foreign(streams, error)
+    return _flush(status)
+
+
+def fail(streams: Streams, error: SnapSelfError) -> int:
+    """Say what failed in the form that was asked for, and return the exit status."""
+    write_error(streams, error)
+    if streams.json:
+        streams.data(dumps(fault_json(error)))
+    return int(error.exit_status)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del frame
+    # A second signal ends at once, also while something is waited for.
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted(number)
+
+
+def _leave(status: int) -> None:
+    """End without waiting for calls that other threads still have under way."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _foreign(streams: Streams, error: Exception) -> int:
+    complaint = getattr(error, "format_message", None)
+    if callable(complaint):
+        usage = UsageError(str(complaint()), hint="`snap-self --help` shows what can be asked for")
+        return fail(streams, usage)
+    return _bug(streams, error)
+
+
+def _bug(streams: Streams, error: Exception) -> int:
+    where = _write_details(error)
+    bug = SnapSelfError(
+        f"a bug in snap-self: {type(error).__name__}",
+        hint=f"please report it with {where}",
+    )
+    return fail(streams, bug)
+
+
+def _write_details(error: Exception) -> str:
+    """Write the traceback to a private file: code lines and types, no values of variables.
+
+    The exception's own text stays out, since a foreign one may quote a signed URL.
+    """
+    frames = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    text = "".join(frames) + f"{type(error).__module__}.{type(error).__name__}\n"
+    try:
+        handle, name = tempfile.mkstemp(prefix="snap-self-bug-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as details:
+            details.write(text)
+    except OSError:
+        return f"these lines:\n{text}"
+    return str(Path(name))
+
+
+def _streams(arguments: Sequence[str]) -> Streams:
+    """Return streams for faults met before the options are parsed."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    verbosity = int("--verbose" in own or "-v" in own)
+    return make_streams(
+        sys.stdout, sys.stderr, env=os.environ, verbosity=verbosity, json="--json" in own
+    )
+
+
+def _flush(status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+        return status or 128 + signal.SIGPIPE
+    except (OSError, ValueError):
+        # Standard output is closed or its disk is full: the reader must not take it for success.
+        _forget_stdout()
+        return status or int(ExitStatus.BUG)
+    return status
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from complaining about the dead stream when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

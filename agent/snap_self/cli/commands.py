@@ -1,0 +1,106 @@
+"""The commands' bodies: configuration, wiring, one use case, rendering, exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from snap_self.cli.options import JobOptions, Manner
+from snap_self.cli.recorded import recorded_tools, write_recording
+from snap_self.cli.requesting import make_request
+from snap_self.cli.wiring import Wiring, load_settings
+from snap_self.model.progress import Event, EventKind
+from snap_self.model.report import Report
+from snap_self.output import jsonform, text
+from snap_self.output.progress import progress_view
+from snap_self.output.streams import Streams, make_streams
+from snap_self.usecases.doctor import diagnose
+from snap_self.usecases.listing import list_snapshots as list_use_case
+from snap_self.usecases.listing import show as show_use_case
+from snap_self.usecases.snapshot import plan_snapshot, take_snapshot
+
+
+def snapshot(options: JobOptions, manner: Manner) -> int:
+    """Run the main job."""
+    with _session(manner) as (streams, wiring):
+        request = make_request(options, wiring.config)
+        report = take_snapshot(request, wiring.tools())
+        _tell_source(streams, wiring)
+    return _report(streams, report)
+
+
+def plan(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
+    """Show the plan, of this machine or of a recorded one."""
+    with _session(manner) as (streams, wiring):
+        request = make_request(options, wiring.config)
+        tools = wiring.tools() if recorded is None else recorded_tools(wiring, recorded)
+        report = plan_snapshot(request, tools)
+    return _report(streams, report)
+
+
+def list_snapshots(manner: Manner) -> int:
+    """List our snapshots."""
+    with _session(manner) as (streams, wiring):
+        listing = list_use_case(wiring.tools())
+    if streams.json:
+        _json(streams, jsonform.listing_json(listing))
+    else:
+        text.write_listing(streams, listing, now=wiring.clock.now())
+    return 0
+
+
+def show(wanted: str, manner: Manner) -> int:
+    """Show one run in full."""
+    with _session(manner) as (streams, wiring):
+        shown = show_use_case(wiring.tools(), wanted)
+    if streams.json:
+        _json(streams, jsonform.shown_json(shown))
+    else:
+        text.write_shown(streams, shown, now=wiring.clock.now())
+    return 0
+
+
+def doctor(manner: Manner, *, record: Path | None) -> int:
+    """Check every precondition; with ``record`` also write down what was found."""
+    with _session(manner) as (streams, wiring):
+        diagnosis = diagnose(wiring.tools(), credentials=wiring.trail, root=os.geteuid() == 0)
+        if record is not None:
+            write_recording(wiring, record)
+            streams.message(f"Recorded in {record}; read it before you give it away.")
+    if streams.json:
+        _json(streams, jsonform.diagnosis_json(diagnosis))
+    else:
+        text.write_diagnosis(streams, diagnosis)
+    return int(diagnosis.exit_status)
+
+
+@contextmanager
+def _session(manner: Manner) -> Iterator[tuple[Streams, Wiring]]:
+    streams = make_streams(
+        sys.stdout, sys.stderr, env=os.environ, verbosity=manner.verbosity, json=manner.json
+    )
+    config = load_settings(os.environ)
+    with progress_view(streams) as view:
+        yield streams, Wiring(config=config, env=os.environ, listener=view)
+
+
+def _report(streams: Streams, report: Report) -> int:
+    if streams.json:
+        _json(streams, jsonform.report_json(report))
+    else:
+        text.write_report(streams, report)
+    return int(report.exit_status)
+
+
+def _tell_source(streams: Streams, wiring: Wiring) -> None:
+    if streams.verbosity > 0:
+        for source, verdict in wiring.provider.trail:
+            wiring.listener(Event(kind=EventKind.NOTE, text=f"credentials: {source}: {verdict}"))
+
+
+def _json(streams: Streams, value: Mapping[str, Any]) -> None:
+    streams.data(jsonform.dumps(value))

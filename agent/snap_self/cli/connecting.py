@@ -1,0 +1,69 @@
+"""Choose the ECS API's host and make the client for it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from snap_self.cloud.client import EcsClient
+from snap_self.cloud.endpoint import candidates, choose, parse_override
+from snap_self.cloud.rpc import SdkRpc
+from snap_self.errors import StateUnusable
+from snap_self.model.endpoint import Endpoint
+from snap_self.model.snapshots import Identity
+from snap_self.ports import FactStore
+from snap_self.system.probe import TlsProbe
+
+if TYPE_CHECKING:
+    from snap_self.cli.wiring import Wiring
+
+FACT = "endpoint"
+
+
+def connect(wiring: Wiring, identity: Identity) -> EcsClient:
+    """Return a client for the instance's region; the first call opens the connection.
+
+    Raises:
+        CloudUnreachable: no host of the region takes a connection.
+        ConfigError: the configured endpoint cannot be used.
+    """
+    return EcsClient(
+        make_rpc(wiring, identity),
+        region=identity.region,
+        credentials=wiring.credentials,
+        clock=wiring.clock,
+        random=random.random,
+        on_retry=wiring.tell_retry,
+    )
+
+
+def make_rpc(wiring: Wiring, identity: Identity) -> SdkRpc:
+    """Return the signed calls to the host that is configured, remembered or found."""
+    network = wiring.config.network
+    if network.ecs_endpoint:
+        endpoint = parse_override(network.ecs_endpoint)
+    else:
+        endpoint = _found(wiring.store, identity, network.ca_bundle)
+    return SdkRpc(endpoint, region=identity.region, ca_bundle=network.ca_bundle)
+
+
+def forget_endpoint(facts: FactStore) -> None:
+    """Have the next command look for a host again: the remembered one did not answer."""
+    _remember(facts, "")
+
+
+def _found(facts: FactStore, identity: Identity, ca_bundle: str) -> Endpoint:
+    hosts = candidates(identity.region)
+    known = facts.recall(FACT).get("host", "")
+    remembered = next((host for host in hosts if host.host == known), None)
+    endpoint = choose(hosts, TlsProbe(ca_bundle=ca_bundle), remembered)
+    if endpoint != remembered:
+        _remember(facts, endpoint.host)
+    return endpoint
+
+
+def _remember(facts: FactStore, host: str) -> None:
+    try:
+        facts.remember(FACT, {"host": host})
+    except StateUnusable:
+        return  # `list` for somebody who may not write the state works without the memory

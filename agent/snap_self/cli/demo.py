@@ -1,0 +1,9 @@
+"""The demo."""
+
+from __future__ import annotations
+
+
+def run_demo(*, keep: bool) -> int:
+    """Run it."""
+    del keep
+    return 2

@@ -1,0 +1,86 @@
+"""Plan for a recorded machine, and make such recordings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from snap_self.cli.wiring import Wiring
+from snap_self.cloud.client import EcsClient
+from snap_self.disks import recording
+from snap_self.errors import UsageError
+from snap_self.model.ids import INSTANCE_ID, REGION_ID, InstanceId, RegionId
+from snap_self.model.snapshots import Credentials, Identity
+from snap_self.system.recorded import RecordedMachine, RecordedRpc, read_recorded, write_recorded
+from snap_self.usecases.tools import Tools
+
+NO_KEYS = Credentials(
+    access_key_id="", access_key_secret="", security_token="", source="recording", expires=None
+)
+
+
+def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
+    """Return tools that look at a recording instead of this machine and the cloud.
+
+    Raises:
+        UsageError: it is not a recording.
+    """
+    text, disks = read_recorded(directory)
+    machine = recording.load(text, origin=str(directory))
+    identity = _identity(directory, disks)
+
+    def connect(_: Identity) -> EcsClient:
+        return EcsClient(
+            RecordedRpc(disks),
+            region=identity.region,
+            credentials=lambda _force: NO_KEYS,
+            clock=wiring.clock,
+            random=random.random,
+        )
+
+    return replace(
+        wiring.tools(),
+        machine=RecordedMachine(machine),
+        identify=lambda: identity,
+        connect=connect,
+        warm=lambda: None,
+        busy=lambda: "",
+    )
+
+
+def write_recording(wiring: Wiring, directory: Path) -> None:
+    """Record this machine's disks and what the cloud says about them."""
+    tools = wiring.tools()
+    identity = tools.identify()
+    raw = wiring.raw_disks(identity)
+    write_recorded(directory, recording.dump(tools.machine.read()), raw)
+
+
+def _identity(directory: Path, disks: Mapping[str, Any]) -> Identity:
+    first = _first(disks)
+    instance = str(first.get("InstanceId") or "")
+    region = str(first.get("RegionId") or "")
+    if not INSTANCE_ID.fullmatch(instance) or not REGION_ID.fullmatch(region):
+        raise UsageError(f"{directory}: its first disk names no instance and region")
+    return Identity(
+        instance_id=InstanceId(instance),
+        region=RegionId(region),
+        zone=str(first.get("ZoneId") or ""),
+        account="",
+        instance_type="",
+        source="recording",
+        mode="none",
+    )
+
+
+def _first(disks: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first disk that names an instance (multi-attach disks do not)."""
+    listed = disks.get("Disks")
+    entries = listed.get("Disk") if isinstance(listed, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("InstanceId"):
+            return entry
+    return {}

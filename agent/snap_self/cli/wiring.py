@@ -1,0 +1,205 @@
+"""Wire the real adapters to the ports, for one process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snap_self.config.load import Sources, load_config
+from snap_self.config.settings import Config
+from snap_self.model.ids import RunId
+from snap_self.model.progress import Event, EventKind, Listener
+from snap_self.model.snapshots import Credentials, Identity
+from snap_self.ports import Clock
+from snap_self.system.clock import SystemClock
+from snap_self.system.configfiles import list_config_folder, read_config_file
+from snap_self.system.filesystems import KernelFilesystems
+from snap_self.system.journal import Journal
+from snap_self.system.lock import FileLock
+from snap_self.system.machine import KernelMachineReader
+from snap_self.usecases.tools import Process, Tools
+
+if TYPE_CHECKING:
+    from snap_self.cloud.client import EcsClient
+    from snap_self.cloud.credentials.provider import CredentialProvider
+    from snap_self.instance.metadata import MetadataClient
+    from snap_self.system.http import RequestsTransport
+
+PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
+BUSY_LOAD_PER_CPU = 1.5
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Makes each adapter once, when it is first needed; slow imports are put off until then."""
+
+    config: Config
+    env: Mapping[str, str]
+    listener: Listener
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The system's clock."""
+        return SystemClock()
+
+    @cached_property
+    def transport(self) -> RequestsTransport:
+        """Plain HTTP without proxies, redirects or cookies."""
+        from snap_self.system.http import RequestsTransport
+
+        return RequestsTransport(ca_bundle=self.config.network.ca_bundle)
+
+    @cached_property
+    def metadata(self) -> MetadataClient:
+        """The metadata service's client."""
+        from snap_self.instance.metadata import DEFAULT_URL, MetadataClient
+
+        return MetadataClient(
+            self.transport,
+            self.clock,
+            base_url=self.config.network.metadata_url or DEFAULT_URL,
+            plain_allowed=not _is_on(self.env, "ALIBABA_CLOUD_IMDSV1_DISABLED"),
+        )
+
+    @cached_property
+    def provider(self) -> CredentialProvider:
+        """The credential chain."""
+        from snap_self.cloud.credentials.chain import default_provider
+        from snap_self.cloud.credentials.sources import Surroundings
+        from snap_self.system.commands import SystemCommands
+        from snap_self.system.textfile import read_text_file
+
+        return default_provider(
+            Surroundings(
+                env=self.env,
+                home=self.env.get("HOME", ""),
+                read=read_text_file,
+                transport=self.transport,
+                commands=SystemCommands(),
+                clock=self.clock,
+                metadata=self.metadata,
+                profile=self.config.credentials.profile,
+                role=self.config.credentials.role,
+                sts_endpoint=self.config.network.sts_endpoint,
+            )
+        )
+
+    @cached_property
+    def store(self) -> Journal:
+        """The journal in the state directory."""
+        return Journal(self.config.state.dir)
+
+    def credentials(self, force: bool) -> Credentials:
+        """Return keys with life enough for a call."""
+        return self.provider.get(min_life_s=60.0, force=force)
+
+    def identify(self) -> Identity:
+        """Ask the metadata service; keys are fetched beside it, since every call needs them."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from snap_self.instance.identity import read_identity
+
+        known = None if self.config.network.metadata_url else _text(PRODUCT_NAME)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys") as pool:
+            keys = pool.submit(self.credentials, False)
+            identity = read_identity(self.metadata, product_name=known)
+            keys.exception()  # the first call that needs keys raises it
+        return identity
+
+    def connect(self, identity: Identity) -> EcsClient:
+        """Return the client for the instance's region."""
+        from snap_self.cli.connecting import connect
+
+        return connect(self, identity)
+
+    def warm(self) -> None:
+        """Import what a cloud call needs."""
+        from snap_self.cloud.rpc import warm
+
+        warm()
+
+    def trail(self) -> Sequence[tuple[str, str]]:
+        """Return each source of credentials with its verdict, after resolving them."""
+        self.credentials(False)
+        return self.provider.trail
+
+    def tools(self) -> Tools:
+        """Return what the use cases work with."""
+        return Tools(
+            clock=self.clock,
+            machine=KernelMachineReader(),
+            filesystems=KernelFilesystems(),
+            store=self.store,
+            lock=FileLock(self.config.state.dir, self.clock),
+            process=Process(pid=os.getpid(), boot_id=_text(BOOT_ID)),
+            identify=self.identify,
+            connect=self.connect,
+            warm=self.warm,
+            new_run_id=self._new_run_id,
+            busy=busy,
+            listener=self.listener,
+            user_map=dict(self.config.disks.map),
+            resume_s=self.config.state.resume_s,
+        )
+
+    def tell_retry(self, text: str) -> None:
+        """Tell the listener that a call is tried again."""
+        self.listener(Event(kind=EventKind.RETRY, text=text))
+
+    def raw_disks(self, identity: Identity) -> Mapping[str, Any]:
+        """Return DescribeDisks' own answer, for a recording."""
+        from snap_self.cli.connecting import make_rpc
+
+        return make_rpc(self, identity).call(
+            "DescribeDisks",
+            {"RegionId": identity.region, "InstanceId": identity.instance_id, "MaxResults": "100"},
+            timeout_s=10.0,
+            credentials=self.credentials(False),
+        )
+
+    def _new_run_id(self) -> RunId:
+        return RunId(f"{self.clock.now():%Y%m%dt%H%M%Sz}-{secrets.token_hex(3)}")
+
+
+def busy() -> str:
+    """Return what makes the machine busy, in words, or an empty string."""
+    import psutil
+
+    load, cpus = psutil.getloadavg()[0], psutil.cpu_count() or 1
+    if load / cpus < BUSY_LOAD_PER_CPU:
+        return ""
+    return f"load {load:.1f} on {cpus} processors"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _is_on(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").strip().lower() in ("true", "1")
+
+
+def load_settings(env: Mapping[str, str]) -> Config:
+    """Return the configuration of this machine and environment.
+
+    Raises:
+        ConfigError: with every fault there is.
+    """
+    return load_config(
+        Sources(
+            env=env,
+            read=read_config_file,
+            listing=list_config_folder,
+            as_root=os.geteuid() == 0,
+        )
+    )

@@ -1,0 +1,209 @@
+"""The text form of reports: what a tired person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from snap_self.errors import ExitStatus, SnapSelfError
+from snap_self.model.disks import CloudDisk, Target
+from snap_self.model.report import Report, SnapshotReport
+from snap_self.output.streams import Streams
+from snap_self.usecases.doctor import Diagnosis, Verdict
+from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
+
+SHOWN_MOUNTS = 6
+
+
+def write_report(streams: Streams, report: Report) -> None:
+    """Write what became of a run; faults are written even when quiet."""
+    if report.error:
+        _write_error(streams, report.error.message, report.error.hint, report.error.code)
+    if report.identity:
+        one = report.identity
+        streams.message(f"Instance   {one.instance_id} in {one.region} ({one.zone})")
+    for line in _disk_lines(report.targets):
+        streams.message(line)
+    for skipped in report.skipped:
+        streams.message(f"Left out   {skipped.disk_id}: {skipped.why}")
+    for gap in report.not_covered:
+        if gap.data_at_risk:
+            streams.message(f"Not covered  {gap.what} ({gap.kind}): {gap.why}")
+    if report.result == "planned":
+        _write_plan(streams, report)
+    for shot in report.snapshots:
+        streams.data(_snapshot_line(shot))
+    for note in report.notes:
+        streams.message(f"Note       {note}")
+    _write_conclusion(streams, report)
+
+
+def write_error(streams: Streams, error: SnapSelfError) -> None:
+    """Write a failure: what is the matter, and what to do."""
+    _write_error(streams, error.message, error.hint, error.code)
+    if error.details and streams.verbosity > 0:
+        streams.fault(error.details)
+
+
+def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
+    """Write the list as a table, newest first."""
+    rows = [_listed_row(shot, now) for shot in listing.snapshots]
+    for line in table(("SNAPSHOT", "AGE", "BEFORE", "LEVEL", "DISK", "STATE", "EXPIRES"), rows):
+        streams.data(line)
+    for note in listing.notes:
+        streams.message(f"Note: {note}")
+
+
+def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
+    """Write one run in full, with the ways back."""
+    record = shown.record
+    if record:
+        streams.data(f"Run        {record.run_id}, before {record.before!r}")
+        ended = record.result or "not ended"
+        streams.data(f"Started    {_instant(record.started)}; result {ended}")
+        if record.explained:
+            streams.data(f"Explained  {record.explained}")
+    for shot in shown.snapshots:
+        group = f", group {shot.group_id}" if shot.group_id else ""
+        streams.data(
+            f"Snapshot   {shot.snapshot_id} of {shot.disk_id} ({shot.size_gib} GiB){group}"
+        )
+        streams.data(
+            f"           cut {_instant(shot.cut_time)} ({_age(shot.cut_time, now)} ago), "
+            f"{shot.level.value}, {shot.state} {shot.progress} %, "
+            f"expires {_instant(shot.expires) if shot.expires else 'never'}"
+        )
+        if shot.used_by:
+            streams.data(f"           used by {shot.used_by}")
+    for line in _undo_lines(shown.undo):
+        streams.data(line)
+    for note in shown.notes:
+        streams.message(f"Note: {note}")
+
+
+def write_diagnosis(streams: Streams, diagnosis: Diagnosis) -> None:
+    """Write every check with its verdict, each failed one with its mend."""
+    for finding in diagnosis.findings:
+        streams.data(f"{_MARK[finding.verdict]}  {finding.check}: {finding.text}")
+        if finding.hint and finding.verdict is not Verdict.OK:
+            streams.data(f"      -> {finding.hint}")
+    status = diagnosis.exit_status
+    if status is ExitStatus.DONE:
+        streams.message("Ready: the main job can run.")
+    else:
+        streams.message(f"Not ready: the main job would end with status {int(status)}.")
+
+
+_MARK = {
+    Verdict.OK: "ok  ",
+    Verdict.WARN: "warn",
+    Verdict.FAIL: "FAIL",
+    Verdict.SKIPPED: "skip",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Return left-aligned columns; the last one is not padded."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _write_error(streams: Streams, message: str, hint: str, code: str) -> None:
+    streams.fault(f"snap-self: {message}")
+    if hint:
+        streams.fault(f"  -> {hint}")
+    if streams.verbosity > 0:
+        streams.fault(f"  code: {code}")
+
+
+def _disk_lines(targets: Sequence[Target]) -> Iterable[str]:
+    for target in targets:
+        disk: CloudDisk = target.cloud
+        device = f"/dev/{target.local.name}" if target.local else "device not seen"
+        paths = [
+            f"{mount.path} ({mount.fstype})"
+            for filesystem in target.filesystems
+            for mount in filesystem.mounts[:1]
+        ]
+        shown = ", ".join(paths[:SHOWN_MOUNTS]) or "nothing mounted"
+        more = f" and {len(paths) - SHOWN_MOUNTS} more" if len(paths) > SHOWN_MOUNTS else ""
+        yield (
+            f"Disk       {disk.disk_id}  {disk.kind.value}, {disk.category}, {disk.size_gib} GiB, "
+            f"{device}: {shown}{more}"
+        )
+
+
+def _write_plan(streams: Streams, report: Report) -> None:
+    streams.data(f"Plan for before {report.before!r} (nothing is done):")
+    for number, step in enumerate(report.steps, start=1):
+        streams.data(f"{number:3}. {step.name:10} {step.reason}")
+    level = report.consistency
+    streams.data(f"Consistency asked: {level.asked.value}")
+    if level.why:
+        streams.data(f"  it may be weaker: {level.why}")
+
+
+def _snapshot_line(shot: SnapshotReport) -> str:
+    group = f"  group {shot.group_id}" if shot.group_id else ""
+    state = "available" if shot.available else shot.status
+    return (
+        f"Snapshot   {shot.snapshot_id or '(not shown yet)'} of {shot.disk_id}{group}  {state}, "
+        f"{shot.progress} % uploaded, cut {_instant(shot.cut_time)}"
+    )
+
+
+def _write_conclusion(streams: Streams, report: Report) -> None:
+    if report.result == "planned":
+        return
+    if report.snapshots:
+        level = report.consistency
+        reached = level.reached.value if level.reached else "not known"
+        why = f" (asked: {level.asked.value}; {level.why})" if level.why else ""
+        streams.message(f"Consistency  {reached}{why}")
+    if report.undo:
+        for line in _undo_lines(report.undo):
+            streams.message(line)
+    if report.error is None:
+        streams.message(_SAFE[report.exit_status].format(before=report.before))
+
+
+_SAFE = {
+    ExitStatus.DONE: "Safe to go on with: {before}",
+    ExitStatus.WEAKER: "Made, but weaker than asked. Decide before you go on with: {before}",
+    ExitStatus.LEFT_OUT: "Made, but a disk was left out. Decide before you go on with: {before}",
+}
+
+
+def _undo_lines(undo: Sequence[str]) -> Iterable[str]:
+    if undo:
+        yield "How to go back:"
+    for line in undo:
+        yield f"  {line}"
+
+
+def _listed_row(shot: ListedSnapshot, now: datetime) -> tuple[str, ...]:
+    state = shot.state if shot.progress == 100 else f"{shot.state} {shot.progress}%"
+    return (
+        shot.snapshot_id,
+        _age(shot.cut_time, now),
+        shot.before[:40],
+        shot.level.value,
+        f"{shot.disk_id} {shot.size_gib}G",
+        state,
+        f"{shot.expires:%Y-%m-%d}" if shot.expires else "never",
+    )
+
+
+def _instant(instant: datetime | None) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else "not made yet"
+
+
+def _age(instant: datetime | None, now: datetime) -> str:
+    if instant is None:
+        return "-"
+    seconds = max(0, int((now - instant).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,336 @@
+"""Make the plan of a run: pure, from what was asked and what was found to steps with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from snap_self.errors import DiskNotReady, InstanceNotReady, NothingToSnapshot, TornSet, UsageError
+from snap_self.model.disks import CloudDisk, Coverage, Span, Target
+from snap_self.model.ids import DiskId, InstanceId, RunId
+from snap_self.model.plan import FlushTarget, Plan, Step, StepName
+from snap_self.model.request import Request
+from snap_self.model.rules import before_tag, generated_description, generated_name
+from snap_self.model.snapshots import (
+    BEFORE_TAG,
+    CONSISTENCY_TAG,
+    EXPIRES_TAG,
+    OWNER_TAG,
+    RUN_TAG,
+    Consistency,
+    InstanceState,
+    Snapshot,
+    SnapshotOrder,
+    SnapshotStatus,
+    WaitFor,
+)
+
+REGIONAL = "cloud_regional_disk_auto"
+GROUPABLE = frozenset({"cloud_essd", "cloud_auto", "cloud_essd_entry", REGIONAL})
+READY_DISK = frozenset({"in_use", "available"})
+READY_INSTANCE = frozenset({"running", "stopped"})
+NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Everything known when the plan is made.
+
+    Args:
+        flushes: what could be synced, innermost filesystem first.
+        unflushable: why some filesystem cannot be synced; empty if all can.
+        history: recent snapshots of these disks, for what the next one will cost.
+        busy: what makes the machine busy, in words; empty if it is not.
+    """
+
+    request: Request
+    coverage: Coverage
+    instance_id: InstanceId
+    instance: InstanceState | None
+    run_id: RunId
+    now: datetime
+    flushes: tuple[FlushTarget, ...]
+    unflushable: str
+    history: tuple[Snapshot, ...]
+    busy: str = ""
+
+
+def make_plan(situation: Situation) -> Plan:
+    """Return what the run will do and why.
+
+    Raises:
+        NothingToSnapshot: no disk is chosen.
+        TornSet: a volume spans disks that cannot be cut at one instant.
+        DiskNotReady, InstanceNotReady: the cloud would refuse; nothing has been called yet.
+        UsageError: the consistency asked for is not built yet.
+    """
+    request, coverage = situation.request, situation.coverage
+    refuse_unbuilt(request.consistency)
+    _check_targets(coverage)
+    _check_instance(situation.instance)
+    _check_disks(coverage.targets)
+    groups = _order_disks(coverage)
+    orders = tuple(
+        _order(situation, disks, number=number) for number, disks in enumerate(groups, start=1)
+    )
+    flushes = situation.flushes if request.consistency is not Consistency.CRASH else ()
+    weaker = situation.unflushable if request.consistency is not Consistency.CRASH else ""
+    return Plan(
+        coverage=coverage,
+        orders=orders,
+        flushes=flushes,
+        steps=tuple(_steps(situation, orders=orders, flushes=flushes)),
+        consistency=request.consistency,
+        keep_days=request.keep_days,
+        weaker=weaker,
+        notes=tuple(_notes(situation, orders)),
+    )
+
+
+def ungrouped(plan: Plan) -> tuple[SnapshotOrder, ...]:
+    """Return single orders in place of a group the cloud refused; empty if that would tear."""
+    if plan.coverage.spans:
+        return ()
+    return tuple(
+        replace(
+            order,
+            disk_ids=(disk_id,),
+            grouped=False,
+            retention_days=plan.keep_days,
+            client_token=f"{order.client_token}-{index}",
+        )
+        for order in plan.orders
+        for index, disk_id in enumerate(order.disk_ids, start=1)
+    )
+
+
+def with_level(order: SnapshotOrder, level: Consistency) -> SnapshotOrder:
+    """Return the order with the consistency that was really reached in its tags."""
+    return replace(order, tags={**order.tags, CONSISTENCY_TAG: level.value})
+
+
+def expiry(request: Request, now: datetime) -> datetime | None:
+    """Return when the snapshots may be deleted, or None for never."""
+    return None if request.keep_s is None else now + timedelta(seconds=request.keep_s)
+
+
+def refuse_unbuilt(level: Consistency) -> None:
+    """Raise UsageError for a level that this version does not reach."""
+    if level in (Consistency.FILESYSTEM, Consistency.APPLICATION):
+        raise UsageError(
+            f"--consistency {level.value} is not available in this version",
+            hint="use --consistency flush (the default) or crash; stop the application first "
+            "if its files must be at rest",
+        )
+
+
+def _check_targets(coverage: Coverage) -> None:
+    if not coverage.targets:
+        left = "; ".join(f"{s.disk_id}: {s.why}" for s in coverage.skipped)
+        raise NothingToSnapshot(
+            "no disk is left to snapshot" + (f" ({left})" if left else ""),
+            hint="`snap-self plan --verbose` shows how each disk was judged",
+        )
+    if coverage.torn:
+        raise _torn(coverage.torn[0], coverage)
+
+
+def _torn(span: Span, coverage: Coverage) -> TornSet:
+    chosen = {t.local.name for t in coverage.targets if t.local}
+    missing = ", ".join(sorted(span.disks - chosen)) or "one of them"
+    return TornSet(
+        f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, but {missing} "
+        "would not be in the snapshot set",
+        hint="snapshot all disks of the volume together (leave out --disk/--exclude), or choose "
+        "with --path a path that does not lie on it",
+    )
+
+
+def _check_instance(instance: InstanceState | None) -> None:
+    if instance is None:  # an empty answer may also mean: not allowed to look
+        return
+    if instance.status.lower() not in READY_INSTANCE:
+        raise InstanceNotReady(
+            f"instance {instance.instance_id} is {instance.status}; the cloud makes snapshots only "
+            "of running or stopped instances",
+            hint="wait until it is running, then try again",
+        )
+    if "security" in instance.locks:
+        raise InstanceNotReady(
+            f"instance {instance.instance_id} is locked for security reasons",
+            hint="see the security event in the ECS console; nothing is allowed until it is lifted",
+        )
+
+
+def _check_disks(targets: Iterable[Target]) -> None:
+    for target in targets:
+        disk = target.cloud
+        if disk.status.lower() not in READY_DISK:
+            raise DiskNotReady(
+                f"disk {disk.disk_id} is {disk.status}; it must be In_use or Available",
+                hint="wait until the disk's current operation has ended, then try again",
+            )
+        if "security" in disk.locks:
+            raise DiskNotReady(
+                f"disk {disk.disk_id} is locked for security reasons",
+                hint="see the security event in the ECS console",
+            )
+
+
+def can_group(disks: Sequence[CloudDisk]) -> str:
+    """Return why these disks cannot be one snapshot-consistent group; empty if they can."""
+    for disk in disks:
+        if disk.category not in GROUPABLE:
+            return f"{disk.disk_id} is of category {disk.category}, which groups do not take"
+        if disk.multi_attach:
+            return f"{disk.disk_id} has multi-attach on"
+    if len({disk.category == REGIONAL for disk in disks}) > 1:
+        return "regional disks group only with regional disks"
+    if len({disk.zone for disk in disks if disk.category != REGIONAL}) > 1:
+        return "the disks are not in one zone"
+    return ""
+
+
+def _order_disks(coverage: Coverage) -> list[tuple[CloudDisk, ...]]:
+    disks = tuple(target.cloud for target in coverage.targets)
+    if len(disks) == 1 or not can_group(disks):
+        return [disks]
+    by_name = {t.local.name: t.cloud for t in coverage.targets if t.local}
+    bound = _bound_together(coverage.spans)
+    grouped = [tuple(by_name[name] for name in sorted(names)) for names in bound]
+    for members, names in zip(grouped, bound, strict=True):
+        if why := can_group(members):
+            span = next(s for s in coverage.spans if s.disks <= names)
+            raise TornSet(
+                f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, which "
+                f"cannot be cut at one instant: {why}",
+                hint="move the volume to ESSD disks without multi-attach; a set cut at different "
+                "instants would be torn",
+            )
+    taken = {disk.disk_id for members in grouped for disk in members}
+    singles = [(disk,) for disk in disks if disk.disk_id not in taken]
+    return [*grouped, *singles]
+
+
+def _bound_together(spans: Iterable[Span]) -> list[frozenset[str]]:
+    """Return the sets of disks that share a volume, directly or through others."""
+    sets: list[frozenset[str]] = []
+    for span in spans:
+        touching = [s for s in sets if s & span.disks]
+        sets = [s for s in sets if not s & span.disks]
+        sets.append(span.disks.union(*touching))
+    return sets
+
+
+def _order(situation: Situation, disks: Sequence[CloudDisk], *, number: int) -> SnapshotOrder:
+    request = situation.request
+    grouped = len(disks) > 1
+    return SnapshotOrder(
+        disk_ids=tuple(disk.disk_id for disk in disks),
+        grouped=grouped,
+        name=request.name or generated_name(request.before, situation.now),
+        description=request.description
+        or generated_description(request.before, situation.instance_id, situation.run_id),
+        tags=_tags(situation),
+        retention_days=None if grouped else request.keep_days,
+        client_token=f"snap-self-{situation.run_id}-{number}",
+    )
+
+
+def _tags(situation: Situation) -> Mapping[str, str]:
+    request = situation.request
+    expires = expiry(request, situation.now)
+    return {
+        **request.tags,
+        OWNER_TAG: situation.instance_id,
+        RUN_TAG: situation.run_id,
+        BEFORE_TAG: before_tag(request.before),
+        CONSISTENCY_TAG: request.consistency.value,
+        EXPIRES_TAG: expires.strftime("%Y-%m-%dT%H:%M:%SZ") if expires else NEVER,
+    }
+
+
+def _steps(
+    situation: Situation,
+    *,
+    orders: Sequence[SnapshotOrder],
+    flushes: Sequence[FlushTarget],
+) -> Iterable[Step]:
+    request = situation.request
+    for target in situation.coverage.targets:
+        yield Step(name=StepName.MAP, what=target.cloud.disk_id, reason=target.how)
+    for flush in flushes:
+        yield Step(
+            name=StepName.FLUSH,
+            what=flush.path,
+            reason=f"{flush.fstype}: what programs wrote must be on the disk before the cut",
+        )
+    for order in orders:
+        yield Step(
+            name=StepName.CREATE,
+            what=" ".join(order.disk_ids),
+            reason=_create_reason(order, orders, situation.coverage),
+        )
+    if request.wait is not WaitFor.NONE:
+        yield Step(name=StepName.WAIT, what=request.wait.value, reason=_WAIT_REASON[request.wait])
+    if request.keep_days and any(order.grouped for order in orders):
+        yield Step(
+            name=StepName.RETENTION,
+            what=f"{request.keep_days} days",
+            reason="a group takes no retention when it is made; its members take one each once "
+            "they are uploaded",
+        )
+
+
+_WAIT_REASON = {
+    WaitFor.CUT: "the content is fixed at the cut; what is written later is not in it",
+    WaitFor.AVAILABLE: "from then on the snapshot can be used for a rollback",
+    WaitFor.ACCOMPLISHED: "from then on a reboot or stop cannot spoil the upload",
+}
+
+
+def _create_reason(
+    order: SnapshotOrder, orders: Sequence[SnapshotOrder], coverage: Coverage
+) -> str:
+    if order.grouped:
+        return f"one snapshot-consistent group: {len(order.disk_ids)} disks cut at one instant"
+    if len(orders) == 1:
+        return "one disk: a single snapshot, since only that can carry a retention from the start"
+    why = can_group([target.cloud for target in coverage.targets])
+    return f"single snapshots side by side, at slightly different instants: {why}"
+
+
+def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[str]:
+    request = situation.request
+    yield from _history_notes(situation)
+    expires = expiry(request, situation.now)
+    if expires is None:
+        yield "kept for ever: snapshots cost money until you delete them"
+    else:
+        yield f"kept until {expires:%Y-%m-%d %H:%M} UTC; snapshots cost money until deleted"
+    if request.wait is not WaitFor.ACCOMPLISHED:
+        yield "do not stop or reboot the instance before the upload is finished"
+    if situation.busy:
+        yield f"the machine is busy ({situation.busy}); a snapshot slows disk I/O by up to 10 %"
+    if len(orders) > 1 and request.consistency is not Consistency.CRASH:
+        yield "the snapshots are not cut at one instant; each disk is consistent by itself"
+
+
+def _history_notes(situation: Situation) -> Iterable[str]:
+    full: list[DiskId] = []
+    for target in situation.coverage.targets:
+        own = [s for s in situation.history if s.disk_id == target.cloud.disk_id]
+        running = [s for s in own if s.status is SnapshotStatus.PROGRESSING]
+        if running:
+            yield (
+                f"snapshot {running[0].snapshot_id} of {target.cloud.disk_id} is still being made "
+                f"({running[0].progress} %); the cloud may refuse another one until it is finished"
+            )
+        if not own:
+            full.append(target.cloud.disk_id)
+    if full:
+        yield (
+            f"first snapshot of {', '.join(full)} that is known: the whole disk is uploaded, "
+            "which is slow; later ones carry only changed blocks"
+        )

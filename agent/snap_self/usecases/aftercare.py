@@ -1,0 +1,157 @@
+"""What a run leaves to be done later: explain interrupted runs, set retention on group members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from snap_self.cloud.client import EcsClient
+from snap_self.errors import SnapSelfError
+from snap_self.model.ids import DiskId, SnapshotId
+from snap_self.model.progress import Event, EventKind
+from snap_self.model.run import OrderRecord, RunRecord, Stage
+from snap_self.model.snapshots import SnapshotStatus
+from snap_self.usecases.making import adopt
+from snap_self.usecases.tools import Tools
+from snap_self.usecases.waiting import Settled
+
+
+def explain_interrupted(
+    tools: Tools, cloud: EcsClient, *, but: RunRecord | None
+) -> tuple[RunRecord, ...]:
+    """Close the records of runs that were interrupted, each with what is known of its snapshots.
+
+    Call it only while holding the lock: its holder knows that an unfinished run is dead.
+
+    Args:
+        but: a record that is about to be finished instead.
+    """
+    explained = []
+    for record in tools.store.unfinished():
+        if but is not None and record.run_id == but.run_id:
+            continue
+        closed = _explained(tools, cloud, record)
+        tools.store.save(closed)
+        explained.append(closed)
+        tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))
+    return tuple(explained)
+
+
+def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
+    orders = record.orders
+    if record.stage is not Stage.PLANNED:
+        orders = adopt(cloud, record.run_id, record.orders)
+        orders = _with_members(cloud, orders)
+    return replace(
+        record,
+        orders=orders,
+        stage=Stage.FINISHED,
+        finished=tools.clock.now(),
+        result="interrupted",
+        explained=_sentence(record, orders),
+    )
+
+
+def _with_members(cloud: EcsClient, orders: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+    ids = [order.group_id for order in orders if order.group_id]
+    if not ids:
+        return tuple(orders)
+    members = {
+        group.group_id: {m.disk_id: m.snapshot_id for m in group.members}
+        for group in cloud.describe_groups(ids=ids)
+    }
+    return tuple(
+        replace(order, snapshot_ids={**order.snapshot_ids, **members.get(order.group_id, {})})
+        if order.group_id
+        else order
+        for order in orders
+    )
+
+
+def _sentence(record: RunRecord, orders: Sequence[OrderRecord]) -> str:
+    run = f"run {record.run_id} (before {record.before!r}) was interrupted"
+    made: list[str] = [s for order in orders for s in order.snapshot_ids.values()]
+    made += [o.group_id for o in orders if o.group_id and not o.snapshot_ids]
+    if made:
+        return f"{run} after the cloud had begun: {', '.join(made)} was made and is kept"
+    if record.stage is Stage.PLANNED:
+        return f"{run} before it asked the cloud for anything; no snapshot was made"
+    return f"{run} while asking the cloud; the cloud shows no snapshot of it"
+
+
+def set_retention(
+    cloud: EcsClient, settled: Settled, keep_days: int | None
+) -> tuple[OrderRecord, ...]:
+    """Set the retention of group members that are uploaded; note the others as pending."""
+    if keep_days is None:
+        return settled.records
+    done = {
+        disk_id
+        for disk_id, shot in settled.snapshots.items()
+        if shot.status is SnapshotStatus.ACCOMPLISHED
+    }
+    return tuple(_retained(cloud, record, keep_days, done) for record in settled.records)
+
+
+def _retained(
+    cloud: EcsClient, record: OrderRecord, keep_days: int, done: set[DiskId]
+) -> OrderRecord:
+    if not record.group_id:
+        return record
+    pending = [
+        snapshot_id
+        for disk_id, snapshot_id in record.snapshot_ids.items()
+        if disk_id not in done or not _set(cloud, snapshot_id, keep_days)
+    ]
+    return replace(record, retention_pending=tuple(pending))
+
+
+def _set(cloud: EcsClient, snapshot_id: SnapshotId, keep_days: int) -> bool:
+    """Tell whether the retention could be set; if not it stays pending for a later command."""
+    try:
+        cloud.set_retention(snapshot_id, keep_days)
+    except SnapSelfError:
+        return False
+    return True
+
+
+def finish_pending(tools: Tools, cloud: EcsClient) -> int:
+    """Set what retention has become possible since; return how many snapshots still lack it.
+
+    A role without ecs:ModifySnapshotAttribute leaves them pending for ever; the expiry tag still
+    says when they are due.
+    """
+    waiting = [record for record in tools.store.all() if _pending(record)]
+    if not waiting:
+        return 0
+    ids = [sid for record in waiting for sid in _pending(record)]
+    ready = {
+        shot.snapshot_id
+        for shot in cloud.describe_snapshots(ids=ids)
+        if shot.status is SnapshotStatus.ACCOMPLISHED
+    }
+    left = 0
+    for record in waiting:
+        mended = replace(record, orders=tuple(_mended(cloud, record, ready)))
+        left += len(_pending(mended))
+        if mended != record:
+            tools.store.save(mended)
+    return left
+
+
+def _pending(record: RunRecord) -> tuple[SnapshotId, ...]:
+    if record.keep_days is None:
+        return ()
+    return tuple(sid for order in record.orders for sid in order.retention_pending)
+
+
+def _mended(
+    cloud: EcsClient, record: RunRecord, ready: AbstractSet[SnapshotId]
+) -> Iterable[OrderRecord]:
+    days = record.keep_days or 0
+    for order in record.orders:
+        pending = tuple(
+            sid for sid in order.retention_pending if not (sid in ready and _set(cloud, sid, days))
+        )
+        yield replace(order, retention_pending=pending)

@@ -1,0 +1,156 @@
+"""List this instance's snapshots made by the agent, and show one in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from snap_self.errors import UsageError
+from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
+from snap_self.model.run import RunRecord
+from snap_self.model.snapshots import Consistency, Identity
+from snap_self.ports import RunStore
+from snap_self.usecases.aftercare import explain_interrupted, finish_pending
+from snap_self.usecases.own import OwnSnapshot, own_snapshots
+from snap_self.usecases.tools import Tools
+from snap_self.usecases.undo import ways_back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSnapshot:
+    """One line of the list.
+
+    Args:
+        state: ``accomplished``, ``available``, ``progressing`` or ``failed``.
+        outcome: what came of the change, from the journal; empty if not known.
+    """
+
+    snapshot_id: SnapshotId
+    group_id: GroupId | None
+    run_id: RunId | None
+    disk_id: DiskId
+    before: str
+    level: Consistency
+    state: str
+    progress: int
+    cut_time: datetime | None
+    size_gib: int
+    expires: datetime | None
+    used_by: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The list, newest first, and what should be known about it."""
+
+    identity: Identity
+    snapshots: tuple[ListedSnapshot, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One run's snapshots in full."""
+
+    identity: Identity
+    snapshots: tuple[ListedSnapshot, ...]
+    record: RunRecord | None
+    undo: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_snapshots(tools: Tools) -> Listing:
+    """Return this instance's snapshots made by us, from the cloud's tags and our journal."""
+    tools.warm()
+    identity = tools.identify()
+    cloud = tools.connect(identity)
+    own = own_snapshots(cloud, identity.instance_id)
+    notes = [own.incomplete] if own.incomplete else []
+    notes += _aftercare(tools, identity)
+    if not own.found:
+        notes.append(
+            "the cloud shows none; an instance role that may not list snapshots looks the same"
+        )
+    records = {record.run_id: record for record in tools.store.all()}
+    listed = (_listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
+    return Listing(
+        identity=identity,
+        snapshots=tuple(sorted(listed, key=_newest_first)),
+        notes=tuple(notes),
+    )
+
+
+def show(tools: Tools, wanted: str) -> Shown:
+    """Return one run's snapshots in full, named by snapshot, group or run id.
+
+    Raises:
+        UsageError: none of ours has that id.
+    """
+    listing = list_snapshots(tools)
+    named = [s for s in listing.snapshots if wanted in (s.snapshot_id, s.group_id, s.run_id)]
+    record = _record(tools.store, wanted, named)
+    if not named and record is None:
+        raise UsageError(
+            f"{wanted} is not a snapshot, group or run of this instance that snap-self made",
+            hint="`snap-self list` shows their ids",
+        )
+    run_id = named[0].run_id if named else None
+    whole = [s for s in listing.snapshots if run_id and s.run_id == run_id] or named
+    return Shown(
+        identity=listing.identity,
+        snapshots=tuple(whole),
+        record=record,
+        undo=_undo(tools, listing.identity, whole),
+        notes=listing.notes,
+    )
+
+
+def _undo(tools: Tools, identity: Identity, shots: list[ListedSnapshot]) -> tuple[str, ...]:
+    pairs = {s.disk_id: s.snapshot_id for s in shots if s.state != "failed"}
+    if not pairs:
+        return ()
+    instance_id: InstanceId = identity.instance_id
+    region: RegionId = identity.region
+    disks = tools.connect(identity).describe_disks(instance_id)
+    return ways_back(instance_id=instance_id, region=region, pairs=pairs, disks=disks)
+
+
+def _aftercare(tools: Tools, identity: Identity) -> list[str]:
+    """Explain interrupted runs and set due retention, unless a run is going on right now."""
+    with tools.lock.attempt(purpose="list") as held:
+        if not held:
+            return ["another run is going on; its snapshots may not be listed yet"]
+        cloud = tools.connect(identity)
+        notes = [record.explained for record in explain_interrupted(tools, cloud, but=None)]
+        finish_pending(tools, cloud)
+        return notes
+
+
+def _record(store: RunStore, wanted: str, named: list[ListedSnapshot]) -> RunRecord | None:
+    run_ids = {wanted, *(s.run_id for s in named if s.run_id)}
+    return next((record for record in store.all() if record.run_id in run_ids), None)
+
+
+def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
+    shot = own.shot
+    ready = shot.available and shot.status.value == "progressing"
+    return ListedSnapshot(
+        snapshot_id=shot.snapshot_id,
+        group_id=own.group_id,
+        run_id=own.run_id,
+        disk_id=shot.disk_id,
+        before=record.before if record else own.before,
+        level=own.level,
+        state="available" if ready else shot.status.value,
+        progress=shot.progress,
+        cut_time=shot.cut_time,
+        size_gib=shot.size_gib,
+        expires=own.expires,
+        used_by="" if shot.usage == "none" else shot.usage,
+        outcome=record.outcome if record else "",
+    )
+
+
+def _newest_first(shot: ListedSnapshot) -> tuple[float, str]:
+    return (-(shot.cut_time.timestamp() if shot.cut_time else float("inf")), shot.disk_id)

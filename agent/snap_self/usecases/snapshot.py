@@ -1,0 +1,377 @@
+"""The main job: snapshot this instance's disks now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snap_self.disks.flush import flush_plan
+from snap_self.errors import (
+    QuiesceFailed,
+    SnapSelfError,
+    SnapshotFailed,
+    SnapshotSetTorn,
+    WaitRanOut,
+)
+from snap_self.model.disks import Coverage, Skipped
+from snap_self.model.ids import DiskId
+from snap_self.model.plan import Plan
+from snap_self.model.progress import Event, EventKind
+from snap_self.model.report import Report
+from snap_self.model.request import OnQuiesceFailure, Request
+from snap_self.model.run import OrderRecord, RunRecord, Stage
+from snap_self.model.snapshots import Consistency, WaitFor
+from snap_self.plan import Situation, expiry, make_plan, ungrouped, with_level
+from snap_self.usecases.aftercare import explain_interrupted, set_retention
+from snap_self.usecases.flushing import flush
+from snap_self.usecases.making import Made, adopt, make
+from snap_self.usecases.own import own_snapshots
+from snap_self.usecases.recording import Recorder, StepLog, fingerprint
+from snap_self.usecases.reporting import RunFacts, build_report
+from snap_self.usecases.reuse import find_reusable
+from snap_self.usecases.survey import Survey, cover, survey
+from snap_self.usecases.tools import Tools
+from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
+
+# A throttled action is callable again in the next minute window, so a create may have to wait for
+# one, and be answered in it.
+CREATE_LIMIT_S = 150.0
+# `--wait none` returns once the cloud took the order; a group's members are looked for so long.
+MEMBERS_LIMIT_S = 3.0
+
+
+def take_snapshot(request: Request, tools: Tools) -> Report:
+    """Do the main job and return what became of it; a failure is in the report, not raised."""
+    return _SnapshotRun(request, tools).execute()
+
+
+def plan_snapshot(request: Request, tools: Tools) -> Report:
+    """Return what the main job would do as a report; nothing is changed.
+
+    Raises:
+        SnapSelfError: the main job would fail for this reason.
+    """
+    run = _SnapshotRun(request, tools)
+    run.look()
+    return build_report(run.facts, result="planned")
+
+
+class _SnapshotRun:
+    """One run from start to end; each step a method, the facts gathered on the way."""
+
+    def __init__(self, request: Request, tools: Tools) -> None:
+        self._request = request
+        self._tools = tools
+        self._log = StepLog(tools.clock, tools.listener)
+        self.facts = RunFacts(
+            request=request, started=tools.clock.now(), run_id=tools.new_run_id(), steps=self._log
+        )
+        self._result = "done"
+
+    def execute(self) -> Report:
+        try:
+            with self._tools.lock.hold(
+                timeout_s=self._tools.lock_wait_s, purpose=f"before {self._request.before}"
+            ):
+                self._under_lock()
+        except SnapSelfError as error:
+            self.facts.error = error
+            self._result = "partial" if self.facts.snapshots else "failed"
+        self.facts.finished = self._tools.clock.now()
+        return build_report(self.facts, result=self._result)
+
+    def look(self) -> None:
+        """Survey and plan, without a trace."""
+        found = self._survey()
+        coverage = cover(self._tools, found, self._request.selection)
+        self.facts.coverage = coverage
+        self._plan(found, coverage)
+
+    def _under_lock(self) -> None:
+        interrupted = self._resumable()
+        found = self._survey()
+        coverage = cover(self._tools, found, self._request.selection)
+        self.facts.coverage = coverage
+        explain_interrupted(self._tools, found.cloud, but=interrupted)
+        if interrupted and _same_disks(interrupted, coverage):
+            self._resume(found, interrupted)
+        elif self._request.reuse_s is not None and self._reuse(found, coverage):
+            self._result = "reused"
+        else:
+            self._new_run(found, coverage)
+
+    def _survey(self) -> Survey:
+        with self._log.step("identify", "learn who and where this instance is and what it carries"):
+            found = survey(self._tools)
+        self.facts.identity = found.identity
+        self.facts.cloud_disks = found.disks
+        return found
+
+    def _plan(self, found: Survey, coverage: Coverage) -> Plan:
+        flushes, unflushable = flush_plan(coverage)
+        plan = make_plan(
+            Situation(
+                request=self._request,
+                coverage=coverage,
+                instance_id=found.identity.instance_id,
+                instance=found.instance,
+                run_id=self.facts.run_id,
+                now=self.facts.started,
+                flushes=flushes,
+                unflushable=unflushable,
+                history=found.history,
+                busy=self._tools.busy(),
+            )
+        )
+        self.facts.plan = plan
+        return plan
+
+    def _resumable(self) -> RunRecord | None:
+        """Return an interrupted run of the same request, young enough to be finished."""
+        asked, now = fingerprint(self._request), self._tools.clock.now()
+        for record in self._tools.store.unfinished():
+            young = (now - record.started).total_seconds() <= self._tools.resume_s
+            sent = record.stage is not Stage.PLANNED
+            same_boot = record.boot_id == self._tools.process.boot_id
+            if record.fingerprint == asked and young and sent and same_boot:
+                return record
+        return None
+
+    def _resume(self, found: Survey, record: RunRecord) -> None:
+        self._result = "resumed"
+        self._tell(
+            f"finishing run {record.run_id}, which was interrupted after it had asked the cloud; "
+            "no second snapshot is made"
+        )
+        self.facts.run_id = record.run_id
+        self.facts.started = record.started
+        self.facts.reached = record.consistency_reached
+        self.facts.why = record.consistency_why
+        self.facts.expires = record.expires
+        self._plan(found, self.facts.need_coverage())
+        recorder = Recorder(self._tools.store, record)
+        recorder.save(pid=self._tools.process.pid)
+        recorder.save(orders=adopt(found.cloud, record.run_id, record.orders))
+        unmade = not all(_is_made(order) for order in recorder.record.orders)
+        # What was asked for but never made is cut only now: memory must go to disk again.
+        if unmade and (why := flush(self._tools.filesystems, self.facts.need_plan().flushes)):
+            self.facts.reached, self.facts.why = Consistency.CRASH, why
+        self._create_and_wait(found, recorder)
+
+    def _reuse(self, found: Survey, coverage: Coverage) -> bool:
+        own = own_snapshots(found.cloud, found.identity.instance_id)
+        reusable = find_reusable(own.found, self._tools.clock.now(), self._request, coverage)
+        if reusable is None:
+            return False
+        self.facts.snapshots = reusable.snapshots
+        self.facts.reached = reusable.level
+        self.facts.run_id = reusable.run_id
+        self.facts.expires = reusable.expires
+        self._tell(f"run {reusable.run_id} made a snapshot of these disks; it is reused")
+        return True
+
+    def _new_run(self, found: Survey, coverage: Coverage) -> None:
+        plan = self._plan(found, coverage)
+        self.facts.expires = expiry(self._request, self.facts.started)
+        recorder = Recorder(self._tools.store, self._first_record(found, plan))
+        recorder.save()
+        try:
+            self._flush(plan)
+        except SnapSelfError as error:
+            recorder.save(
+                stage=Stage.FINISHED,
+                finished=self._tools.clock.now(),
+                exit_status=int(error.exit_status),
+                result="failed",
+                explained=error.message,
+            )
+            raise
+        level = self.facts.reached or Consistency.CRASH
+        recorder.save(
+            consistency_reached=level,
+            consistency_why=self.facts.why,
+            orders=tuple(OrderRecord(order=with_level(order, level)) for order in plan.orders),
+        )
+        self._create_and_wait(found, recorder)
+
+    def _first_record(self, found: Survey, plan: Plan) -> RunRecord:
+        return RunRecord(
+            run_id=self.facts.run_id,
+            before=self._request.before,
+            fingerprint=fingerprint(self._request),
+            instance_id=found.identity.instance_id,
+            region=found.identity.region,
+            started=self.facts.started,
+            pid=self._tools.process.pid,
+            boot_id=self._tools.process.boot_id,
+            stage=Stage.PLANNED,
+            consistency_asked=self._request.consistency,
+            consistency_reached=None,
+            consistency_why="",
+            keep_days=self._request.keep_days,
+            expires=self.facts.expires,
+            orders=tuple(OrderRecord(order=order) for order in plan.orders),
+        )
+
+    def _flush(self, plan: Plan) -> None:
+        if plan.consistency is Consistency.CRASH:
+            self.facts.reached = Consistency.CRASH
+            return
+        why = plan.weaker
+        if plan.flushes:
+            with self._log.step("flush", f"sync {len(plan.flushes)} filesystems to their disks"):
+                why = "; ".join(filter(None, (why, flush(self._tools.filesystems, plan.flushes))))
+        self.facts.reached = Consistency.CRASH if why else Consistency.FLUSH
+        self.facts.why = why
+        if why and self._request.on_quiesce_failure is OnQuiesceFailure.ABORT:
+            raise QuiesceFailed(
+                f"the filesystems could not all be flushed: {why}",
+                hint="no snapshot was made; mend the filesystem, or allow a weaker snapshot with "
+                "--on-quiesce-failure continue",
+            )
+
+    def _create_and_wait(self, found: Survey, recorder: Recorder) -> None:
+        made = self._create(found, recorder)
+        settled = self._wait(found, made)
+        retained = set_retention(found.cloud, settled, recorder.record.keep_days)
+        recorder.save(orders=retained)
+        self._judge(settled, recorder, made)
+
+    def _create(self, found: Survey, recorder: Recorder) -> Made:
+        orders = [replace(order, sent=True) for order in recorder.record.orders]
+        recorder.save(stage=Stage.CREATING, orders=tuple(orders))
+        with self._log.step("create", "ask the cloud for the snapshots"):
+            made = self._send(found, recorder)
+            fallback = ungrouped(self.facts.need_plan()) if made.group_refused else ()
+            if fallback:
+                self._tell(
+                    f"no snapshot-consistent group here ({made.errors[0].message}); single "
+                    "snapshots are made, at slightly different instants"
+                )
+                level = self.facts.reached or Consistency.CRASH
+                recorder.save(
+                    orders=tuple(
+                        OrderRecord(order=with_level(order, level), sent=True) for order in fallback
+                    )
+                )
+                made = self._send(found, recorder)
+            recorder.save(stage=Stage.CREATED, orders=made.records)
+            if made.errors and not any(_is_made(record) for record in made.records):
+                self._close(recorder, made.errors[0])
+                raise made.errors[0]
+        return made
+
+    def _send(self, found: Survey, recorder: Recorder) -> Made:
+        limit_s = min(CREATE_LIMIT_S, max(self._request.timeout_s, 1.0))
+        return make(
+            found.cloud,
+            recorder.record.orders,
+            instance_id=found.identity.instance_id,
+            deadline_s=limit_s,
+        )
+
+    def _wait(self, found: Survey, made: Made) -> Settled:
+        waiter = Waiter(found.cloud, self._tools.clock, self._tools.listener)
+        wait = self._request.wait
+        limit_s = MEMBERS_LIMIT_S if wait is WaitFor.NONE else self._request.timeout_s
+        with self._log.step("wait", f"wait until the snapshots are {_WAITED_FOR[wait]}"):
+            settled = waiter.until(made.records, wait, timeout_s=limit_s)
+        self.facts.settle(settled)
+        return settled
+
+    def _judge(self, settled: Settled, recorder: Recorder, made: Made) -> None:
+        """Close the record with what the outcome is worth, or raise what went wrong."""
+        error = (
+            made.errors[0]
+            if made.errors
+            else _failure(settled) or self._torn(settled) or self._ran_out(settled)
+        )
+        if error is None:
+            self._leave_out(settled)
+            recorder.save(
+                stage=Stage.FINISHED,
+                finished=self._tools.clock.now(),
+                exit_status=int(build_report(self.facts, result=self._result).exit_status),
+                result=self._result,
+            )
+            return
+        self._close(recorder, error)
+        raise error
+
+    def _close(self, recorder: Recorder, error: SnapSelfError) -> None:
+        recorder.save(
+            stage=Stage.FINISHED,
+            finished=self._tools.clock.now(),
+            exit_status=int(error.exit_status),
+            result="failed",
+            explained=error.message,
+        )
+
+    def _torn(self, settled: Settled) -> SnapSelfError | None:
+        coverage = self.facts.need_coverage()
+        names = {
+            t.local.name for t in coverage.targets if t.local and t.cloud.disk_id in settled.missing
+        }
+        for span in coverage.spans:
+            if span.disks & names:
+                return SnapshotSetTorn(
+                    f"the cloud left {', '.join(settled.missing)} out of the group, and "
+                    f"{span.kind} volume {span.name} needs it",
+                    hint="do not go back to this set; run the command again",
+                )
+        return None
+
+    def _ran_out(self, settled: Settled) -> SnapSelfError | None:
+        if not settled.timed_out or self._request.wait is WaitFor.NONE:
+            return None
+        doubt = f" ({settled.unseen})" if settled.unseen else ""
+        if not settled.snapshots and not doubt:
+            doubt = " (the cloud shows none of them: may this instance's role list snapshots?)"
+        return WaitRanOut(
+            f"the snapshots were not {_WAITED_FOR[self._request.wait]} within "
+            f"{self._request.timeout_s:g} s{doubt}",
+            hint="they go on by themselves; `snap-self list` shows how far they are",
+        )
+
+    def _leave_out(self, settled: Settled) -> None:
+        for disk_id in settled.missing:
+            self._skip(disk_id, "the cloud left it out of the snapshot-consistent group")
+
+    def _skip(self, disk_id: DiskId, why: str) -> None:
+        coverage = self.facts.need_coverage()
+        left_out = Skipped(disk_id=disk_id, why=why, asked=False)
+        targets = tuple(t for t in coverage.targets if t.cloud.disk_id != disk_id)
+        self.facts.coverage = replace(
+            coverage, targets=targets, skipped=(*coverage.skipped, left_out)
+        )
+
+    def _tell(self, text: str) -> None:
+        self.facts.notes.append(text)
+        self._tools.listener(Event(kind=EventKind.NOTE, text=text))
+
+
+_WAITED_FOR = {
+    WaitFor.NONE: "taken on",
+    WaitFor.CUT: "cut",
+    WaitFor.AVAILABLE: "available",
+    WaitFor.ACCOMPLISHED: "accomplished",
+}
+
+
+def _is_made(record: OrderRecord) -> bool:
+    return bool(record.group_id or record.snapshot_ids)
+
+
+def _same_disks(record: RunRecord, coverage: Coverage) -> bool:
+    ordered = {disk_id for order in record.orders for disk_id in order.order.disk_ids}
+    return ordered == {target.cloud.disk_id for target in coverage.targets}
+
+
+def _failure(settled: Settled) -> SnapSelfError | None:
+    failed = [s for s in settled.snapshots.values() if reached(s) is Reached.FAILED]
+    if not failed:
+        return None
+    names = ", ".join(f"{s.snapshot_id} of {s.disk_id}" for s in failed)
+    return SnapshotFailed(
+        f"the cloud reports as failed: {names}",
+        hint="nothing of it can be used; run the command again",
+    )

@@ -1,0 +1,50 @@
+"""The ports a use case works with, wired by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snap_self.cloud.client import EcsClient
+from snap_self.model.ids import DiskId, RunId
+from snap_self.model.progress import Listener
+from snap_self.model.snapshots import Identity
+from snap_self.ports import Clock, Filesystems, MachineReader, RunLock, RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """This process, as the journal names it."""
+
+    pid: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Everything outside that a use case may touch.
+
+    Args:
+        identify: asks the metadata service who and where this instance is.
+        connect: gives a client for that instance's region; opens no connection yet.
+        warm: does the slow imports that a cloud call will need; safe to run beside other reads.
+        new_run_id: from the wall clock and a random part.
+        busy: what makes the machine busy, in words, or an empty string.
+        lock_wait_s: how long to wait for another run to end.
+    """
+
+    clock: Clock
+    machine: MachineReader
+    filesystems: Filesystems
+    store: RunStore
+    lock: RunLock
+    process: Process
+    identify: Callable[[], Identity]
+    connect: Callable[[Identity], EcsClient]
+    warm: Callable[[], None]
+    new_run_id: Callable[[], RunId]
+    busy: Callable[[], str]
+    listener: Listener
+    user_map: dict[str, DiskId]
+    resume_s: float = 600.0
+    lock_wait_s: float = 60.0
