@@ -107,15 +107,19 @@ class State:
         Args:
             before: only those with a smaller number.
             disk_ids: only those of these disks.
-            tags: a key with a value, or with None for any; each must fit by the caller's check.
+            tags: a key with a value, or with None for any; only narrows the search, so the
+                caller still has to check them all.
         """
+        fitting = None if disk_ids is None else set(disk_ids)
         candidates = [self._numbers] if disk_ids is None else [self._merged(disk_ids)]
         candidates += [self._by_tag.get(tag, []) for tag in tags]
         numbers = min(candidates, key=len)
         position = len(numbers) if before is None else bisect_left(numbers, before)
         while position > 0:
             position -= 1
-            yield self._by_number[numbers[position]]
+            snapshot = self._by_number[numbers[position]]
+            if fitting is None or snapshot.disk_id in fitting:
+                yield snapshot
 
     def _merged(self, disk_ids: Sequence[str]) -> list[int]:
         lists = [self._by_disk.get(disk_id, []) for disk_id in set(disk_ids)]
