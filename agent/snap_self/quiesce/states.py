@@ -94,9 +94,9 @@ class IllegalEvent(Exception):
         self.event = event
 
 
+# The deadline is not among them: it can only come where a timer runs.
 _ENDINGS = (
     Event.THAW_ASKED,
-    Event.DEADLINE,
     Event.AGENT_GONE,
     Event.TERMINATED,
     Event.HUNG_UP,
@@ -118,11 +118,13 @@ _TABLE: dict[State, dict[Event, tuple[State, Action]]] = {
     # Nothing is frozen yet: every reason to end simply ends. The deadline here is the sync's.
     State.SYNCING: {
         **_all(_ENDINGS, State.DONE, Action.FINISH),
+        Event.DEADLINE: (State.DONE, Action.FINISH),
         Event.SYNCED: (State.FREEZING, Action.FREEZE_FIRST),
         Event.SYNC_REFUSED: (State.DONE, Action.FINISH),
     },
     State.FREEZING: {
         **_all(_ENDINGS, State.ABORTING, Action.AWAIT_FLIGHT),
+        Event.DEADLINE: (State.ABORTING, Action.AWAIT_FLIGHT),
         Event.ONE_FROZEN: (State.FREEZING, Action.FREEZE_NEXT),
         Event.ALL_FROZEN: (State.HELD, Action.TELL_HELD),
         Event.FREEZE_REFUSED: (State.THAWING, Action.THAW),
@@ -130,7 +132,7 @@ _TABLE: dict[State, dict[Event, tuple[State, Action]]] = {
         Event.UNDERSTUDY_GONE: (State.THAWING, Action.THAW_WITH_FLIGHT),
     },
     # No freeze is held without its second line, so a lost understudy ends it as well.
-    State.HELD: _all(_ENDINGS, State.THAWING, Action.THAW),
+    State.HELD: _all((*_ENDINGS, Event.DEADLINE), State.THAWING, Action.THAW),
     State.ABORTING: {
         **_all(_ENDINGS, State.ABORTING, Action.NOTHING),
         Event.ONE_FROZEN: (State.THAWING, Action.THAW),
@@ -151,6 +153,7 @@ _TABLE: dict[State, dict[Event, tuple[State, Action]]] = {
     },
     State.THAWING: {
         **_all(_ENDINGS, State.THAWING, Action.NOTHING),
+        Event.DEADLINE: (State.THAWING, Action.NOTHING),
         Event.ONE_THAWED: (State.THAWING, Action.TELL_THAWED),
         Event.THAW_REFUSED: (State.THAWING, Action.TELL_THAWED),
         Event.ALL_THAWED: (State.DONE, Action.FINISH),

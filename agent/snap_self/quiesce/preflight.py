@@ -1,0 +1,245 @@
+"""Whether a freeze is safe here at all: pure, from facts read before.
+
+A refusal means that the freeze is known to be able to hang or to hurt, and is not tried; a warning
+is said and the freeze goes on. Each rule is an incident somebody had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from snap_self.quiesce.order import FreezeOrder, FreezeTarget
+
+SLOW_PANIC_MARGIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopImage:
+    """A loop device in use.
+
+    Args:
+        image: the file behind it.
+        holder: key of the filesystem that holds the file; empty if it is on none of ours.
+    """
+
+    device: str
+    image: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPlace:
+    """Something the agent itself writes to.
+
+    Args:
+        what: for people: ``state directory``, ``log file``, ``standard output``.
+        key: of the filesystem it lies on.
+    """
+
+    what: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningDatabase:
+    """A running process that writes in ways a freeze has hung on.
+
+    Args:
+        io_uring: it has an io_uring open.
+        keys: filesystems it has files open on.
+    """
+
+    pid: int
+    name: str
+    io_uring: bool
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeFacts:
+    """What must be known of a machine before a freeze.
+
+    Args:
+        release: of the kernel, as uname(2) gives it.
+        user_space_devices: filesystem key to the kind of a device below it that a program serves
+            (``nbd``, ``fuse``, ``iscsi``, ``ublk``).
+        tmp_on_loop: ``/tmp`` or ``/var/tmp`` is a loop mount, as shared-hosting stacks have it.
+        bind_mounts: how many mounts show a part of a filesystem.
+        hung_task_panic: the kernel panics when a task is blocked for ``hung_task_timeout_s``.
+        markers_key: key of the filesystem that holds the marker's directory.
+        root_tested: freezing the root filesystem was tried on this machine and went well.
+    """
+
+    release: str
+    loops: tuple[LoopImage, ...] = ()
+    user_space_devices: Mapping[str, str] = field(default_factory=dict)
+    databases: tuple[RunningDatabase, ...] = ()
+    own_places: tuple[OwnPlace, ...] = ()
+    tmp_on_loop: bool = False
+    bind_mounts: int = 0
+    hung_task_panic: bool = False
+    hung_task_timeout_s: float = 120.0
+    markers_key: str = ""
+    root_tested: bool = False
+
+
+class Severity(Enum):
+    """What a finding does."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One reason against a freeze.
+
+    Args:
+        what: a sentence naming the thing.
+        hint: what can be done.
+    """
+
+    severity: Severity
+    code: str
+    what: str
+    hint: str
+
+
+def check_freeze(order: FreezeOrder, facts: FreezeFacts, *, hold_s: float) -> tuple[Finding, ...]:
+    """Return everything that speaks against this freeze, refusals first."""
+    targets = {target.key: target for target in order.targets}
+    findings = [
+        *_layered(targets, facts),
+        *_own(targets, facts),
+        *_databases(targets, facts),
+        *_machine(targets, facts, hold_s=hold_s),
+        *_left_out(order),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.severity is Severity.WARN))
+
+
+def _refuse(code: str, what: str, hint: str) -> Finding:
+    return Finding(severity=Severity.REFUSE, code=code, what=what, hint=hint)
+
+
+def _warn(code: str, what: str, hint: str) -> Finding:
+    return Finding(severity=Severity.WARN, code=code, what=what, hint=hint)
+
+
+def _layered(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Finding]:
+    """Yield devices that must write to a frozen filesystem in order to serve another.
+
+    A mounted loop image is frozen before its holder, but thawing it waits for the holder, and one
+    that is not mounted here (in a container, raw) is not in the order at all.
+    """
+    for loop in facts.loops:
+        if loop.holder in targets:
+            yield _refuse(
+                "loop-image-on-target",
+                f"{loop.device} is backed by {loop.image} on {targets[loop.holder].path}, "
+                "which is to be frozen; a freeze of one under the other can hang",
+                "unmount and detach the image, or leave the disk that holds it out",
+            )
+    for key, kind in facts.user_space_devices.items():
+        if key in targets:
+            yield _refuse(
+                "user-space-device",
+                f"{targets[key].path} lies on a {kind} device, which a program serves; if that "
+                "program writes to a frozen filesystem, the freeze hangs",
+                "leave that filesystem out",
+            )
+
+
+def _own(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Finding]:
+    for place in facts.own_places:
+        if place.key in targets:
+            yield _refuse(
+                "own-place-on-target",
+                f"the agent's own {place.what} {place.path} lies on {targets[place.key].path}, "
+                "which is to be frozen",
+                "move it to another filesystem, such as one in memory",
+            )
+    if facts.markers_key in targets:
+        yield _refuse(
+            "marker-on-target",
+            f"the marker's directory lies on {targets[facts.markers_key].path}",
+            "keep /run in memory (tmpfs)",
+        )
+
+
+def _databases(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Finding]:
+    """Yield writers whose direct I/O through io_uring hung freezes from 5.15 to about 6.11.
+
+    The mend (a missing NOWAIT check for O_DIRECT writes) is believed to be in 6.12; which stable
+    kernels have it is not known for certain, so the version alone decides.
+    """
+    version = kernel_version(facts.release)
+    if not (5, 15) <= version <= (6, 11):
+        return
+    for process in facts.databases:
+        touched = sorted(targets[key].path for key in process.keys if key in targets)
+        if not touched:
+            continue
+        where = f"{process.name} (process {process.pid}) on {', '.join(touched)}"
+        if process.io_uring:
+            yield _refuse(
+                "io-uring-writer",
+                f"{where} uses io_uring, and on kernel {facts.release} that can hang a freeze",
+                "switch its native asynchronous I/O off, or upgrade the kernel to 6.12 or newer",
+            )
+        else:
+            yield _warn(
+                "database-on-old-kernel",
+                f"{where} may use io_uring, which can hang a freeze on kernel {facts.release}",
+                "upgrade the kernel to 6.12 or newer",
+            )
+
+
+def _machine(
+    targets: Mapping[str, FreezeTarget], facts: FreezeFacts, *, hold_s: float
+) -> Iterator[Finding]:
+    if facts.tmp_on_loop and facts.bind_mounts:
+        yield _refuse(
+            "shared-hosting-stack",
+            "a temporary directory is a loop mount and parts of filesystems are mounted elsewhere, "
+            "as on shared-hosting stacks, whose freezes are known to hang",
+            "use consistency flush on this machine",
+        )
+    if facts.hung_task_panic:
+        what = f"the kernel panics when a task is blocked for {facts.hung_task_timeout_s:g} s"
+        hint = "set kernel.hung_task_panic to 0, or its timeout higher"
+        short = 0 < facts.hung_task_timeout_s <= hold_s + SLOW_PANIC_MARGIN_S
+        yield (_refuse if short else _warn)("hung-task-panic", what, hint)
+    if kernel_version(facts.release) < (5, 17):
+        yield _warn(
+            "kernel-before-5.17",
+            f"on kernel {facts.release} a disk that fails while frozen leaves tasks blocked "
+            "until a reboot",
+            "upgrade the kernel",
+        )
+    if any(target.path == "/" for target in targets.values()) and not facts.root_tested:
+        yield _refuse(
+            "root-not-tested",
+            "the root filesystem is to be frozen and that was never tried on this machine",
+            "run the self-test (`snap-self doctor`) first, or leave the system disk out",
+        )
+
+
+def _left_out(order: FreezeOrder) -> Iterator[Finding]:
+    for left in order.left_out:
+        if left.weakens:
+            yield _warn(
+                "cannot-freeze",
+                f"{left.path} ({left.fstype}) is not frozen: {left.why}",
+                "it is only flushed; its content is as after a power cut",
+            )
+
+
+def kernel_version(release: str) -> tuple[int, int]:
+    """Return major and minor of ``6.1.0-18-amd64``; (0, 0), which warns, for what is not one."""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

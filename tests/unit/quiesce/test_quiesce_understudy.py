@@ -1,0 +1,133 @@
+"""The understudy: makes the calls, and thaws when the guardian cannot."""
+
+from __future__ import annotations
+
+import contextlib
+from errno import EBUSY, EIO, ESTALE
+
+import pytest
+
+from fakes.freezing import FakeFreezeCalls, FakeSeat, NothingMoreComes, held_mount
+from snap_self.model.guardian import Source
+from snap_self.quiesce.guardian import BACKSTOP_S, Understudy
+from snap_self.quiesce.wire import Cause, Kind, Message
+
+EOF: tuple[Source, Message | bytes] = (Source.GUARDIAN, b"")
+TIMER: tuple[Source, Message | bytes] = (Source.TIMER, bytes(8))
+SYNC: tuple[Source, Message | bytes] = (Source.GUARDIAN, Message(Kind.SYNC))
+Input = tuple[Source, Message | bytes]
+
+
+def freeze(index: int) -> Input:
+    return Source.GUARDIAN, Message(Kind.FREEZE_ONE, index=index, number=5000)
+
+
+def released(index: int) -> Input:
+    return Source.GUARDIAN, Message(Kind.RELEASED, index=index)
+
+
+def live(*inputs: Input, calls: FakeFreezeCalls | None = None) -> tuple[FakeSeat, FakeFreezeCalls]:
+    """Return seat and kernel after an understudy of three filesystems met the inputs."""
+    calls = calls or FakeFreezeCalls()
+    seat = FakeSeat(*inputs)
+    understudy = Understudy(
+        calls=calls, seat=seat, mounts=[held_mount(fd) for fd in range(3)], readiness=1, pid=77
+    )
+    with contextlib.suppress(NothingMoreComes):
+        understudy.run()
+    return seat, calls
+
+
+def answers(seat: FakeSeat) -> list[tuple[Kind, int, int]]:
+    return [(m.kind, m.index, m.number) for m in seat.to_partner[1:]]
+
+
+def test_first_thing_said_is_that_it_is_ready() -> None:
+    seat, _ = live()
+    assert seat.to_partner == [Message(Kind.READY, number=1, first=77)]
+
+
+def test_sync_writes_out_all_twice_before_any_freeze() -> None:
+    seat, calls = live(SYNC)
+    assert calls.calls == [("sync", fd) for fd in (0, 1, 2, 0, 1, 2)]
+    assert answers(seat) == [(Kind.SYNCED, 0, 0)]
+
+
+def test_failed_sync_is_refused_with_its_place() -> None:
+    calls = FakeFreezeCalls()
+    calls.sync_refuse[1] = EIO
+    seat, _ = live(SYNC, calls=calls)
+    assert answers(seat) == [(Kind.SYNC_REFUSED, 1, EIO)]
+
+
+def test_mount_missing_from_the_mount_table_is_refused_before_any_freeze() -> None:
+    seat, calls = live(SYNC, calls=FakeFreezeCalls(unlisted={1002}))
+    assert answers(seat) == [(Kind.SYNC_REFUSED, 2, ESTALE)]
+    assert calls.made("freeze") == []
+
+
+def test_descriptor_that_is_no_longer_the_mount_is_not_frozen() -> None:
+    seat, calls = live(freeze(0), calls=FakeFreezeCalls(moved={0}))
+    assert calls.made("freeze") == []
+    assert answers(seat) == [(Kind.REFUSED, 0, ESTALE)]
+
+
+def test_frozen_by_another_tool_is_refused_and_never_thawed() -> None:
+    seat, calls = live(freeze(0), freeze(1), EOF, calls=FakeFreezeCalls(frozen={1}))
+    assert answers(seat)[1] == (Kind.REFUSED, 1, EBUSY)
+    assert calls.made("thaw") == [0]
+    assert calls.frozen == {1}
+
+
+def test_guardian_gone_thaws_everything_in_reverse_and_tells_the_agent() -> None:
+    seat, calls = live(freeze(0), freeze(1), freeze(2), EOF)
+    assert calls.made("thaw") == [2, 1, 0]
+    assert seat.to_agent[-1] == Message(Kind.DONE, cause=Cause.GUARDIAN_GONE)
+    assert not seat.marker
+
+
+def test_guardian_gone_after_its_thaw_leaves_nothing_to_do_or_say() -> None:
+    seat, calls = live(freeze(0), released(0), EOF)
+    assert calls.made("thaw") == []
+    assert seat.to_agent == []
+
+
+def test_guardian_gone_half_way_through_its_thaw_has_the_rest_thawed_once() -> None:
+    _, calls = live(freeze(0), freeze(1), freeze(2), released(2), EOF)
+    assert calls.made("thaw") == [1, 0]
+
+
+def test_backstop_is_armed_behind_the_deadline_with_the_first_freeze() -> None:
+    seat, _ = live(freeze(0), freeze(1))
+    assert seat.armed == [5.0 + BACKSTOP_S]
+
+
+def test_backstop_replaces_the_guardian_and_leaves_what_it_hangs_in_for_last() -> None:
+    seat, calls = live(freeze(0), freeze(1), freeze(2), TIMER)
+    assert seat.partner_ended
+    assert calls.made("thaw") == [1, 0, 2]
+    assert seat.to_agent[-1].cause is Cause.GUARDIAN_STUCK
+
+
+def test_backstop_with_nothing_frozen_harms_nobody() -> None:
+    seat, calls = live(freeze(0), released(0), TIMER)
+    assert not seat.partner_ended
+    assert calls.made("thaw") == []
+
+
+def test_each_thaw_of_the_guardian_gives_it_more_time() -> None:
+    seat = FakeSeat(freeze(0), freeze(1))
+    mounts = [held_mount(0), held_mount(1)]
+    understudy = Understudy(calls=FakeFreezeCalls(), seat=seat, mounts=mounts, readiness=1, pid=7)
+    with pytest.raises(NothingMoreComes):
+        understudy.run()
+    seat.pass_time(60)
+    seat.add(*released(1))
+    with pytest.raises(NothingMoreComes):
+        understudy.run()
+    assert seat.armed[-1] == BACKSTOP_S
+
+
+def test_failed_thaw_keeps_the_marker() -> None:
+    seat, _ = live(freeze(0), EOF, calls=FakeFreezeCalls(thaw_refuse={0: EIO}))
+    assert seat.marker
