@@ -1,0 +1,259 @@
+"""The simulator over loopback HTTP, as clients meet it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from ecs_simulator import Fault, LifeTimes, Simulator
+from fakes.simulated_cloud import TWO_DISKS, Signer
+
+QUICK = replace(
+    TWO_DISKS,
+    life=LifeTimes(cut_s=0.01, available_s=0.01, accomplished_s=0.05),
+)
+
+
+@pytest.fixture
+def running() -> Iterator[Simulator]:
+    with Simulator(QUICK) as simulator:
+        yield simulator
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+
+
+def signed(simulator: Simulator, action: str, *, method: str = "GET", **params: str) -> str:
+    key = simulator.config.keys[0]
+    signer = Signer(access_key_id=key.access_key_id, secret=key.access_key_secret)
+    given = {"Action": action, "RegionId": "cn-hangzhou", **params}
+    return urlencode(signer.sign(given, at=time.time(), method=method))
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None = None
+) -> tuple[int, bytes]:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    connection.request(method, target, body=body, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def call(simulator: Simulator, action: str, **params: str) -> tuple[int, dict[str, Any]]:
+    with closing(connect(simulator.ecs_url)) as connection:
+        status, body = exchange(connection, "GET", f"/?{signed(simulator, action, **params)}")
+    return status, json.loads(body)
+
+
+def control(simulator: Simulator, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    with closing(connect(simulator.control_url)) as connection:
+        text = None if body is None else json.dumps(body).encode()
+        status, answer = exchange(connection, method, f"/_simulator/{path}", text)
+    return status, json.loads(answer)
+
+
+def wait_until_accomplished(simulator: Simulator) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = call(simulator, "DescribeSnapshots")[1]["Snapshots"]["Snapshot"]
+        if found and all(snapshot["Status"] == "accomplished" for snapshot in found):
+            return list(found)
+        time.sleep(0.01)
+    raise AssertionError("never accomplished")
+
+
+@pytest.mark.parametrize("way", ["GET", "POST+query", "POST+form"])
+def test_signed_call_in_each_way_is_answered(running: Simulator, way: str) -> None:
+    method, _, form = way.partition("+")
+    text = signed(running, "DescribeDisks", method=method, DiskName="ä *+~")
+    with closing(connect(running.ecs_url)) as connection:
+        if form == "form":
+            status, body = exchange(connection, method, "/", text.encode())
+        else:
+            status, body = exchange(connection, method, f"/?{text}")
+    assert (status, json.loads(body)["TotalCount"]) == (200, 0)
+
+
+def test_connection_is_kept_for_many_calls(running: Simulator) -> None:
+    with closing(connect(running.ecs_url)) as connection:
+        connection.connect()
+        socket = connection.sock
+        statuses = [
+            exchange(connection, "GET", f"/?{signed(running, 'DescribeDisks')}")[0]
+            for _ in range(5)
+        ]
+        assert connection.sock is socket
+    assert statuses == [200] * 5
+
+
+def test_snapshot_is_accomplished_by_itself(running: Simulator) -> None:
+    status, body = call(running, "CreateSnapshot", DiskId="d-sys")
+    (found,) = wait_until_accomplished(running)
+    assert (status, found["SnapshotId"]) == (200, body["SnapshotId"])
+    assert found["Progress"] == "100%"
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "reset"])
+def test_dropped_connection_reaches_the_client_as_such(running: Simulator, kind: str) -> None:
+    running.inject(Fault(kind=kind, action="CreateSnapshot"))
+    with pytest.raises(ConnectionError):
+        call(running, "CreateSnapshot", DiskId="d-sys")
+    assert len(running.state.snapshots) == (kind == "lost_reply")
+
+
+def test_truncated_answer_reaches_the_client_as_incomplete(running: Simulator) -> None:
+    running.inject(Fault(kind="truncated"))
+    with pytest.raises(http.client.IncompleteRead):
+        call(running, "DescribeDisks")
+
+
+def test_bad_gateway_is_html(running: Simulator) -> None:
+    running.inject(Fault(kind="html_502"))
+    with closing(connect(running.ecs_url)) as connection:
+        status, body = exchange(connection, "GET", f"/?{signed(running, 'DescribeDisks')}")
+    assert status == 502
+    assert body.startswith(b"<html>")
+
+
+def test_hanging_call_ends_when_the_simulator_stops() -> None:
+    simulator = Simulator(QUICK).start()
+    simulator.inject(Fault(kind="hang", seconds=3600))
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(call, simulator, "DescribeDisks")
+        deadline = time.monotonic() + 10
+        while simulator.api.faults.waiting() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        simulator.stop()
+        error = pending.exception(timeout=10)
+    assert error is None or isinstance(error, OSError)
+
+
+def test_retry_while_first_call_with_its_token_hangs_is_being_processed(
+    running: Simulator,
+) -> None:
+    running.inject(Fault(kind="hang", action="CreateSnapshot", when="during", seconds=3600))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call, running, "CreateSnapshot", DiskId="d-sys", ClientToken="t")
+        deadline = time.monotonic() + 10
+        while not running.state.snapshots and time.monotonic() < deadline:
+            time.sleep(0.005)
+        status, body = call(running, "CreateSnapshot", DiskId="d-sys", ClientToken="t")
+        running.stopping.set()
+        assert first.result(timeout=10)[0] == 200
+    assert (status, body["Code"]) == (403, "IdempotentProcessing")
+
+
+def test_many_clients_at_once_are_all_answered(running: Simulator) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: call(running, "DescribeDisks")[0], range(80)))
+    assert answers == [200] * 80
+
+
+def test_metadata_over_http_needs_token_where_required(running: Simulator) -> None:
+    running.set_instance(http_tokens="required")
+    path = "/latest/meta-data/instance-id"
+    with closing(connect(running.metadata_url)) as connection:
+        refused = exchange(connection, "GET", path)[0]
+        connection.request(
+            "PUT", "/latest/api/token", headers={"X-aliyun-ecs-metadata-token-ttl-seconds": "60"}
+        )
+        token = connection.getresponse().read().decode()
+        connection.request("GET", path, headers={"X-Aliyun-ECS-Metadata-Token": token})
+        body = connection.getresponse().read()
+    assert (refused, body) == (403, b"i-own")
+
+
+def test_metadata_fault_strikes_over_http(running: Simulator) -> None:
+    running.inject(Fault(kind="error:x:500", action="metadata:/latest"))
+    with closing(connect(running.metadata_url)) as connection:
+        statuses = [exchange(connection, "GET", "/latest/meta-data/mac")[0] for _ in range(2)]
+    assert statuses == [500, 200]
+
+
+def test_control_lists_its_paths_and_urls(running: Simulator) -> None:
+    status, body = control(running, "GET", "")
+    assert status == 200
+    assert body["urls"]["ecs"] == running.ecs_url
+    assert "POST faults" in body["paths"]
+
+
+def test_control_injects_faults_and_shows_calls(running: Simulator) -> None:
+    fault = {"kind": "error:InternalError:500", "action": "DescribeDisks"}
+    assert control(running, "POST", "faults", fault)[0] == 200
+    assert call(running, "DescribeDisks")[0] == 500
+    (logged,) = control(running, "GET", "calls")[1]["calls"]
+    assert (logged["action"], logged["status"]) == ("DescribeDisks", 500)
+
+
+def test_control_adds_and_removes_a_disk(running: Simulator) -> None:
+    added = control(running, "POST", "disks", {"disk_id": "d-new", "size_gib": 5})[1]
+    assert (added["instance_ids"], added["status"]) == (["i-own"], "In_use")
+    assert "d-new" in control(running, "GET", "state")[1]["disks"]
+    control(running, "DELETE", "disks", {"disk_id": "d-new"})
+    assert "d-new" not in running.state.disks
+
+
+def test_control_steers_clock_policies_throttles_and_images(running: Simulator) -> None:
+    name = call(running, "CreateSnapshot", DiskId="d-sys")[1]["SnapshotId"]
+    wait_until_accomplished(running)
+    control(running, "PUT", "image", {"snapshot_id": name})
+    refused = call(running, "DeleteSnapshot", SnapshotId=name, Force="true")[1]["Code"]
+    control(running, "PUT", "policies", {"name": "tester", "policies": []})
+    forbidden = call(running, "DeleteSnapshot", SnapshotId=name)[1]["Code"]
+    control(running, "PUT", "throttles", [{"limit": 0}])
+    throttled = call(running, "DescribeDisks")[1]["Code"]
+    control(running, "PUT", "clock", {"offset_s": 3600})
+    late = call(running, "DescribeDisks")[1]["Code"]
+    assert [refused, forbidden, throttled, late] == [
+        *("SnapshotCreatedImage", "Forbidden.RAM", "Throttling", "InvalidTimeStamp.Expired")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "nothing", None, 404),
+        ("POST", "faults", {"kind": "earthquake"}, 400),
+        ("POST", "faults", {"colour": "red"}, 400),
+        ("POST", "disks", {"colour": "red"}, 400),
+        ("PUT", "instance", {"colour": "red"}, 400),
+        ("POST", "expire", {"what": "milk"}, 400),
+        ("PUT", "certificate", {"kind": "golden"}, 400),
+    ],
+)
+def test_control_refuses_what_it_does_not_know(
+    running: Simulator, method: str, path: str, body: Any, status: int
+) -> None:
+    answer = control(running, method, path, body)
+    assert answer[0] == status
+    assert answer[1]["error"]
+
+
+def test_control_is_not_among_the_apis_paths(running: Simulator) -> None:
+    with closing(connect(running.ecs_url)) as connection:
+        status, body = exchange(connection, "GET", "/_simulator/state")
+    assert (status, b"disks" in body) == (400, False)
+
+
+def test_role_keys_told_to_expire_are_replaced_by_the_metadata_service(
+    running: Simulator,
+) -> None:
+    path = "/latest/meta-data/ram/security-credentials/SnapSelfRole"
+    with closing(connect(running.metadata_url)) as connection:
+        first = json.loads(exchange(connection, "GET", path)[1])
+        control(running, "POST", "expire", {"what": "sts"})
+        second = json.loads(exchange(connection, "GET", path)[1])
+    assert first["AccessKeyId"] != second["AccessKeyId"]
+    assert running.cloud.keys.find(first["AccessKeyId"]).expires_at < running.clock.now()
