@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from snap_self.errors import UsageError
 from snap_self.model.machine import MachineText, PathFact
@@ -16,6 +19,7 @@ SERIAL_BUDGET_S = 1.0
 
 _CHUNK_BYTES = 1 << 20
 _STABLE_TRIES = 5
+_SIDE_THREADS = 8
 _PLAIN_FILES = ("proc/swaps", "sys/class/dmi/id/product_name")
 _ATTRIBUTES = ("dev", "size", "partition", "hidden")
 _NESTED = {
@@ -45,14 +49,14 @@ class KernelMachineReader:
         """Return all of it; what exists but cannot be read is noted, not raised."""
         collected = _Collector(self._root)
         serials = collected.block_devices()
-        waiting = collected.start_serials(serials)
+        reading = _SideReader(self._root.rstrip("/") + "/", serials)
         collected.mounts()
         for path in _PLAIN_FILES:
             collected.file(path)
         collected.btrfs()
         collected.journals()
         collected.device_links()
-        collected.finish_serials(waiting, budget_s=self._serial_budget_s)
+        collected.finish_serials(reading, budget_s=self._serial_budget_s)
         return MachineText(
             files=collected.files, links=collected.links, failures=collected.failures
         )
@@ -113,7 +117,7 @@ class _Collector:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            if error.errno != _NOT_A_LINK:
+            if error.errno != errno.EINVAL:
                 self.failures[path] = error.strerror or str(error)
 
     def names(self, path: str) -> list[str]:
@@ -148,26 +152,19 @@ class _Collector:
                     self.link(f"{base}/bcache/{entry}")
             if "device" in present:
                 self.link(f"{base}/device")
-                serials.append(f"{base}/device/serial")
             if "serial" in present:
                 serials.append(f"{base}/serial")
+            elif "device" in present:
+                serials.append(f"{base}/device/serial")
         return serials
 
-    def start_serials(self, paths: Iterable[str]) -> list[tuple[str, _Reading]]:
-        """Begin reading serials side by side, each in a thread that nobody has to wait for."""
-        return [(path, _Reading(self._root + path)) for path in paths]
-
-    def finish_serials(self, waiting: Iterable[tuple[str, _Reading]], *, budget_s: float) -> None:
-        """Note the serials that arrived within the budget."""
-        deadline = time.monotonic() + budget_s
-        for path, reading in waiting:
-            reading.thread.join(max(0.0, deadline - time.monotonic()))
-            if reading.thread.is_alive():
-                self.failures[path] = f"no answer within {budget_s:g} s"
-            elif reading.text is not None:
-                self.files[path] = reading.text
-            elif reading.failure:
-                self.failures[path] = reading.failure
+    def finish_serials(self, reading: _SideReader, *, budget_s: float) -> None:
+        """Note the serials that arrive within the budget."""
+        for path, outcome in reading.wait(budget_s).items():
+            if isinstance(outcome, str):
+                self.files[path] = outcome
+            elif not isinstance(outcome, (FileNotFoundError, NotADirectoryError)):
+                self.failures[path] = outcome.strerror or str(outcome)
 
     def mounts(self) -> None:
         """Note the mounts of this namespace and of every other that can be seen."""
@@ -245,26 +242,40 @@ class _Collector:
         return text
 
 
-class _Reading:
-    """One file being read in a thread of its own, which may never come back."""
+class _SideReader:
+    """Reads files in threads that nobody has to wait for; a read may never come back."""
 
-    def __init__(self, path: str) -> None:
-        self.text: str | None = None
-        self.failure = ""
-        self._path = path
-        self.thread = threading.Thread(target=self._run, name="read-serial", daemon=True)
-        self.thread.start()
+    def __init__(self, root: str, paths: Sequence[str]) -> None:
+        self._root = root
+        self._paths = paths
+        self._todo: SimpleQueue[str] = SimpleQueue()
+        self._done: SimpleQueue[tuple[str, str | OSError]] = SimpleQueue()
+        for path in paths:
+            self._todo.put(path)
+        for _ in range(min(len(paths), _SIDE_THREADS)):
+            threading.Thread(target=self._work, name="read-serial", daemon=True).start()
 
-    def _run(self) -> None:
-        try:
-            self.text = _read(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            self.failure = error.strerror or str(error)
+    def wait(self, budget_s: float) -> dict[str, str | OSError]:
+        """Return content or error by path; what did not arrive in time is an error too."""
+        late = TimeoutError(errno.ETIMEDOUT, f"no answer within {budget_s:g} s")
+        outcomes: dict[str, str | OSError] = dict.fromkeys(self._paths, late)
+        deadline = time.monotonic() + budget_s
+        with contextlib.suppress(Empty):
+            for _ in self._paths:
+                path, outcome = self._done.get(timeout=max(0.0, deadline - time.monotonic()))
+                outcomes[path] = outcome
+        return outcomes
 
-
-_NOT_A_LINK = 22  # EINVAL of readlink(2)
+    def _work(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                path = self._todo.get_nowait()
+                outcome: str | OSError
+                try:
+                    outcome = _read(self._root + path)
+                except OSError as error:
+                    outcome = error
+                self._done.put((path, outcome))
 
 
 def _read(path: str) -> str:
