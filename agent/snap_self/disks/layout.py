@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
-from snap_self.disks import fstypes
+from snap_self.disks import fstypes, namespaces
 from snap_self.disks.blocks import Block, read_blocks
 from snap_self.disks.btrfs import members_by_fsid
 from snap_self.disks.journals import outer_journals
-from snap_self.disks.mountinfo import parse_mountinfo
-from snap_self.disks.mounts import MountTable
 from snap_self.disks.names import DeviceNames
 from snap_self.disks.stack import Stack
 from snap_self.disks.superblocks import OVERLAY, Superblock, Superblocks
 from snap_self.disks.swaps import parse_swaps
-from snap_self.errors import TopologyError
 from snap_self.model.disks import Filesystem, Layout, LocalDisk, NotCovered, Span
 from snap_self.model.machine import MachineText
 
-OWN_MOUNTS = "proc/self/mountinfo"
 SWAPS = "proc/swaps"
-NAMESPACES = "proc/ns"
-_NAMESPACE_FILE = re.compile(r"proc/ns/(\d{1,20})/mountinfo")
 
 
 def read_layout(machine: MachineText) -> Layout:
@@ -34,7 +27,7 @@ def read_layout(machine: MachineText) -> Layout:
     blocks = read_blocks(machine)
     names = DeviceNames(blocks, machine.links)
     superblocks = Superblocks(
-        _mount_tables(machine),
+        namespaces.mount_tables(machine),
         blocks,
         names=names,
         btrfs_members=members_by_fsid(machine),
@@ -61,27 +54,6 @@ def read_layout(machine: MachineText) -> Layout:
             if mount.namespace is None
         ),
     )
-
-
-def _mount_tables(machine: MachineText) -> list[MountTable]:
-    own = machine.files.get(OWN_MOUNTS)
-    if own is None:
-        raise TopologyError(
-            f"/{OWN_MOUNTS} could not be read: {machine.failures.get(OWN_MOUNTS, 'it is missing')}",
-            hint="is /proc mounted?",
-        )
-    tables = [MountTable(parse_mountinfo(own, origin=f"/{OWN_MOUNTS}"))]
-    for path, text in machine.files.items():
-        if match := _NAMESPACE_FILE.fullmatch(path):
-            pid = machine.files.get(f"{NAMESPACES}/{match[1]}/pid", "").strip()
-            tables.append(
-                MountTable(
-                    parse_mountinfo(text, origin=f"/{path}"),
-                    namespace=int(match[1]),
-                    pid=int(pid) if re.fullmatch(r"[0-9]{1,10}", pid) else None,
-                )
-            )
-    return tables
 
 
 def _filesystems(superblocks: Superblocks) -> dict[str, Filesystem]:
@@ -184,7 +156,7 @@ def _not_covered(machine: MachineText, superblocks: Superblocks) -> Iterable[Not
             why=fstypes.why_not_covered(line.fstype),
             data_at_risk=True,
         )
-    unread = [why for path, why in machine.failures.items() if path.startswith(NAMESPACES)]
+    unread = [why for path, why in machine.failures.items() if path.startswith(namespaces.FOLDER)]
     if unread:
         yield NotCovered(
             what=f"mounts seen by {len(unread)} other process(es)",

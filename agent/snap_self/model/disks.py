@@ -41,7 +41,8 @@ class Filesystem:
     Args:
         key: ``major:minor`` of mountinfo field 3, or ``btrfs:FSID``.
         source: device node or label as mountinfo names it.
-        mounts: every mount of it, this namespace's first.
+        mounts: every mount of it in this namespace, then some of other namespaces; all of theirs
+            where this namespace does not lead to it.
         disks: names of the whole local disks under it (``vda``); empty if none is concerned.
         chain: for each disk the way down to it, for messages: ``/data ← vg-data (lvm) ← vdb1``.
         parents: keys of filesystems whose files carry it (loop images), for freeze order.

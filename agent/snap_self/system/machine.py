@@ -168,16 +168,14 @@ class _Collector:
 
     def mounts(self) -> None:
         """Note the mounts of this namespace and of every other that can be seen."""
-        own = self._stable("proc/self/mountinfo")
-        seen = {own}
+        seen = {self._stable("proc/self/mountinfo")}
         for namespace, pids in self._namespaces().items():
             for pid in pids:
-                text = self._stable(f"proc/{pid}/mountinfo", store=f"proc/ns/{namespace}/mountinfo")
+                text = self._if_there(f"proc/{pid}/mountinfo")
                 if text is None:  # that process has ended; another may live there
                     continue
-                if text in seen:
-                    del self.files[f"proc/ns/{namespace}/mountinfo"]
-                else:
+                if text not in seen:
+                    self.files[f"proc/ns/{namespace}/mountinfo"] = text
                     self.files[f"proc/ns/{namespace}/pid"] = f"{pid}\n"
                 seen.add(text)
                 break
@@ -225,21 +223,24 @@ class _Collector:
         match = _NAMESPACE_LINK.fullmatch(target)
         return match[1] if match else None
 
-    def _stable(self, path: str, *, store: str = "") -> str | None:
+    def _stable(self, path: str) -> str | None:
         """Note a file that can change between two parts of one read, once it stays the same."""
         last = None
         for _ in range(_STABLE_TRIES):
-            try:
-                text = _read(self._root + path)
-            except OSError as error:
-                if not store:
-                    self.failures[path] = error.strerror or str(error)
+            text = self.file(path)
+            if text is None:
+                self.failures.setdefault(path, "it does not exist")
                 return None
             if text == last:
                 break
             last = text
-        self.files[store or path] = text
-        return text
+        return last
+
+    def _if_there(self, path: str) -> str | None:
+        try:
+            return _read(self._root + path)
+        except OSError:
+            return None
 
 
 class _SideReader:
