@@ -1,0 +1,150 @@
+"""The command line: ``python -m ecs_simulator``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ecs_simulator import description, process
+from ecs_simulator.storage.kernel import StorageError
+
+_EPILOG = """\
+When ready, one JSON object is printed on one line of standard output: URLs, the file of the
+certificate authority to trust, ids, and each disk's device, link, image and mount point. It runs
+until SIGTERM, SIGINT or SIGHUP and then takes away all that it made; a watchdog process does the
+same when it is killed, and so does the next start, or --clean.
+
+Keys of a disk: size (GiB), category, serial, id, kind (system or data), fs (ext4, xfs, btrfs),
+mount, and any other field of a disk's description.
+
+examples:
+  python -m ecs_simulator --disk size=1,fs=ext4,mount=/mnt/a --disk size=1,fs=xfs,mount=/mnt/b
+  python -m ecs_simulator --config cloud.toml --profile realistic --state-dir /var/tmp
+  python -m ecs_simulator --storage files --policy operator.json
+  python -m ecs_simulator --clean
+
+exit status: 0 ended as asked; 1 could not start, or something could not be taken away; 2 usage.
+"""
+_DISK_KEYS = {"size": "size_gib", "id": "disk_id", "type": "kind"}
+_NUMBERS = ("size_gib",)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what the command line asks for and return the exit status."""
+    options = _parser().parse_args(argv)
+    if options.watch:
+        return process.watch(Path(options.watch))
+    if options.clean:
+        return process.clean(say=_say)
+    try:
+        described = description.describe(_raw(options))
+    except description.DescriptionError as error:
+        for line in str(error).splitlines():
+            _say(line)
+        return 2
+    wanted = process.ProcessOptions(
+        storage=options.storage,
+        https=options.https,
+        links=options.links,
+        state_dir=options.state_dir,
+        die_with_parent=options.die_with_parent,
+    )
+    try:
+        return process.serve(described, wanted, say=_say)
+    except (StorageError, OSError) as error:
+        _say(f"cannot start: {error}")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ecs_simulator",
+        description="A local Alibaba Cloud ECS: metadata service, ECS and STS API, and disks.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="description in TOML (or *.json)")
+    add("--disk", action="append", default=[], metavar="K=V,…", help="one more disk (repeatable)")
+    add("--region", metavar="ID", help="region id (cn-hangzhou)")
+    add("--profile", choices=("fast", "realistic"), help="how long calls and snapshots take (fast)")
+    add("--policy", action="append", default=[], metavar="FILE", help="RAM policy of the role")
+    add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    for name, what in (
+        ("metadata", "metadata service"),
+        ("ecs", "API over HTTP"),
+        ("ecs-tls", "API over HTTPS"),
+        ("control", "control service, always on 127.0.0.1"),
+    ):
+        add(f"--{name}-port", type=int, metavar="N", help=f"port of the {what} (any free one)")
+    add("--https", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS too")
+    add(
+        "--storage",
+        choices=process.STORAGES,
+        default="auto",
+        help="what holds the disks: loop devices (root), plain files, nothing (auto: the best)",
+    )
+    add(
+        "--links",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make /dev/disk/by-id/virtio-SERIAL for loop disks",
+    )
+    add("--state-dir", default="", metavar="DIR", help="where its files go ($TMPDIR or /var/tmp)")
+    add("--die-with-parent", action="store_true", help="end when the starting process ends")
+    add("--clean", action="store_true", help="take away what killed simulators left, and stop")
+    add("--watch", help=argparse.SUPPRESS)
+    return parser
+
+
+def _raw(options: argparse.Namespace) -> description.Raw:
+    raw = description.load(Path(options.config)) if options.config else {}
+    given = {
+        "region_id": options.region,
+        "zone_id": options.region and f"{options.region}-i",
+        "profile": options.profile,
+        "host": options.host,
+        "metadata_port": options.metadata_port,
+        "ecs_port": options.ecs_port,
+        "ecs_tls_port": options.ecs_tls_port,
+        "control_port": options.control_port,
+    }
+    raw |= {key: value for key, value in given.items() if value is not None}
+    if options.disk:
+        raw["disks"] = [*raw.get("disks", []), *map(_disk, options.disk)]
+    if options.policy:
+        policies = [_policy(Path(name)) for name in options.policy]
+        raw["roles"] = [{**role, "policies": policies} for role in raw.get("roles", [{}])]
+    return raw
+
+
+def _disk(text: str) -> dict[str, Any]:
+    disk: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        key = _DISK_KEYS.get(key, key)
+        if not equals or (key in _NUMBERS and not value.isdigit()):
+            raise description.DescriptionError(f"--disk {text}: {part!r} is no KEY=VALUE that fits")
+        disk[key] = int(value) if key in _NUMBERS else value
+    return disk
+
+
+def _policy(path: Path) -> dict[str, Any]:
+    try:
+        policy = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise description.DescriptionError(f"--policy {path}: {error}") from error
+    if not isinstance(policy, dict):
+        raise description.DescriptionError(f"--policy {path}: not an object")
+    return policy
+
+
+def _say(text: str) -> None:
+    print(f"ecs_simulator: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

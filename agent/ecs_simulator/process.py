@@ -1,0 +1,261 @@
+"""A simulator as a process of its own: started, announced, and cleaned up after.
+
+Whatever it makes on the machine is in a ledger first. It takes all away when it ends; when it is
+killed, a watchdog process does, or else the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ecs_simulator.description import Description, DiskUse
+from ecs_simulator.ports import NoStorage, Storage
+from ecs_simulator.simulator import Simulator, TlsContexts
+from ecs_simulator.storage.files import LEFT_OUT, FileStorage
+from ecs_simulator.storage.kernel import StorageError
+from ecs_simulator.storage.ledger import Ledger, clean_dead, clean_one
+from ecs_simulator.storage.loop import LoopStorage, what_loops_need
+
+STORAGES = ("auto", "loop", "files", "none")
+_PACKAGE = Path(__file__).resolve().parent
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessOptions:
+    """How a simulator process runs.
+
+    Args:
+        storage: one of ``STORAGES``; ``auto`` is ``loop`` where that can be, else ``files``.
+        https: also serve the API over HTTPS, with a throw-away certificate authority.
+        links: make ``/dev/disk/by-id/virtio-SERIAL``.
+        state_dir: where its folder of files is made; empty for ``$TMPDIR`` or ``/var/tmp``.
+        die_with_parent: end when the starting process ends.
+    """
+
+    storage: str = "auto"
+    https: bool = True
+    links: bool = True
+    state_dir: str = ""
+    die_with_parent: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Instance:
+    """A running simulator with what it stands on."""
+
+    simulator: Simulator
+    storage: Storage
+    work_dir: Path
+    ca_file: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+    def announcement(self, uses: tuple[DiskUse, ...]) -> dict[str, Any]:
+        """Return what a caller must know to use it; no secrets."""
+        config = self.simulator.config
+        instance = self.simulator.cloud.own_instance
+        return {
+            "ready": True,
+            "pid": os.getpid(),
+            **{f"{name}_url": url for name, url in self.simulator.urls().items()},
+            "ca_file": self.ca_file,
+            "region_id": config.region_id,
+            "zone_id": instance.zone_id,
+            "instance_id": instance.instance_id,
+            "role": instance.role,
+            "storage": _STORAGE_NAMES[type(self.storage)],
+            "work_dir": str(self.work_dir),
+            "left_out": self.left_out,
+            "disks": [self._disk(use) for use in uses],
+        }
+
+    def _disk(self, use: DiskUse) -> dict[str, Any]:
+        disk = self.simulator.state.disks[use.disk_id]
+        shown: dict[str, Any] = {
+            "disk_id": disk.disk_id,
+            "serial": disk.serial,
+            "size_gib": disk.size_gib,
+            "category": disk.category,
+            "kind": disk.kind,
+            "api_device": disk.device,
+            "device": "",
+            "link": "",
+            "fs": "",
+            "mount": "",
+            "image": disk.path,
+        }
+        if isinstance(self.storage, LoopStorage):
+            on = self.storage.disk(disk.disk_id)
+            shown |= {"device": on.device, "link": str(on.link or ""), "image": str(on.image)}
+            shown |= {"fs": use.fs, "mount": use.mount}
+        return shown
+
+
+_STORAGE_NAMES: Mapping[type[Any], str] = {
+    LoopStorage: "loop",
+    FileStorage: "files",
+    NoStorage: "none",
+}
+
+
+@contextlib.contextmanager
+def running(description: Description, options: ProcessOptions, *, say: Say) -> Iterator[Instance]:
+    """Start a simulator with all it needs; take everything away in the end.
+
+    Raises:
+        StorageError: the machine lacks something that was asked for.
+        OSError: an address or port cannot be had.
+    """
+    with ExitStack() as stack:
+        ledger = Ledger.create()
+        stack.enter_context(_watchdog(ledger))
+        # Before the watchdog's end: it waits for the ledger's lock.
+        stack.callback(_close, ledger, say)
+        work_dir = _make_work_dir(options.state_dir, ledger)
+        left_out: list[str] = []
+        storage = _storage(options, work_dir, ledger, left_out)
+        tls, ca_file = _tls(description, options, work_dir, left_out)
+        simulator = Simulator(description.config, storage=storage, tls=tls)
+        _prepare(storage, description.uses, left_out)
+        stack.callback(simulator.stop)
+        simulator.start()
+        for text in left_out:
+            say(f"left out: {text}")
+        yield Instance(
+            simulator=simulator,
+            storage=storage,
+            work_dir=work_dir,
+            ca_file=ca_file,
+            left_out=left_out,
+        )
+
+
+def _close(ledger: Ledger, say: Say) -> None:
+    for fault in ledger.close():
+        say(f"could not be taken away: {fault}; try `python -m ecs_simulator --clean`")
+
+
+def _make_work_dir(state_dir: str, ledger: Ledger) -> Path:
+    parent = Path(state_dir or os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - own folder below
+    parent.mkdir(parents=True, exist_ok=True)
+    work_dir = parent.resolve() / f"ecs-simulator-{os.urandom(16).hex()}"
+    ledger.note("tree", work_dir)
+    work_dir.mkdir(mode=0o700)
+    return work_dir
+
+
+def _storage(
+    options: ProcessOptions, work_dir: Path, ledger: Ledger, left_out: list[str]
+) -> Storage:
+    if options.storage == "none":
+        left_out.append("disks hold no bytes")
+        return NoStorage()
+    if options.storage in ("auto", "loop"):
+        missing = what_loops_need(work_dir)
+        if not missing:
+            return LoopStorage(work_dir, ledger, links=options.links)
+        if options.storage == "loop":
+            raise StorageError(f"no loop disks here: {missing}")
+        left_out.append(f"no loop disks here: {missing}")
+    left_out.extend(LEFT_OUT)
+    return FileStorage(work_dir)
+
+
+def _tls(
+    description: Description, options: ProcessOptions, work_dir: Path, left_out: list[str]
+) -> tuple[TlsContexts | None, str]:
+    if not options.https:
+        return None, ""
+    if importlib.util.find_spec("cryptography") is None:
+        left_out.append("no HTTPS: the Python package cryptography is not installed")
+        return None, ""
+    from ecs_simulator import tls
+
+    config = description.config
+    products = (f"{host}.{config.region_id}" for host in ("ecs", "ecs-vpc", "sts", "sts-vpc"))
+    names = [
+        *dict.fromkeys((config.host, "127.0.0.1", "::1", "localhost")),
+        *(f"{product}.aliyuncs.com" for product in products),
+        *(f"{product}.aliyuncs.com" for product in ("ecs-cn-hangzhou", "ecs", "sts")),
+    ]
+    folder = work_dir / "tls"
+    return tls.make_contexts(folder, names), str(folder / "ca.pem")
+
+
+def _prepare(storage: Storage, uses: tuple[DiskUse, ...], left_out: list[str]) -> None:
+    """Put filesystems on the disks and mount them."""
+    if not isinstance(storage, LoopStorage):
+        left_out += [f"{use.fs} on {use.disk_id}, {use.mount}" for use in uses if use.fs]
+        return
+    for use in uses:
+        if use.fs:
+            storage.format(use.disk_id, use.fs)
+        if use.mount:
+            storage.mount(use.disk_id, Path(use.mount))
+    if any(storage.disk(use.disk_id).serial and not storage.disk(use.disk_id).link for use in uses):
+        left_out.append("links under /dev/disk/by-id (not wanted, taken, or /dev is read-only)")
+
+
+@contextlib.contextmanager
+def _watchdog(ledger: Ledger) -> Iterator[None]:
+    """Keep a process that cleans up when this one is gone: it sees its standard input end."""
+    environment = dict(os.environ)
+    paths = [str(_PACKAGE.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    watchdog = subprocess.Popen(
+        [sys.executable, "-m", "ecs_simulator", "--watch", str(ledger.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment,
+        start_new_session=True,
+    )
+    with watchdog:
+        yield
+
+
+def watch(ledger_path: Path) -> int:
+    """Wait until standard input ends and its writer is dead, then take away what it left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    _, faults = clean_one(ledger_path, wait=True)
+    return 1 if faults else 0
+
+
+def clean(*, say: Say) -> int:
+    """Take away what dead simulators of this user left, and say what."""
+    made, faults = clean_dead()
+    for thing in reversed(made):
+        say(f"taken away, if it was still there: {thing.kind} {thing.path}")
+    for fault in faults:
+        say(f"could not be taken away: {fault}")
+    return 1 if faults else 0
+
+
+def serve(description: Description, options: ProcessOptions, *, say: Say) -> int:
+    """Run a simulator until a signal or its parent's end; print one JSON line when ready."""
+    stop = threading.Event()
+    parent = os.getppid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    clean(say=say)
+    with running(description, options, say=say) as instance:
+        print(json.dumps(instance.announcement(description.uses)), flush=True)
+        while not stop.wait(0.25):
+            if options.die_with_parent and os.getppid() != parent:
+                break
+    return 0

@@ -1,0 +1,141 @@
+"""A throw-away certificate authority and the server certificates a client may meet.
+
+Needs the package ``cryptography`` (the extra ``simulator``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY = timedelta(days=1)
+
+
+class Authority:
+    """A certificate authority that nobody trusts unless told to."""
+
+    def __init__(self, name: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        now = datetime.now(timezone.utc)
+        builder = _builder(self._name, self._name, self._key, now - _DAY, now + 30 * _DAY)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        builder = builder.add_extension(_usage(authority=True), critical=True)
+        self.certificate = builder.sign(self._key, hashes.SHA256())
+
+    def issue(self, names: Sequence[str], *, days: int = 29) -> bytes:
+        """Return a server certificate with its key, as PEM.
+
+        Args:
+            names: host names and addresses.
+            days: until it ends; a negative number makes one that has ended.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(timezone.utc)
+        begin = now - _DAY if days > 0 else now + days * _DAY - 30 * _DAY
+        builder = _builder(_name(names[0]), self._name, key, begin, now + days * _DAY)
+        authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        for extension, critical in (
+            (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (_usage(authority=False), True),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (authority_key, False),
+        ):
+            builder = builder.add_extension(extension, critical=critical)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return _pem(certificate) + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+    def pem(self) -> bytes:
+        """Return the authority's certificate, for clients that shall trust it."""
+        return _pem(self.certificate)
+
+
+def make_contexts(folder: Path, names: Sequence[str]) -> Callable[[str], ssl.SSLContext]:
+    """Make all certificates and return what gives the server's context for a kind.
+
+    Kinds: ``good``, ``untrusted`` (another authority of the same name), ``expired`` and
+    ``wrong_name``. ``ca.pem`` in the folder is what a client must trust.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    trusted = Authority("Simulated ECS throw-away CA")
+    (folder / "ca.pem").write_bytes(trusted.pem())
+    issued = {
+        "good": trusted.issue(names),
+        "untrusted": Authority("Simulated ECS throw-away CA").issue(names),
+        "expired": trusted.issue(names, days=-1),
+        "wrong_name": trusted.issue(["wrong-name.invalid"]),
+    }
+    contexts = {kind: _context(folder / f"{kind}.pem", pem) for kind, pem in issued.items()}
+    return contexts.__getitem__
+
+
+def _context(path: Path, pem: bytes) -> ssl.SSLContext:
+    path.touch(mode=0o600)
+    path.write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(path)
+    return context
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    begin: datetime,
+    end: datetime,
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder(
+        issuer_name=issuer,
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=begin,
+        not_valid_after=end,
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    return builder.add_extension(identifier, critical=False)
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
