@@ -135,6 +135,7 @@ class SimulatorConfig:
     """A whole simulated cloud; port 0 means any free one.
 
     Args:
+        seed: gives the same ids again; None makes new ones each time.
         profile: ``fast`` (no latency) or ``realistic`` (observed times of real calls).
         latencies_s: per action, over the profile's; ``*`` is the default for all.
         role_lifetime_s: of credentials from the metadata service.
@@ -159,7 +160,7 @@ class SimulatorConfig:
     ecs_port: int = 0
     ecs_tls_port: int = 0
     control_port: int = 0
-    seed: int = 20261122
+    seed: int | None = None
     profile: str = "fast"
     latencies_s: Mapping[str, float] = field(default_factory=dict)
     life: LifeTimes | None = None

@@ -192,7 +192,7 @@ class Controls:
                 "instances": {name: asdict(i) for name, i in self.state.instances.items()},
                 "snapshots": snapshots,
                 "groups": {name: asdict(group) for name, group in self.state.groups.items()},
-                "storage_faults": list(self.cloud.storage_faults),
+                "storage_faults": [*self.cloud.storage_faults, *self.cloud.agenda.failures],
             }
 
 

@@ -19,6 +19,7 @@ class Agenda:
         self._count = 0
         self._running = False
         self._thread: threading.Thread | None = None
+        self.failures: list[str] = []
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Have ``action`` run once, ``delay_s`` from now."""
@@ -36,7 +37,11 @@ class Agenda:
                 if not self._due or self._due[0][0] > self._clock.monotonic():
                     return done
                 action = heapq.heappop(self._due)[2]
-            action()
+            try:
+                action()
+            except (OSError, ValueError, LookupError, RuntimeError) as error:
+                # A storage that fails once must not end all that is still to come.
+                self.failures.append(f"{type(error).__name__}: {error}")
             done += 1
 
     def start(self) -> None:

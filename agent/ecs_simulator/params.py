@@ -78,7 +78,10 @@ class Params:
         if not value:
             return default
         if value not in ("true", "false"):
-            raise ApiError(f"InvalidParameter.{name}", f"The specified {name} is not valid.")
+            code = (
+                "InvalidParamter" if self.action == "DescribeDisks" else f"InvalidParameter.{name}"
+            )
+            raise ApiError(code, f"The specified {name} is not valid.")
         return value == "true"
 
     def items(self, name: str) -> list[str]:

@@ -16,7 +16,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 class Ids:
     """Makes ids of the cloud's shapes, the same ones for the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | None) -> None:
         self._random = random.Random(seed)  # noqa: S311 - ids, not secrets
         self._lock = threading.Lock()
 

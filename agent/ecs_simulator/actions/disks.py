@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ecs_simulator.actions.base import Call, Json, Operation, check_dry_run
-from ecs_simulator.clock import iso_second
+from ecs_simulator.clock import iso_second, parse_iso
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.errors import ApiError
 from ecs_simulator.paging import cut_page, read_page_request
@@ -55,6 +55,13 @@ def _check_values(params: Params) -> None:
         raise ApiError("InvalidCategory.ValueNotSupported", "Category is not valid.")
     if params.text("MultiAttach", "Disabled") not in ("Disabled", "Enabled", "LegacyShared"):
         raise ApiError("InvalidParameter.MultiAttach", "MultiAttach is not valid.")
+    for record in params.records("Filter"):
+        if record.get("Key") not in ("CreationStartTime", "CreationEndTime"):
+            raise ApiError("InvalidFilterKey.NotFound", "Filter.N.Key is not valid.")
+        if not record.get("Value"):
+            raise ApiError("IncompleteParamter", "Some fields can not be null in this request.")
+        if parse_iso(record["Value"]) is None:
+            raise ApiError("InvalidFilterValue", "Filter.N.Value is not valid.")
 
 
 def _chosen(disk: Disk, params: Params) -> bool:
@@ -71,6 +78,11 @@ def _chosen(disk: Disk, params: Params) -> bool:
         wanted = params.text(name, anything)
         if wanted not in (anything, "", value):
             return False
+    for record in params.records("Filter"):
+        limit = parse_iso(record["Value"]) or 0.0
+        early = disk.created_at < limit
+        if early == (record["Key"] == "CreationStartTime"):
+            return False
     if params.given("Encrypted") and params.flag("Encrypted") != disk.encrypted:
         return False
     instance_id = params.text("InstanceId")
@@ -79,11 +91,6 @@ def _chosen(disk: Disk, params: Params) -> bool:
 
 def disk_json(cloud: Cloud, disk: Disk) -> Json:
     """Return a disk as DescribeDisks shows it."""
-    shared = disk.multi_attach == "Enabled"
-    attached = iso_second(disk.attached_at) if disk.instance_ids else ""
-    owner = "" if shared or not disk.instance_ids else disk.instance_ids[0]
-    iops = min(1800 + 50 * disk.size_gib, 50000) if disk.category in ESSD_FAMILY else 1000
-    throughput = min(120 + disk.size_gib // 2, 350)
     return {
         "DiskId": disk.disk_id,
         "DiskName": disk.name,
@@ -96,54 +103,67 @@ def disk_json(cloud: Cloud, disk: Disk) -> Json:
         "PerformanceLevel": disk.performance_level,
         "Size": disk.size_gib,
         "Status": disk.status,
-        "Device": disk.device if owner else "",
-        "InstanceId": owner,
-        "MultiAttach": disk.multi_attach,
         "Encrypted": disk.encrypted,
         "KMSKeyId": disk.kms_key_id,
         "Portable": disk.portable,
         "DeleteWithInstance": disk.delete_with_instance,
-        "DeleteAutoSnapshot": True,
-        "EnableAutoSnapshot": True,
-        "EnableAutomatedSnapshotPolicy": False,
-        "AutoSnapshotPolicyId": "",
-        "DiskChargeType": "PostPaid",
-        "ExpiredTime": "2999-09-08T16:00Z",
         "CreationTime": iso_second(disk.created_at),
-        "AttachedTime": attached,
         "DetachedTime": iso_second(disk.detached_at),
         "ImageId": cloud.own_instance.image_id if disk.kind == "system" else "",
         "SourceSnapshotId": disk.source_snapshot_id,
-        "SourceDiskId": "",
-        "ProductCode": "",
-        "ResourceGroupId": "",
-        "StorageSetId": "",
-        "StorageSetPartitionNumber": 0,
-        "StorageClusterId": "",
-        "BdfId": "",
-        "MountInstanceNum": len(disk.instance_ids) if shared else 0,
-        "IOPS": iops,
-        "IOPSRead": iops,
-        "IOPSWrite": iops,
-        "Throughput": throughput,
-        "ThroughputRead": throughput,
-        "ThroughputWrite": throughput,
-        "ProvisionedIops": 0,
-        "BurstingEnabled": False,
-        "Attachments": {
-            "Attachment": [
-                {"InstanceId": name, "Device": disk.device, "AttachedTime": attached}
-                for name in disk.instance_ids
-            ]
-        },
-        "MountInstances": {
-            "MountInstance": [
-                {"InstanceId": name, "Device": disk.device, "AttachedTime": attached}
-                for name in (disk.instance_ids if shared else ())
-            ]
-        },
+        **_UNUSED,
+        **_attachment_json(disk),
+        **_speed_json(disk),
         "OperationLocks": {"OperationLock": [{"LockReason": why} for why in disk.locks]},
         "Tags": {"Tag": [{"TagKey": k, "TagValue": v} for k, v in disk.tags.items()]},
+    }
+
+
+# Fields that are always there and that nothing here changes.
+_UNUSED: Json = {
+    "DeleteAutoSnapshot": True,
+    "EnableAutoSnapshot": True,
+    "EnableAutomatedSnapshotPolicy": False,
+    "AutoSnapshotPolicyId": "",
+    "DiskChargeType": "PostPaid",
+    "ExpiredTime": "2999-09-08T16:00Z",
+    "SourceDiskId": "",
+    "ProductCode": "",
+    "ResourceGroupId": "",
+    "StorageSetId": "",
+    "StorageSetPartitionNumber": 0,
+    "StorageClusterId": "",
+    "BdfId": "",
+    "ProvisionedIops": 0,
+    "BurstingEnabled": False,
+}
+
+
+def _attachment_json(disk: Disk) -> Json:
+    shared = disk.multi_attach == "Enabled"
+    attached = iso_second(disk.attached_at) if disk.instance_ids else ""
+    owner = "" if shared or not disk.instance_ids else disk.instance_ids[0]
+    entries = [
+        {"InstanceId": name, "Device": disk.device, "AttachedTime": attached}
+        for name in disk.instance_ids
+    ]
+    return {
+        "InstanceId": owner,
+        "Device": disk.device if owner else "",
+        "AttachedTime": attached,
+        "MultiAttach": disk.multi_attach,
+        "MountInstanceNum": len(entries) if shared else 0,
+        "Attachments": {"Attachment": entries},
+        "MountInstances": {"MountInstance": entries if shared else []},
+    }
+
+
+def _speed_json(disk: Disk) -> Json:
+    iops = min(1800 + 50 * disk.size_gib, 50000) if disk.category in ESSD_FAMILY else 1000
+    throughput = min(120 + disk.size_gib // 2, 350)
+    return {
+        **dict.fromkeys(("IOPS", "IOPSRead", "IOPSWrite"), iops),
+        **dict.fromkeys(("Throughput", "ThroughputRead", "ThroughputWrite"), throughput),
     }
 
 

@@ -68,6 +68,14 @@ def test_multi_attach_disk_shows_its_owners_only_as_attachments() -> None:
         ({"InstanceId": "i-x"}, set()),
         ({"Category": "cloud_ssd"}, set()),
         ({"RegionId": "cn-beijing"}, set()),
+        (
+            {"Filter.1.Key": "CreationStartTime", "Filter.1.Value": "2026-11-22T08:00Z"},
+            set(),
+        ),
+        (
+            {"Filter.1.Key": "CreationEndTime", "Filter.1.Value": "2026-11-22T08:00Z"},
+            {"d-sys", "d-data"},
+        ),
     ],
     ids=str,
 )
@@ -88,6 +96,9 @@ def test_describe_disks_with_filter_finds_only_what_fits(
         ({"Category": "gold"}, (400, "InvalidCategory.ValueNotSupported")),
         ({"DiskIds": "d-sys"}, (403, "InvalidDiskIds.Malformed")),
         ({"MultiAttach": "Maybe"}, (403, "InvalidParameter.MultiAttach")),
+        ({"Encrypted": "perhaps"}, (400, "InvalidParamter")),
+        ({"Filter.1.Key": "Colour"}, (404, "InvalidFilterKey.NotFound")),
+        ({"Filter.1.Key": "CreationStartTime"}, (400, "IncompleteParamter")),
     ],
     ids=lambda value: str(value)[:40],
 )
