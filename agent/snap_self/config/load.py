@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 import sys
@@ -184,6 +183,8 @@ class _Loader:
                 self._add_value("all files together", key, dict(self.values[key]), key.dotted)
 
     def _unknown(self, where: str, what: str, word: str, known: Iterable[str]) -> None:
+        import difflib  # only a fault pays for it
+
         known = list(known)
         near = difflib.get_close_matches(word, known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -118,10 +119,10 @@ class Journal:
     def _paths(self) -> list[Path]:
         with state_faults(self._runs, doing="read"):
             try:
-                names = [path for path in self._runs.iterdir() if path.suffix == ".json"]
+                names = os.listdir(self._runs)  # noqa: PTH208  (a thousand names, each run)
             except FileNotFoundError:
                 return []
-        return sorted((path for path in names if _FILE_NAME.fullmatch(path.stem)), reverse=True)
+        return [self._runs / name for name in sorted(names, reverse=True) if _is_record(name)]
 
     def _prune(self) -> None:
         """Drop the oldest finished records beyond the number kept; run ids begin with the time."""
@@ -131,6 +132,10 @@ class Journal:
             with suppress(_Damaged, OSError):
                 if _FINISHED in _read(path):
                     path.unlink()
+
+
+def _is_record(name: str) -> bool:
+    return name.endswith(".json") and _FILE_NAME.fullmatch(name[: -len(".json")]) is not None
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -156,15 +161,15 @@ def _json(value: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if os.fstat(descriptor).st_size > MAX_BYTES:
+                raise _Damaged("longer than 1 MiB")
+            return file.readall() or b""
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _Damaged(error.strerror or "cannot be opened") from error
-    if len(raw) > MAX_BYTES:
-        raise _Damaged("longer than 1 MiB")
-    return raw
 
 
 def _object(raw: bytes) -> dict[str, Any]:

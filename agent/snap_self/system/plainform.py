@@ -11,6 +11,8 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
+Reader = Callable[[Any, object, str], Any]
+
 
 class ShapeError(Exception):
     """A value does not have the shape expected; the text begins with its attribute path."""
@@ -42,33 +44,43 @@ def from_plain(kind: Any, data: object, where: str) -> Any:
     Raises:
         ShapeError: it stands for none.
     """
+    read, plain_kind = _reader(kind)
+    return read(plain_kind, data, where)
+
+
+@cache
+def _reader(kind: Any) -> tuple[Reader, Any]:
+    """Return what reads values of the type, and the type without its NewType."""
     kind = getattr(kind, "__supertype__", kind)
     if typing.get_origin(kind) in _BY_ORIGIN:
-        return _BY_ORIGIN[typing.get_origin(kind)](kind, data, where)
+        return _BY_ORIGIN[typing.get_origin(kind)], kind
     if dataclasses.is_dataclass(kind):
-        return _record(kind, data, where)
+        return _record, kind
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _enum(kind, data, where)
-    if kind is datetime:
-        return _instant(_exact(str, data, where), where)
-    return _exact(kind, data, where)
+        return _enum, kind
+    return (_instant if kind is datetime else _exact), kind
 
 
 def _record(kind: Any, data: object, where: str) -> Any:
     given = _exact(dict, data, where)
     values = {}
-    for field in dataclasses.fields(kind):
-        path = f"{where}.{field.name}"
-        if field.name in given:
-            values[field.name] = from_plain(_hints(kind)[field.name], given[field.name], path)
-        elif field.default is field.default_factory is dataclasses.MISSING:
-            raise ShapeError(f"{path} is missing")
+    for name, wanted, required in _attributes(kind):
+        if name in given:
+            values[name] = from_plain(wanted, given[name], f"{where}.{name}")
+        elif required:
+            raise ShapeError(f"{where}.{name} is missing")
     return kind(**values)
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _attributes(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
+    """Return name, type and whether it must be given, of each attribute of a dataclass."""
+    types_by_name = typing.get_type_hints(kind)
+    missing = dataclasses.MISSING
+    return tuple(
+        (each.name, types_by_name[each.name], each.default is each.default_factory is missing)
+        for each in dataclasses.fields(kind)
+    )
 
 
 def _enum(kind: type[Enum], data: object, where: str) -> Enum:
@@ -79,9 +91,10 @@ def _enum(kind: type[Enum], data: object, where: str) -> Enum:
         raise ShapeError(f"{where} is none of {words}") from None
 
 
-def _instant(text: str, where: str) -> datetime:
+def _instant(kind: Any, data: object, where: str) -> datetime:
+    text = _exact(str, data, where)
     try:
-        instant = datetime.fromisoformat(text)
+        instant: datetime = kind.fromisoformat(text)
     except ValueError:
         raise ShapeError(f"{where} is no instant") from None
     if instant.tzinfo is None:
@@ -115,7 +128,7 @@ def _mapping(kind: Any, data: object, where: str) -> Any:
     }
 
 
-_BY_ORIGIN: Mapping[Any, Callable[[Any, object, str], Any]] = {
+_BY_ORIGIN: Mapping[Any, Reader] = {
     typing.Union: _optional,
     types.UnionType: _optional,
     tuple: _tuple,
