@@ -114,10 +114,11 @@ def test_forked_child_does_not_keep_the_lock_after_the_release(tmp_path: Path) -
 
 
 def test_waiting_process_goes_on_when_the_holder_ends(tmp_path: Path) -> None:
-    with holder(tmp_path) as first, holder(tmp_path) as second:
+    with holder(tmp_path) as first:
         left_behind(first)
-        assert first.stdin is not None
-        first.stdin.write("\n")
-        first.stdin.flush()
-        left_behind(second)
-        assert not is_free(tmp_path)
+        with holder(tmp_path) as second:
+            assert first.stdin is not None
+            first.stdin.write("\n")
+            first.stdin.flush()
+            left_behind(second)
+            assert not is_free(tmp_path)
