@@ -216,9 +216,9 @@ KEYS: tuple[Key, ...] = (
         section="network",
         name="metadata_url",
         parse=parsers.metadata_url,
-        default=f"http://{parsers.METADATA_HOST}",
+        default="",
         accepted=f"http://{parsers.METADATA_HOST}, or {parsers.HTTPS}",
-        doc="The metadata service.",
+        doc="The metadata service; empty: the instance's own.",
         env="SNAP_SELF_METADATA_URL",
     ),
     Key(

@@ -145,7 +145,7 @@ def url(value: object, what: str) -> str:
 
 def metadata_url(value: object, what: str) -> str:
     """Return what :func:`url` does, or the metadata service's own address."""
-    return _url(value, what, plain=(METADATA_HOST,)) or f"http://{METADATA_HOST}"
+    return _url(value, what, plain=(METADATA_HOST,))
 
 
 def _typed(kind: Any, value: object, what: str, accepted: str) -> Any:

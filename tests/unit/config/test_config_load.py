@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_defaults_are_those_of_the_manual() -> None:
     assert (config.snapshot.timeout_s, config.snapshot.keep_s) == (1800, 14 * 86400)
     assert (config.snapshot.reuse_s, config.state.resume_s) == (None, 600)
     assert config.state.dir == Path("/var/lib/snap-self")
-    assert config.network.metadata_url == "http://100.100.100.200"
+    assert set(dataclasses.astuple(config.network)) == {""}
 
 
 def test_file_sets_every_kind_of_value() -> None:
@@ -247,6 +248,11 @@ def test_url_that_is_not_accepted_is_a_fault_without_its_secrets(url: str) -> No
     message = refusal(f'[network]\necs_endpoint = "{url}"')
     assert "write an https:// URL" in message
     assert "hush" not in message
+
+
+def test_metadata_url_may_be_the_services_own_plain_address() -> None:
+    config = load('[network]\nmetadata_url = "http://100.100.100.200/"')
+    assert config.network.metadata_url == "http://100.100.100.200"
 
 
 @pytest.mark.parametrize("url", ["https://x", "https://x:8443/", "http://127.1.2.3", ""])
