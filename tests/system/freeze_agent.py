@@ -1,16 +1,15 @@
 """An agent that freezes step by step: reads a step a line, answers a line.
 
-Arguments: folder of the package, directory of the marker, longest hold in seconds, mount points.
+Arguments: directory of the marker, longest hold in seconds, mount points.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-
-sys.path.insert(0, sys.argv[1])
-
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "agent"))
 
 from freeze_rig import target  # in the folder of this file
 
@@ -73,9 +72,9 @@ def step(session: FreezeSession, ports: FreezePorts, name: str) -> str:
 
 def main() -> None:
     """Serve the steps until the input ends."""
-    ports = real_ports(Path(sys.argv[2]))
-    limits = FreezeLimits(hold_s=float(sys.argv[3]), sync_s=20)
-    with FreezeSession([target(path) for path in sys.argv[4:]], ports, limits) as session:
+    ports = real_ports(Path(sys.argv[1]))
+    limits = FreezeLimits(hold_s=float(sys.argv[2]), sync_s=20)
+    with FreezeSession([target(path) for path in sys.argv[3:]], ports, limits) as session:
         for line in sys.stdin:
             try:
                 answer = step(session, ports, line.strip())

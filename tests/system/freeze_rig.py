@@ -131,6 +131,14 @@ class Rig:
             subprocess.Popen(["sh", "-c", f"sleep {seconds}; {thaws}"], start_new_session=True)
         )
 
+    def disarm(self) -> None:
+        """Take the outside timers away, once all is thawed: one left would thaw a later freeze."""
+        while self._timers:
+            timer = self._timers.pop()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(timer.pid, signal.SIGKILL)
+            timer.wait()
+
     def agent(self, *disks: Disk | Path, hold_s: float = 3.0, new_group: bool = True) -> Agent:
         """Start an agent process for these disks, the outside timer armed first."""
         paths = [d.path if isinstance(d, Disk) else d for d in disks]
@@ -193,10 +201,7 @@ class Rig:
         self.thaw_all()
         for probe in self._probes:
             probe.wait(10)
-        for timer in self._timers:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(timer.pid, signal.SIGKILL)
-            timer.wait()
+        self.disarm()
         for disk in reversed(self.disks):
             subprocess.run(["umount", "-R", str(disk.path)], capture_output=True)
             for _ in range(50):
@@ -215,8 +220,7 @@ class Agent:
     def __init__(
         self, paths: Sequence[Path], *, hold_s: float, markers: Path, new_group: bool
     ) -> None:
-        root = Path(__file__).resolve().parents[2] / "agent"
-        argv = [sys.executable, "-B", str(AGENT), str(root), str(markers), str(hold_s)]
+        argv = [sys.executable, "-B", str(AGENT), str(markers), str(hold_s)]
         self.process = subprocess.Popen(
             [*argv, *(str(p) for p in paths)],
             stdin=subprocess.PIPE,
