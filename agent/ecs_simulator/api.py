@@ -19,6 +19,7 @@ from ecs_simulator.params import Params
 from ecs_simulator.ram import ALLOW, EXPLICIT_DENY, Resource, context_of, decide
 from ecs_simulator.render import JSON_TYPE, render
 from ecs_simulator.rules import check_client_token
+from ecs_simulator.snapshotting import sweep
 from ecs_simulator.state import request_id
 
 _UNLOGGED = frozenset({"Signature", "SecurityToken", "OIDCToken", "AccessKeyId", "Policy"})
@@ -140,6 +141,7 @@ class Api:
     def _run(self, work: _Work, operation: Operation, params: Params) -> dict[str, Any]:
         # Half of the time passes before the effect, half after it.
         latency_s = self.latencies.of(work.action)
+        sweep(self._cloud)
         self._wait(latency_s / 2)
         blind = self._refused(work, operation, params)
         call = Call(action=work.action, params=params, principal=work.principal, blind=blind)

@@ -147,6 +147,7 @@ class SimulatorConfig:
         left_out_disks: ids a new group silently leaves out.
         loose_delete: DeleteSnapshot of an unknown id succeeds (both ways are documented).
         default_stopped_mode: the account's own default of StopInstance.
+        idle_close_s: the API closes connections that are idle for so long.
         secrets_dir: a folder for a file with every secret handed out, one a line, so that a
             test run can look for leaks; from SNAP_SELF_TEST_SECRETS_DIR, none when empty.
     """
@@ -186,4 +187,5 @@ class SimulatorConfig:
     loose_delete: bool = True
     snapshot_service: bool = True
     default_stopped_mode: str = "KeepCharging"
+    idle_close_s: float | None = None
     secrets_dir: str = field(default_factory=_secrets_dir)

@@ -83,8 +83,14 @@ class Controls:
             disk.life = replace(disk.life or self.cloud.life, **changes)
 
     def set_clock_offset(self, offset_s: float) -> None:
-        """Shift the cloud's clock against the machine's."""
-        self.clock.offset_s = offset_s
+        """Shift the cloud's clock against the machine's, as if it had always been so."""
+        change_s = offset_s - self.clock.offset_s
+        with self.state.lock:
+            self.clock.offset_s = offset_s
+            self.state.shift(change_s)
+            self.cloud.retention = [(at + change_s, name) for at, name in self.cloud.retention]
+        self.cloud.keys.shift(change_s)
+        self.metadata.shift(change_s)
 
     def set_policies(self, name: str, *policies: PolicyDocument) -> None:
         """Replace the policies of a user or role, at once."""

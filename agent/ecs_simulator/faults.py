@@ -31,8 +31,8 @@ class Fault:
         action: of the API (``*`` is any), or ``metadata:<path prefix>``.
         count: how many calls it strikes.
         skip: how many matching calls pass unharmed before.
-        when: ``before`` the effect, ``after`` it, or ``during``: after it, while the call still
-            counts as running (so that a retry with its token meets IdempotentProcessing).
+        when: ``before`` the effect, ``after`` it, or for ``hang`` also ``during``: after it,
+            while the call still counts as running (a retry with its token is refused).
         seconds: how long ``hang`` lasts.
         code, status: of ``error``.
     """
@@ -57,7 +57,8 @@ class Fault:
             kind, code, number = kind.split(":", 2)
             status = int(number)
         when = self.when or FAULT_KINDS.get(kind, "")
-        if when not in ("before", "during", "after"):
+        times = ("before", "during", "after") if kind == "hang" else ("before", "after")
+        if when not in times:
             raise ValueError(f"no such fault: kind {self.kind!r}, when {self.when!r}")
         return replace(self, kind=kind, code=code, status=status, when=when)
 

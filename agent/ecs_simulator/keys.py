@@ -138,6 +138,17 @@ class KeyStore:
                 if key.expires_at is not None:
                     self._keys[name] = replace(key, expires_at=now - 1)
 
+    def shift(self, seconds: float) -> None:
+        """Move every instant of every short-lived key."""
+        with self._lock:
+            for name, key in list(self._keys.items()):
+                if key.expires_at is not None:
+                    self._keys[name] = replace(
+                        key,
+                        created_at=key.created_at + seconds,
+                        expires_at=key.expires_at + seconds,
+                    )
+
     def set_policies(self, name: str, policies: tuple[PolicyDocument, ...]) -> None:
         """Replace the policies of a user or a role, also for keys given out before."""
         with self._lock:

@@ -86,6 +86,12 @@ class Metadata:
         with self._lock:
             self._tokens = dict.fromkeys(self._tokens, 0.0)
 
+    def shift(self, seconds: float) -> None:
+        """Move the end of every token, and show new role credentials."""
+        with self._lock:
+            self._tokens = {token: at + seconds for token, at in self._tokens.items()}
+            self._role_key = None
+
     def rotate_role(self) -> None:
         """Show new role credentials from now on; the old ones stay valid until their end."""
         with self._lock:

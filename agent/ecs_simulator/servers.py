@@ -55,9 +55,16 @@ class Listener:
     """One listening socket with a thread for each connection."""
 
     def __init__(
-        self, *, host: str, port: int, answer: Answer, tls: ContextFor | None = None
+        self,
+        *,
+        host: str,
+        port: int,
+        answer: Answer,
+        tls: ContextFor | None = None,
+        idle_close_s: float | None = None,
     ) -> None:
         self._server = _Server((host, port), answer=answer, tls=tls)
+        self._server.idle_close_s = idle_close_s
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
@@ -100,6 +107,7 @@ class _Server(ThreadingHTTPServer):
         self._tls = tls
         self._guard = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
+        self.idle_close_s: float | None = None
         super().__init__(address, _Handler)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -118,13 +126,14 @@ class _Server(ThreadingHTTPServer):
 
     def _shake_hands(self, request: socket.socket) -> socket.socket:
         assert self._tls is not None
-        request.settimeout(10)
+        request.settimeout(10)  # for the handshake alone
         wrapped = self._tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         try:
             wrapped.do_handshake()
         except OSError:
             wrapped.close()
             raise
+        wrapped.settimeout(None)
         return wrapped
 
     def close_all(self) -> None:
@@ -148,6 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 65536
     disable_nagle_algorithm = True
     server: _Server
+
+    def setup(self) -> None:
+        """Have the connection closed when it is idle for long."""
+        super().setup()
+        self.connection.settimeout(self.server.idle_close_s)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: targets hold tokens and signatures."""

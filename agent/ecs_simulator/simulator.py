@@ -37,7 +37,22 @@ class Simulator(Controls):
         self._listeners: dict[str, Listener] = {}
 
     def start(self) -> Simulator:
-        """Open all listeners and begin answering; return itself."""
+        """Open all listeners and begin answering; return itself.
+
+        Raises:
+            OSError: an address or port cannot be used; nothing stays open then.
+        """
+        try:
+            self._open()
+        except OSError:
+            self.stop()
+            raise
+        self.cloud.agenda.start()
+        for listener in self._listeners.values():
+            listener.start()
+        return self
+
+    def _open(self) -> None:
         config = self.config
         plain = (
             ("metadata", config.metadata_port, self._answer_metadata),
@@ -47,7 +62,8 @@ class Simulator(Controls):
         for name, port, answer in plain:
             # The control service stays on loopback wherever the others listen.
             host = "127.0.0.1" if name == "control" else config.host
-            self._listeners[name] = Listener(host=host, port=port, answer=answer)
+            idle = config.idle_close_s if name == "ecs" else None
+            self._listeners[name] = Listener(host=host, port=port, answer=answer, idle_close_s=idle)
         if self._tls is not None:
             tls = self._tls
             self._listeners["ecs_tls"] = Listener(
@@ -55,11 +71,8 @@ class Simulator(Controls):
                 port=config.ecs_tls_port,
                 answer=self._answer_api,
                 tls=lambda: tls(self.certificate),
+                idle_close_s=config.idle_close_s,
             )
-        self.cloud.agenda.start()
-        for listener in self._listeners.values():
-            listener.start()
-        return self
 
     def stop(self) -> None:
         """Close all listeners and connections; calls under way get no answer."""

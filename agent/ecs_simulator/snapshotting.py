@@ -237,8 +237,8 @@ def retention_end(snapshot: Snapshot) -> float | None:
 
 def sweep(cloud: Cloud) -> None:
     """Delete snapshots whose retention has ended, unless something depends on them."""
-    now = cloud.clock.now()
     with cloud.state.lock:
+        now = cloud.clock.now()
         while cloud.retention and cloud.retention[0][0] <= now:
             name = heapq.heappop(cloud.retention)[1]
             snapshot = cloud.state.snapshots.get(name)

@@ -7,6 +7,7 @@ import threading
 import uuid
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from ecs_simulator.records import Disk, Instance, Snapshot, SnapshotGroup
 
@@ -55,6 +56,15 @@ class State:
         """Return the next number in order of creation."""
         self._last_number += 1
         return self._last_number
+
+    def shift(self, seconds: float) -> None:
+        """Move every instant of every resource."""
+        tables = (self.disks, self.instances, self.snapshots, self.groups)
+        for resource in (found for table in tables for found in table.values()):
+            for field in fields(resource):
+                value = getattr(resource, field.name)
+                if field.name.endswith("_at") and value is not None:
+                    setattr(resource, field.name, value + seconds)
 
     def disks_of(self, instance_id: str) -> list[Disk]:
         """Return an instance's disks, the system disk first."""

@@ -98,6 +98,30 @@ def test_connection_is_kept_for_many_calls(running: Simulator) -> None:
     assert statuses == [200] * 5
 
 
+def test_idle_connection_is_closed_where_told_so() -> None:
+    with (
+        Simulator(replace(QUICK, idle_close_s=0.02)) as simulator,
+        closing(connect(simulator.ecs_url)) as connection,
+    ):
+        exchange(connection, "GET", f"/?{signed(simulator, 'DescribeDisks')}")
+        assert connection.sock.recv(1) == b""
+
+
+def test_start_on_a_port_in_use_fails_and_leaves_nothing_open(running: Simulator) -> None:
+    port = urlsplit(running.ecs_url).port
+    assert port is not None
+    with pytest.raises(OSError, match="in use"):
+        Simulator(replace(QUICK, ecs_port=port)).start()
+
+
+def test_shifted_clock_leaves_snapshots_at_their_stage(running: Simulator) -> None:
+    running.set_life(accomplished_s=1000.0)
+    call(running, "CreateSnapshot", DiskId="d-sys")
+    running.set_clock_offset(-800)
+    (found,) = call(running, "DescribeSnapshots")[1]["Snapshots"]["Snapshot"]
+    assert (found["Status"], int(found["Progress"].rstrip("%")) < 50) == ("progressing", True)
+
+
 def test_snapshot_is_accomplished_by_itself(running: Simulator) -> None:
     status, body = call(running, "CreateSnapshot", DiskId="d-sys")
     (found,) = wait_until_accomplished(running)

@@ -28,7 +28,6 @@ from ecs_simulator.snapshotting import (
     delete_snapshot,
     note_retention,
     start_snapshot,
-    sweep,
     unfinished,
 )
 
@@ -78,7 +77,6 @@ def describe_snapshots(cloud: Cloud, call: Call) -> Json:
     tests = _tests(params)
     ids = params.json_ids("SnapshotIds", "InvalidSnapshotIds.Malformed")
     check_dry_run(params)
-    sweep(cloud)
     now = cloud.clock.now()
     with cloud.state.lock:
         source = _candidates(cloud, params, request, ids=ids, tags=tags)

@@ -88,7 +88,14 @@ def test_fault_of_metadata_strikes_paths_that_begin_so() -> None:
     assert queue.take("metadata:/latest/meta-data/ram/security-credentials/") is not None
 
 
-@pytest.mark.parametrize("fault", [Fault(kind="earthquake"), Fault(kind="hang", when="never")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="earthquake"),
+        Fault(kind="hang", when="never"),
+        Fault(kind="lost_reply", when="during"),
+    ],
+)
 def test_unknown_fault_is_refused(fault: Fault) -> None:
     with pytest.raises(ValueError, match="no such fault"):
         FaultQueue().add(fault)
@@ -175,3 +182,16 @@ def test_agenda_runs_what_is_due_in_order_of_time() -> None:
     agenda.after(9, lambda: done.append("later"))
     clock.time += 3
     assert (agenda.run_due(), done) == (2, ["first", "second"])
+
+
+def test_agenda_goes_on_after_an_action_that_failed() -> None:
+    agenda = Agenda(HandClock())
+    done: list[str] = []
+
+    def fail() -> None:
+        raise OSError("no space left")
+
+    agenda.after(0, fail)
+    agenda.after(0, lambda: done.append("next"))
+    agenda.run_due()
+    assert (done, agenda.failures) == (["next"], ["OSError: no space left"])
