@@ -26,7 +26,7 @@ from ecs_simulator.simulator import Simulator, TlsContexts
 from ecs_simulator.storage.files import LEFT_OUT, FileStorage
 from ecs_simulator.storage.kernel import StorageError
 from ecs_simulator.storage.ledger import Ledger, clean_dead, clean_one
-from ecs_simulator.storage.loop import LoopStorage, what_loops_need
+from ecs_simulator.storage.loop import BY_ID, LoopStorage, what_loops_need
 
 STORAGES = ("auto", "loop", "files", "none")
 _PACKAGE = Path(__file__).resolve().parent
@@ -165,7 +165,7 @@ def _storage(
     if options.storage in ("auto", "loop"):
         missing = what_loops_need(work_dir)
         if not missing:
-            return LoopStorage(work_dir, ledger, links=options.links)
+            return LoopStorage(work_dir, ledger, links=BY_ID if options.links else None)
         if options.storage == "loop":
             raise StorageError(f"no loop disks here: {missing}")
         left_out.append(f"no loop disks here: {missing}")

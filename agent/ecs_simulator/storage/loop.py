@@ -38,13 +38,13 @@ class LoopStorage:
 
     Args:
         folder: for all files; made by the caller, who also noted it in the ledger.
-        links: make ``/dev/disk/by-id/virtio-SERIAL``.
+        links: where to make the links ``virtio-SERIAL``, or None.
 
     Raises:
         StorageError: the machine lacks something for it.
     """
 
-    def __init__(self, folder: Path, ledger: Ledger, *, links: bool = True) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, *, links: Path | None = BY_ID) -> None:
         self._ledger = ledger
         self._pool = Pool(folder, ledger)
         self._names = folder / "devices"
@@ -54,7 +54,13 @@ class LoopStorage:
         self._cuts: dict[str, Path] = {}
 
     def disk(self, disk_id: str) -> LoopDisk:
-        """Return a disk's particulars."""
+        """Return a disk's particulars.
+
+        Raises:
+            StorageError: there is none of that id.
+        """
+        if disk_id not in self._disks:
+            raise kernel.StorageError(f"there is no disk {disk_id}")
         return self._disks[disk_id]
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
@@ -72,18 +78,17 @@ class LoopStorage:
 
     def attach(self, disk_id: str) -> None:
         """Put the disk on a loop device, with its link under ``/dev/disk/by-id``."""
-        disk = self._disks[disk_id]
+        disk = self.disk(disk_id)
         self._ledger.note("loop", disk.image)
         disk.device = kernel.attach_loop(disk.image, direct=True)
         (self._names / disk_id).symlink_to(disk.device)
-        if self._links and disk.serial:
-            disk.link = self._make_link(disk)
+        if self._links is not None and disk.serial:
+            disk.link = self._make_link(disk, self._links / f"virtio-{disk.serial}")
 
-    def _make_link(self, disk: LoopDisk) -> Path | None:
-        link = BY_ID / f"virtio-{disk.serial}"
+    def _make_link(self, disk: LoopDisk, link: Path) -> Path | None:
         text = f"../../{Path(disk.device).name}"
         try:
-            self._ledger.make_folder(BY_ID)
+            self._ledger.make_folder(link.parent)
             if os.path.lexists(link):
                 return None
             self._ledger.note("link", link, of=text)
@@ -94,7 +99,7 @@ class LoopStorage:
 
     def detach(self, disk_id: str) -> None:
         """Take the disk's device away, from under its users where it must be."""
-        disk = self._disks[disk_id]
+        disk = self.disk(disk_id)
         if not disk.device:
             return
         if disk.link is not None:
@@ -118,13 +123,13 @@ class LoopStorage:
 
     def cut(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Fix the content of all disks now, at one instant."""
-        images = {snapshot_id: self._disks[disk_id].image for disk_id, snapshot_id in pairs}
+        images = {snapshot_id: self.disk(disk_id).image for disk_id, snapshot_id in pairs}
         fixed = self._pool.cut()
         self._cuts |= {name: fixed / image.name for name, image in images.items()}
 
     def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
         """Give the disk the snapshot's content back; what was mounted from it is mounted anew."""
-        disk = self._disks[disk_id]
+        disk = self.disk(disk_id)
         used = self._unmount(disk) if disk.device else []
         if disk.device:
             kernel.drop_buffers(disk.device)
@@ -160,11 +165,11 @@ class LoopStorage:
         mkfs = kernel.program(f"mkfs.{fstype}") if fstype in FILESYSTEMS else None
         if mkfs is None:
             raise kernel.StorageError(f"there is no program mkfs.{fstype}")
-        kernel.run(mkfs, "-q", self._disks[disk_id].device)
+        kernel.run(mkfs, "-q", self.disk(disk_id).device)
 
     def mount(self, disk_id: str, target: Path) -> None:
         """Mount the disk; a missing mount point is made, and removed in the end."""
-        disk = self._disks[disk_id]
+        disk = self.disk(disk_id)
         self._ledger.make_folder(target)
         self._ledger.note("mount", target, of=disk.image)
         kernel.run("mount", disk.device, str(target))
