@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from errno import EBUSY, EINVAL
 
 from snap_self.model.disks import Filesystem, Mount
@@ -38,6 +38,7 @@ class FakeFreezeCalls:
         self.sync_refuse: dict[int, int] = {}
         self.moved = set(moved)
         self.unlisted = set(unlisted)
+        self.on_freeze: Callable[[], None] = lambda: None
         self.calls: list[tuple[str, int]] = []
 
     def sync(self, fd: int) -> int:
@@ -46,6 +47,7 @@ class FakeFreezeCalls:
 
     def freeze(self, fd: int) -> int:
         self.calls.append(("freeze", fd))
+        self.on_freeze()
         if fd in self.refuse:
             return self.refuse[fd]
         if fd in self.frozen:
@@ -88,6 +90,7 @@ class FakeSeat:
         self.to_agent: list[Message] = []
         self.to_partner: list[Message] = []
         self.armed: list[float] = []
+        self.deeds: list[str] = []
         self.marker = True
         self.partner_ended = False
         self._now_ns = 10**12
@@ -106,9 +109,11 @@ class FakeSeat:
 
     def tell_partner(self, data: bytes) -> None:
         self.to_partner.append(decode(data))
+        self.deeds.append(self.to_partner[-1].kind.name)
 
     def arm(self, seconds: float) -> None:
         self.armed.append(seconds)
+        self.deeds.append(f"arm {seconds:g}")
 
     def now_ns(self) -> int:
         self._now_ns += 1_000_000

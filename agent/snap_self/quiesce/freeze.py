@@ -3,6 +3,24 @@
 While frozen the agent writes nothing but messages to a pipe: no log, no file, no output. It does
 not freeze or thaw either, with one exception: when guardian and understudy are both gone it is the
 last that holds the descriptors, and thaws by them.
+
+Where the safeguards are that other tools' incidents teach:
+
+* no freeze by default, none of ``/`` untried, known hangs refused: ``preflight``;
+* warm-up (credentials, names, TLS, imports, one cheap call): the use case's, before ``freeze``;
+  here the guardian is started, every descriptor opened and everything synced before the first call;
+* a process of its own that freezes and thaws, in its own session, on ``/dev/null``, in ``/``,
+  locked in memory, exempt from the out-of-memory killer where allowed: ``guardian`` and
+  ``system/guardian_process``; signals are read there, not ignored, since they shall thaw;
+* descriptors open from before the freeze until after the thaw, verified just before the call;
+* a time limit on CLOCK_BOOTTIME, armed before the first call: ``guardian``; ``remaining_s`` is the
+  most that a call of the agent's may take;
+* the hold is verified by each thaw's result: ``account``;
+* a marker in memory, and exactly one thaw per filesystem from it: ``marker``, ``stale``;
+* a service manager that kills the whole control group kills all three processes: the units must
+  say ``KillMode=process`` and end a stale freeze in ``ExecStopPost=``; the code cannot;
+* ``sysrq j`` thaws other tools' freezes as well, so it is for people, and never called here;
+* application hooks run before ``prepare`` and after ``thaw``, never between.
 """
 
 from __future__ import annotations

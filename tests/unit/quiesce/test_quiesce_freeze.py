@@ -193,6 +193,20 @@ def test_filesystem_that_does_not_thaw_is_a_fault_and_keeps_the_marker() -> None
     assert stage.markers.text is not None
 
 
+def test_filesystem_that_the_guardian_could_not_thaw_is_tried_by_the_agent_in_the_end() -> None:
+    stage = Stage(thaw=(thawed(1, EIO), thawed(0), done(Cause.ASKED), GONE))
+    result = stage.run()
+    assert stage.calls.made("thaw") == [102]
+    assert result.maybe_frozen == ()
+    assert not result.held
+
+
+def test_first_cause_told_is_the_one_that_counts() -> None:
+    last = done(Cause.GUARDIAN_GONE)
+    result = Stage(thaw=(thawed(1), thawed(0), done(Cause.TERMINATED), last, GONE)).run()
+    assert "told to terminate" in result.why
+
+
 def test_both_processes_gone_while_held_makes_the_agent_thaw_in_reverse() -> None:
     stage = Stage(thaw=(GONE,))
     result = stage.run()

@@ -75,8 +75,7 @@ def test_guardian_itself_never_makes_a_freeze_call() -> None:
 
 def test_deadline_is_armed_before_the_first_order_to_freeze() -> None:
     run = Run(ASK, SYNCED)
-    assert run.seat.armed == [60.0, 5.0]
-    assert [m.kind for m in run.seat.to_partner] == [Kind.SYNC, Kind.FREEZE_ONE]
+    assert run.seat.deeds == ["arm 60", "SYNC", "arm 5", "FREEZE_ONE"]
 
 
 def test_hold_longer_than_allowed_is_cut_to_thirty_seconds() -> None:

@@ -128,6 +128,16 @@ def test_each_thaw_of_the_guardian_gives_it_more_time() -> None:
     assert seat.armed[-1] == BACKSTOP_S
 
 
+def test_freeze_that_returns_late_gives_the_guardian_time_to_thaw_it() -> None:
+    seat = FakeSeat(freeze(0))
+    calls = FakeFreezeCalls()
+    calls.on_freeze = lambda: seat.pass_time(60)
+    understudy = Understudy(calls=calls, seat=seat, mounts=[held_mount(0)], readiness=1, pid=7)
+    with pytest.raises(NothingMoreComes):
+        understudy.run()
+    assert seat.deeds[-2:] == [f"arm {BACKSTOP_S:g}", "FROZEN"]
+
+
 def test_failed_thaw_keeps_the_marker() -> None:
     seat, _ = live(freeze(0), EOF, calls=FakeFreezeCalls(thaw_refuse={0: EIO}))
     assert seat.marker
