@@ -13,7 +13,7 @@ from ecs_simulator.authenticate import ApiRequest, Authenticator
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.errors import ApiError
 from ecs_simulator.faults import CallLog, CallRecord, Fault, FaultQueue, Latencies, Throttles
-from ecs_simulator.idempotency import IdempotencyStore
+from ecs_simulator.idempotency import IdempotencyStore, TokenKey
 from ecs_simulator.keys import Principal
 from ecs_simulator.params import Params
 from ecs_simulator.ram import ALLOW, EXPLICIT_DENY, Resource, context_of, decide
@@ -135,8 +135,15 @@ class Api:
             body = self._run(work, operation, params)
             answer = {name: value for name, value in body.items() if name != "RequestId"}
         finally:
-            self._tokens.finish(key, answer)
+            self._finish(work, key, answer)
         return body
+
+    def _finish(self, work: _Work, key: TokenKey, answer: dict[str, Any] | None) -> None:
+        fault = work.fault
+        if fault is not None and fault.when == "during" and fault.kind != "hang":
+            self._cloud.agenda.after(fault.seconds, lambda: self._tokens.finish(key, answer))
+        else:
+            self._tokens.finish(key, answer)
 
     def _run(self, work: _Work, operation: Operation, params: Params) -> dict[str, Any]:
         # Half of the time passes before the effect, half after it.
@@ -146,8 +153,9 @@ class Api:
         blind = self._refused(work, operation, params)
         call = Call(action=work.action, params=params, principal=work.principal, blind=blind)
         body = {"RequestId": work.request_id, **operation.run(self._cloud, call)}
-        if work.fault is not None and work.fault.when == "during":
-            self._wait(work.fault.seconds)
+        fault = work.fault
+        if fault is not None and fault.when == "during" and fault.kind == "hang":
+            self._wait(fault.seconds)
         self._wait(latency_s / 2)
         return body
 
@@ -205,10 +213,11 @@ class Api:
     def _strike(self, work: _Work, when: str) -> Reply | None:
         """Return what a fault makes of the answer at this time, None when it does nothing."""
         fault = work.fault
-        if fault is None or fault.when != when:
+        if fault is None or when != ("before" if fault.when == "before" else "after"):
             return None
         if fault.kind == "hang":
-            self._wait(fault.seconds)
+            if fault.when != "during":
+                self._wait(fault.seconds)
             return None
         if fault.kind == "error":
             status, body = self._refusal(work, ApiError(fault.code, status=fault.status))

@@ -31,9 +31,9 @@ class Fault:
         action: of the API (``*`` is any), or ``metadata:<path prefix>``.
         count: how many calls it strikes.
         skip: how many matching calls pass unharmed before.
-        when: ``before`` the effect, ``after`` it, or for ``hang`` also ``during``: after it,
-            while the call still counts as running (a retry with its token is refused).
-        seconds: how long ``hang`` lasts.
+        when: ``before`` the effect, ``after`` it, or ``during``: after it, while the call goes on
+            running for ``seconds`` (a retry with its token meets IdempotentProcessing).
+        seconds: how long ``hang`` lasts, or a call struck ``during`` goes on.
         code, status: of ``error``.
     """
 
@@ -57,8 +57,7 @@ class Fault:
             kind, code, number = kind.split(":", 2)
             status = int(number)
         when = self.when or FAULT_KINDS.get(kind, "")
-        times = ("before", "during", "after") if kind == "hang" else ("before", "after")
-        if when not in times:
+        if when not in ("before", "during", "after"):
             raise ValueError(f"no such fault: kind {self.kind!r}, when {self.when!r}")
         return replace(self, kind=kind, code=code, status=status, when=when)
 

@@ -116,13 +116,15 @@ def _condition_holds(
 
 def like(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
     """Tell whether ``text`` fits a pattern of ``*`` (any run) and ``?`` (any one)."""
-    return _compiled(pattern, ignore_case).fullmatch(text) is not None
+    if ignore_case:
+        pattern, text = pattern.lower(), text.lower()
+    return _compiled(pattern).fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+def _compiled(pattern: str) -> re.Pattern[str]:
     parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern]
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _any_like(patterns: Iterable[Any], text: str, *, ignore_case: bool = False) -> bool:
