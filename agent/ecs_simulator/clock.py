@@ -20,18 +20,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock plus an offset, so that a client's clock can seem wrong."""
+    """The machine's clock, moved on by hand or wrong by a constant.
+
+    Args:
+        offset_s: how far time was moved on; all that waits for a time comes earlier by it.
+        skew_s: how wrong the wall clock is, without anything growing older.
+    """
 
     def __init__(self) -> None:
         self.offset_s = 0.0
+        self.skew_s = 0.0
 
     def now(self) -> float:
-        """Return the shifted wall clock."""
-        return time.time() + self.offset_s
+        """Return the cloud's wall clock."""
+        return time.time() + self.offset_s + self.skew_s
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic clock, never shifted."""
-        return time.monotonic()
+        """Return the machine's monotonic clock, moved on by hand."""
+        return time.monotonic() + self.offset_s
 
 
 def iso_second(instant: float | None) -> str:

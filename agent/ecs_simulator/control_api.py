@@ -82,6 +82,7 @@ _HANDLERS: dict[str, Handler] = {
     "PUT life": lambda c, body: c.set_life(**body),
     "PUT disk-life": lambda c, body: c.set_disk_life(**body),
     "PUT clock": lambda c, body: c.set_clock_offset(float(body["offset_s"])),
+    "PUT clock-skew": lambda c, body: c.set_clock_skew(float(body["skew_s"])),
     "PUT policies": _policies,
     "PUT certificate": lambda c, body: c.set_certificate(body["kind"]),
     "POST expire": lambda c, body: c.expire(body["what"]),
@@ -91,6 +92,7 @@ _HANDLERS: dict[str, Handler] = {
     "POST disks": _add_disk,
     "DELETE disks": lambda c, body: c.remove_disk(body["disk_id"]),
     "PUT image": lambda c, body: c.mark_image(**body),
+    "POST snapshots": lambda c, body: {"snapshot_ids": c.add_snapshots(**body)},
     "POST fail-snapshot": lambda c, body: c.fail_snapshot(body["snapshot_id"]),
     "POST image-path": lambda c, body: {"path": c.image_path(body["snapshot_id"])},
 }

@@ -16,7 +16,7 @@ from ecs_simulator.faults import CallRecord, Fault, Throttle
 from ecs_simulator.metadata import Metadata
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.records import Disk
-from ecs_simulator.snapshotting import fail_snapshot
+from ecs_simulator.snapshotting import add_past_snapshots, fail_snapshot
 from ecs_simulator.state import State
 
 CERTIFICATES = ("good", "untrusted", "expired", "wrong_name")
@@ -69,7 +69,9 @@ class Controls:
         self.api.throttles.set(throttles)
 
     def set_latencies(self, times_s: Mapping[str, float], *, profile: str = "fast") -> None:
-        """Replace how long each action takes; ``*`` stands for all others."""
+        """Replace how long each action takes; ``*`` stands for all others, and ``metadata`` for
+        each read of the metadata service.
+        """
         self.api.latencies.set(profile, times_s)
 
     def set_life(self, **changes: Any) -> None:
@@ -83,10 +85,19 @@ class Controls:
             disk.life = replace(disk.life or self.cloud.life, **changes)
 
     def set_clock_offset(self, offset_s: float) -> None:
-        """Shift the cloud's clock against the machine's, as if it had always been so."""
-        change_s = offset_s - self.clock.offset_s
+        """Move the cloud's time on: everything grows older, and what is then due happens.
+
+        Args:
+            offset_s: against the machine's clock, not against the offset before.
+        """
+        self.clock.offset_s = offset_s
+        self.cloud.agenda.wake()
+
+    def set_clock_skew(self, skew_s: float) -> None:
+        """Make the cloud's clock differ from the machine's, as if it had always been so."""
+        change_s = skew_s - self.clock.skew_s
         with self.state.lock:
-            self.clock.offset_s = offset_s
+            self.clock.skew_s = skew_s
             self.state.shift(change_s)
             self.cloud.retention = [(at + change_s, name) for at, name in self.cloud.retention]
         self.cloud.keys.shift(change_s)
@@ -169,6 +180,20 @@ class Controls:
         """Say that a custom image is, or is no more, made from a snapshot."""
         with self.state.lock:
             self.state.snapshots[snapshot_id].created_image = used
+
+    def add_snapshots(
+        self, disk_id: str, count: int, *, tags: Mapping[str, str], spacing_s: float = 60.0
+    ) -> list[str]:
+        """Put in accomplished snapshots of a disk without content, as if made in the past.
+
+        Args:
+            spacing_s: between two of them; the last one was made so long ago.
+
+        Returns:
+            Their ids, oldest first.
+        """
+        with self.state.lock:
+            return add_past_snapshots(self.cloud, disk_id, count, tags=tags, spacing_s=spacing_s)
 
     def fail_snapshot(self, snapshot_id: str) -> None:
         """Make a snapshot in progress fail now."""

@@ -169,8 +169,11 @@ REALISTIC_S: dict[str, float] = {
 }
 
 
+METADATA = "metadata"
+
+
 class Latencies:
-    """How long each action takes."""
+    """How long each action takes, and as ``metadata`` each read of the metadata service."""
 
     def __init__(self, profile: str, own_s: Mapping[str, float]) -> None:
         self._lock = threading.Lock()
@@ -183,9 +186,10 @@ class Latencies:
             self._times_s = (REALISTIC_S if profile == "realistic" else {}) | dict(own_s)
 
     def of(self, action: str) -> float:
-        """Return the seconds an action takes."""
+        """Return the seconds an action takes; ``*`` does not stand for the metadata service."""
         with self._lock:
-            return self._times_s.get(action, self._times_s.get("*", 0.0))
+            other = 0.0 if action == METADATA else self._times_s.get("*", 0.0)
+            return self._times_s.get(action, other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ class Agenda:
         self._thread = threading.Thread(target=self._loop, name="agenda", daemon=True)
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look anew at what is due, after the clock was moved."""
+        with self._changed:
+            self._changed.notify()
+
     def stop(self) -> None:
         """Run nothing more; returns when the running action has ended."""
         with self._changed:

@@ -11,6 +11,7 @@ from ecs_simulator import control_api
 from ecs_simulator.authenticate import ApiRequest
 from ecs_simulator.config import SimulatorConfig
 from ecs_simulator.controls import Controls
+from ecs_simulator.faults import METADATA
 from ecs_simulator.ports import Storage
 from ecs_simulator.servers import HttpIn, HttpOut, Listener
 
@@ -164,6 +165,7 @@ class Simulator(Controls):
                     content_type="text/html",
                     send=broken.send,
                 )
+        self.stopping.wait(self.api.latencies.of(METADATA))
         reply = self.metadata.answer(request.method, path, request.headers)
         return HttpOut(status=reply.status, body=reply.body, content_type=reply.content_type)
 

@@ -123,6 +123,24 @@ def start_group(
     return group
 
 
+def add_past_snapshots(
+    cloud: Cloud, disk_id: str, count: int, *, tags: Mapping[str, str], spacing_s: float
+) -> list[str]:
+    """Put in accomplished snapshots without content; the caller holds the state's lock.
+
+    Quotas are not looked at, so that an account can be filled.
+    """
+    disk = cloud.disk(disk_id)
+    newest = cloud.clock.now() - cloud.life.accomplished_s
+    names = []
+    for place in range(count):
+        snapshot = _accept(cloud, disk, Wishes(name=f"past-{place}", tags=dict(tags)))
+        at = newest - spacing_s * (count - place)
+        snapshot.accepted_at = snapshot.visible_at = snapshot.cut_at = snapshot.modified_at = at
+        names.append(snapshot.snapshot_id)
+    return names
+
+
 def _accept(cloud: Cloud, disk: Disk, wishes: Wishes) -> Snapshot:
     now = cloud.clock.now()
     life = disk.life or cloud.life

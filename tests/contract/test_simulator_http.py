@@ -114,12 +114,23 @@ def test_start_on_a_port_in_use_fails_and_leaves_nothing_open(running: Simulator
         Simulator(replace(QUICK, ecs_port=port)).start()
 
 
-def test_shifted_clock_leaves_snapshots_at_their_stage(running: Simulator) -> None:
+def test_clock_that_is_wrong_leaves_snapshots_at_their_stage(running: Simulator) -> None:
     running.set_life(accomplished_s=1000.0)
     call(running, "CreateSnapshot", DiskId="d-sys")
-    running.set_clock_offset(-800)
+    running.set_clock_skew(-800)
     (found,) = call(running, "DescribeSnapshots")[1]["Snapshots"]["Snapshot"]
     assert (found["Status"], int(found["Progress"].rstrip("%")) < 50) == ("progressing", True)
+
+
+def test_clock_moved_on_brings_snapshots_to_their_end(running: Simulator) -> None:
+    running.set_life(cut_s=300.0, accomplished_s=300.0)
+    call(running, "CreateSnapshot", DiskId="d-sys")
+    running.set_clock_offset(400)
+    deadline = time.monotonic() + 10
+    while not next(iter(running.state.snapshots.values())).cut_at and time.monotonic() < deadline:
+        time.sleep(0.005)
+    running.set_clock_offset(800)
+    assert wait_until_accomplished(running)
 
 
 def test_snapshot_is_accomplished_by_itself(running: Simulator) -> None:
