@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Wiring:
         return default_provider(
             Surroundings(
                 env=self.env,
-                home=self.env.get("HOME", ""),
+                home=self.env.get("HOME") or _own_home(),
                 read=read_text_file,
                 transport=self.transport,
                 commands=SystemCommands(),
@@ -176,6 +177,14 @@ def busy() -> str:
     if load / cpus < BUSY_LOAD_PER_CPU:
         return ""
     return f"load {load:.1f} on {cpus} processors"
+
+
+def _own_home() -> str:
+    """Return the user's home where a daemon's environment does not say it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,179 @@
+"""The main job over a machine of our making, with the real SDK and metadata client.
+
+Only the kernel is recorded: calls go over loopback to a simulated ECS. Waiting takes little time:
+the cloud's snapshots live fast, and the agent's sleeps count as long as they ask but take a blink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from ecs_simulator.config import DiskConfig, InstanceConfig, LifeTimes, SimulatorConfig
+from ecs_simulator.simulator import Simulator
+from fakes.filesystems import FakeFilesystems
+from fakes.journal import FakeJournal
+from fakes.lock import FakeLock
+from fakes.machine_builder import MachineBuilder
+
+from snap_self.cloud.client import EcsClient
+from snap_self.cloud.credentials.fields import successful_role_credentials
+from snap_self.cloud.endpoint import parse_override
+from snap_self.cloud.rpc import SdkRpc, warm
+from snap_self.instance.identity import read_identity
+from snap_self.instance.metadata import MetadataClient
+from snap_self.model.ids import DiskId, RunId
+from snap_self.model.machine import MachineText
+from snap_self.model.progress import Event
+from snap_self.model.report import Report
+from snap_self.model.request import Request
+from snap_self.model.snapshots import Credentials, Identity
+from snap_self.system.clock import SystemClock
+from snap_self.system.http import RequestsTransport
+from snap_self.system.recorded import RecordedMachine
+from snap_self.usecases.snapshot import take_snapshot
+from snap_self.usecases.tools import Process, Tools
+
+SERIALS = ("bp1mainjobsystemdisk", "bp1mainjobdatadisk00")
+DISKS = tuple(DiskId(f"d-{serial}") for serial in SERIALS)
+CREATES = ("CreateSnapshot", "CreateSnapshotGroup")
+
+
+class QuickClock(SystemClock):
+    """The real clock, but a sleep takes at most a blink, however long it counts as.
+
+    With ``moves_cloud`` a sleep also moves the simulated cloud's wall clock on, which its
+    throttling windows follow.
+    """
+
+    BLINK_S = 0.02
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._moved_s = 0.0
+        self.moves_cloud = False
+
+    def now(self) -> datetime:
+        """Return the real one plus all time slept."""
+        return super().now() + timedelta(seconds=self._moved_s)
+
+    def monotonic(self) -> float:
+        """Return the real one plus all time slept."""
+        return super().monotonic() + self._moved_s
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self._moved_s += seconds
+        if self.moves_cloud:
+            self._simulator.set_clock_offset(self._moved_s)
+        super().sleep(min(seconds, self.BLINK_S))
+
+
+def machine(*, lvm: bool = False) -> MachineText:
+    """Return a machine with a system disk (ext4) and a data disk (xfs), or LVM over both."""
+    builder = MachineBuilder()
+    builder.pseudo()
+    builder.virtio("vda", 40, SERIALS[0])
+    builder.virtio("vdb", 100, SERIALS[1])
+    root = builder.partition("vda", 1, 39)
+    builder.mount("/", "ext4", f"/dev/{root}", device=root)
+    if lvm:
+        volume = builder.mapper(0, "vg0-data", "LVM-" + "a" * 64, gib=100, lower=[root, "vdb"])
+        builder.mount("/srv", "xfs", "/dev/mapper/vg0-data", device=volume)
+    else:
+        builder.mount("/srv", "xfs", "/dev/vdb", device="vdb")
+    return builder.text()
+
+
+def config(*, category: str = "cloud_essd", life: LifeTimes | None = None) -> SimulatorConfig:
+    """Return the cloud that machine lives in."""
+    disks = (
+        DiskConfig(disk_id=DISKS[0], size_gib=40),
+        DiskConfig(disk_id=DISKS[1], size_gib=100, category=category),
+    )
+    return SimulatorConfig(
+        instances=(InstanceConfig(disks=disks),),
+        life=life or LifeTimes(cut_s=0.02, available_s=0.04, accomplished_s=0.1),
+    )
+
+
+class MainJob:
+    """One agent on one simulated instance; every run shares its journal."""
+
+    def __init__(self, simulator: Simulator, lock: object, *, lvm: bool = False) -> None:
+        self.simulator = simulator
+        self.clock = QuickClock(simulator)
+        self.journal = FakeJournal()
+        self.filesystems = FakeFilesystems()
+        self.events: list[Event] = []
+        self._runs = 0
+        self.tools = Tools(
+            clock=self.clock,
+            machine=RecordedMachine(machine(lvm=lvm)),
+            filesystems=self.filesystems,
+            store=self.journal,
+            lock=lock,  # type: ignore[arg-type]
+            process=Process(pid=1, boot_id="boot"),
+            identify=self._identify,
+            connect=self._connect,
+            warm=warm,
+            new_run_id=self._new_run_id,
+            busy=lambda: "",
+            listener=self.events.append,
+            user_map={},
+        )
+
+    def run(self, request: Request, **changed: object) -> Report:
+        """Do the main job once."""
+        return take_snapshot(request, replace(self.tools, **changed))  # type: ignore[arg-type]
+
+    def sets(self) -> int:
+        """Return how many snapshot sets the cloud made: groups, and snapshots outside of one."""
+        dump = self.simulator.dump()
+        singles = [s for s in dump["snapshots"].values() if not s["group_id"]]
+        return len(dump["groups"]) + len(singles)
+
+    def creates(self) -> int:
+        """Return how many create calls reached the cloud."""
+        return sum(call.action in CREATES for call in self.simulator.calls)
+
+    def _identify(self) -> Identity:
+        transport = RequestsTransport()
+        client = MetadataClient(
+            transport, self.clock, base_url=self.simulator.metadata_url, plain_allowed=False
+        )
+        return read_identity(client)
+
+    def _connect(self, identity: Identity) -> EcsClient:
+        return EcsClient(
+            SdkRpc(parse_override(self.simulator.ecs_url), region=identity.region),
+            region=identity.region,
+            credentials=self._credentials,
+            clock=self.clock,
+            random=lambda: 0.5,
+        )
+
+    def _credentials(self, force: bool) -> Credentials:
+        del force
+        client = MetadataClient(
+            RequestsTransport(),
+            self.clock,
+            base_url=self.simulator.metadata_url,
+            plain_allowed=False,
+        )
+        role = client.list_dir("meta-data/ram/security-credentials")[0]
+        text = client.get(f"meta-data/ram/security-credentials/{role}")
+        return successful_role_credentials(text, "role", "instance role")
+
+    def _new_run_id(self) -> RunId:
+        self._runs += 1
+        return RunId(f"20261122t183928z-{self._runs:06}")
+
+
+@contextmanager
+def main_job(cloud: SimulatorConfig | None = None, *, lvm: bool = False) -> Iterator[MainJob]:
+    """Give the main job on a fresh simulated cloud."""
+    with Simulator(cloud or config()) as simulator:
+        yield MainJob(simulator, FakeLock(SystemClock()), lvm=lvm)
