@@ -118,16 +118,18 @@ def simulator_running(
     *arguments: str,
     wrapper: tuple[str, ...] = (),
     env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[SimulatorProcess]:
     """Run ``python -m ecs_simulator`` with arguments until the block ends.
 
     Args:
         wrapper: a command put before it that ends in becoming it (``exec``).
         env: variables beyond the test's own.
+        python: what runs it.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [*wrapper, sys.executable, "-m", "ecs_simulator", "--die-with-parent", *arguments],
+            [*wrapper, python, "-m", "ecs_simulator", "--die-with-parent", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

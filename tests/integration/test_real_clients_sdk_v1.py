@@ -58,6 +58,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::aliyunsdkcore")
 KEY = AccessKeyConfig()
 REGION = "cn-hangzhou"
 WAIT_S = 20.0
+OPENED: list[Any] = []
 DISKS = ("d-bp1systemsystemsystem", "d-bp1datadatadatadata1")
 
 
@@ -65,6 +66,14 @@ DISKS = ("d-bp1systemsystemsystem", "d-bp1datadatadatadata1")
 def no_sdk_log(caplog: pytest.LogCaptureFixture) -> None:
     """Keep the SDK's log out of what is captured: it holds signed URLs."""
     caplog.set_level(logging.CRITICAL + 1, logger="aliyunsdkcore")
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    """Close the SDK's connections in the end; it does not itself."""
+    yield
+    while OPENED:
+        OPENED.pop().session.close()
 
 
 def config() -> SimulatorConfig:
@@ -116,6 +125,7 @@ def client_of(url: str, *, retry: bool = False, **keywords: Any) -> Client:
         proxy={"http": None, "https": None},
         **keywords,
     )
+    OPENED.append(acs)
     return Client(url, acs)
 
 
