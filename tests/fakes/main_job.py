@@ -7,7 +7,7 @@ the cloud's snapshots live fast, and the agent's sleeps count as long as they as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -33,6 +33,7 @@ from snap_self.model.snapshots import Credentials, Identity
 from snap_self.system.clock import SystemClock
 from snap_self.system.http import RequestsTransport
 from snap_self.system.recorded import RecordedMachine
+from snap_self.system.sdk import SdkSender
 from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Process, Tools
 
@@ -109,6 +110,11 @@ class MainJob:
         self.filesystems = FakeFilesystems()
         self.events: list[Event] = []
         self._runs = 0
+        self._transport = RequestsTransport()
+        self._senders: list[SdkSender] = []
+        self._metadata = MetadataClient(
+            self._transport, self.clock, base_url=simulator.metadata_url, plain_allowed=False
+        )
         self.tools = Tools(
             clock=self.clock,
             machine=RecordedMachine(machine(lvm=lvm)),
@@ -139,16 +145,20 @@ class MainJob:
         """Return how many create calls reached the cloud."""
         return sum(call.action in CREATES for call in self.simulator.calls)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+        for sender in self._senders:
+            sender.close()
+
     def _identify(self) -> Identity:
-        transport = RequestsTransport()
-        client = MetadataClient(
-            transport, self.clock, base_url=self.simulator.metadata_url, plain_allowed=False
-        )
-        return read_identity(client)
+        return read_identity(self._metadata)
 
     def _connect(self, identity: Identity) -> EcsClient:
+        endpoint = parse_override(self.simulator.ecs_url)
+        self._senders.append(SdkSender(endpoint, region=identity.region, ca_bundle=""))
         return EcsClient(
-            SdkRpc(parse_override(self.simulator.ecs_url), region=identity.region),
+            SdkRpc(endpoint, region=identity.region, sender=self._senders[-1]),
             region=identity.region,
             credentials=self._credentials,
             clock=self.clock,
@@ -157,14 +167,8 @@ class MainJob:
 
     def _credentials(self, force: bool) -> Credentials:
         del force
-        client = MetadataClient(
-            RequestsTransport(),
-            self.clock,
-            base_url=self.simulator.metadata_url,
-            plain_allowed=False,
-        )
-        role = client.list_dir("meta-data/ram/security-credentials")[0]
-        text = client.get(f"meta-data/ram/security-credentials/{role}")
+        role = self._metadata.list_dir("meta-data/ram/security-credentials")[0]
+        text = self._metadata.get(f"meta-data/ram/security-credentials/{role}")
         return successful_role_credentials(text, "role", "instance role")
 
     def _new_run_id(self) -> RunId:
@@ -176,4 +180,5 @@ class MainJob:
 def main_job(cloud: SimulatorConfig | None = None, *, lvm: bool = False) -> Iterator[MainJob]:
     """Give the main job on a fresh simulated cloud."""
     with Simulator(cloud or config()) as simulator:
-        yield MainJob(simulator, FakeLock(SystemClock()), lvm=lvm)
+        with closing(MainJob(simulator, FakeLock(SystemClock()), lvm=lvm)) as job:
+            yield job

@@ -71,6 +71,7 @@ def job(  # one parameter per documented option
     quiet: Quiet = False,
     verbose: Verbose = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    recorded: Annotated[Path | None, typer.Option("--recorded", hidden=True)] = None,
 ) -> int:
     """Snapshot this ECS instance's own disks before something risky.
 
@@ -101,8 +102,8 @@ def job(  # one parameter per documented option
         print(context.get_help())
         return 2
     if dry_run:
-        return commands.plan(options, manner, recorded=None)
-    return commands.snapshot(options, manner)
+        return commands.plan(options, manner, recorded=recorded)
+    return commands.snapshot(options, manner, recorded=recorded)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snap_self.cli.options import JobOptions, Manner
-from snap_self.cli.recorded import recorded_tools, write_recording
+from snap_self.cli.recorded import recorded_tools, simulated_tools, write_recording
 from snap_self.cli.requesting import make_request
 from snap_self.cli.wiring import Wiring, load_settings
 from snap_self.model.progress import Event, EventKind
@@ -24,11 +24,12 @@ from snap_self.usecases.listing import show as show_use_case
 from snap_self.usecases.snapshot import plan_snapshot, take_snapshot
 
 
-def snapshot(options: JobOptions, manner: Manner) -> int:
-    """Run the main job."""
+def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
+    """Run the main job; of a recorded machine only against a simulated cloud."""
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        report = take_snapshot(request, wiring.tools())
+        tools = wiring.tools() if recorded is None else simulated_tools(wiring, recorded)
+        report = take_snapshot(request, tools)
         _tell_source(streams, wiring)
     return _report(streams, report)
 

@@ -10,11 +10,20 @@ from typing import Any
 
 from snap_self.cli.wiring import Wiring
 from snap_self.cloud.client import EcsClient
+from snap_self.cloud.endpoint import parse_override
 from snap_self.disks import recording
 from snap_self.errors import UsageError
+from snap_self.instance.addresses import is_loopback
 from snap_self.model.ids import INSTANCE_ID, REGION_ID, InstanceId, RegionId
 from snap_self.model.snapshots import Credentials, Identity
-from snap_self.system.recorded import RecordedMachine, RecordedRpc, read_recorded, write_recorded
+from snap_self.system.recorded import (
+    RecordedFilesystems,
+    RecordedMachine,
+    RecordedRpc,
+    read_machine,
+    read_recorded,
+    write_recorded,
+)
 from snap_self.usecases.tools import Tools
 
 NO_KEYS = Credentials(
@@ -49,6 +58,29 @@ def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
         warm=lambda: None,
         busy=lambda: "",
     )
+
+
+def simulated_tools(wiring: Wiring, directory: Path) -> Tools:
+    """Return tools for a made-up machine in a simulated cloud; nothing of it can be flushed.
+
+    Raises:
+        UsageError: the cloud is not a simulated one: a snapshot of a real disk must never be
+            decided by a recording.
+    """
+    if not is_simulated(wiring.config.network.ecs_endpoint):
+        raise UsageError(
+            "--recorded makes snapshots only in a simulated cloud on this machine",
+            hint="`snap-self plan --recorded DIR` plans for a recorded machine",
+        )
+    machine = recording.load(read_machine(directory), origin=str(directory))
+    return replace(
+        wiring.tools(), machine=RecordedMachine(machine), filesystems=RecordedFilesystems()
+    )
+
+
+def is_simulated(ecs_endpoint: str) -> bool:
+    """Tell whether the configured endpoint is on a loopback address."""
+    return bool(ecs_endpoint) and is_loopback(parse_override(ecs_endpoint).host)
 
 
 def write_recording(wiring: Wiring, directory: Path) -> None:

@@ -21,7 +21,7 @@ MAIN_FILE = "config.toml"
 EXTRA_FOLDER = "conf.d"
 # Read elsewhere: by package-manager hooks, and by the project's own tests.
 ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP"})
-ENV_OF_TESTS = "SNAP_SELF_TEST_"
+ENV_SLIP = 0.85
 WRITABLE_BY_OTHERS = 0o022
 
 
@@ -159,8 +159,10 @@ class _Loader:
         for name, value in sorted(given.items()):
             key = BY_ENV.get(name)
             if key is None:
-                if not name.startswith(ENV_OF_TESTS):
-                    self._unknown("environment", name, name, [*BY_ENV, *ENV_ELSEWHERE])
+                # Others may use the prefix for things of their own; what looks like a slip is told.
+                known = [*BY_ENV, *ENV_ELSEWHERE]
+                if _near(name, known, cutoff=ENV_SLIP):
+                    self._unknown("environment", name, name, known)
             elif key in chosen:
                 self.faults.append(f"environment: {chosen[key]} and {name} both set {key.dotted}")
             else:
@@ -183,12 +185,16 @@ class _Loader:
                 self._add_value("all files together", key, dict(self.values[key]), key.dotted)
 
     def _unknown(self, where: str, what: str, word: str, known: Iterable[str]) -> None:
-        import difflib  # only a fault pays for it
-
         known = list(known)
-        near = difflib.get_close_matches(word, known, n=1)
+        near = _near(word, known)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         self.faults.append(f"{where}: {_named(what)} is not known; {advice}")
+
+
+def _near(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> list[str]:
+    import difflib  # only a fault pays for it
+
+    return difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
 
 
 @dataclass(frozen=True, slots=True)

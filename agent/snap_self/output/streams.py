@@ -27,7 +27,7 @@ class Streams:
 
     def data(self, text: str) -> None:
         """Write a line of data."""
-        print(text, file=self.out)
+        print(text, file=self.out, flush=True)
 
     def message(self, text: str) -> None:
         """Write a line for people, unless they asked for quiet."""

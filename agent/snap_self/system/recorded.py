@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os.path
 from collections.abc import Mapping
@@ -30,6 +31,14 @@ class RecordedMachine:
     def locate(self, path: str) -> PathFact:
         """Return the path as written: links of the recorded machine are not known."""
         return PathFact(asked=path, real=os.path.normpath(path), mount_id=None)
+
+
+class RecordedFilesystems:
+    """Implements ports.Filesystems where there are none."""
+
+    def sync(self, path: str) -> None:
+        """Refuse: what is mounted at that path here is not what was recorded."""
+        raise OSError(errno.ENODEV, "the machine is a recording", path)
 
 
 class RecordedRpc:
@@ -63,7 +72,7 @@ def read_recorded(directory: Path) -> tuple[str, Mapping[str, Any]]:
     Raises:
         UsageError: one of its files is missing or no JSON object.
     """
-    machine = _read(directory / MACHINE)
+    machine = read_machine(directory)
     try:
         disks = json.loads(_read(directory / DISKS))
     except ValueError as error:
@@ -71,6 +80,15 @@ def read_recorded(directory: Path) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(disks, dict):
         raise UsageError(f"{directory / DISKS} does not hold a JSON object")
     return machine, disks
+
+
+def read_machine(directory: Path) -> str:
+    """Return the machine's text form alone.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    return _read(directory / MACHINE)
 
 
 def write_recorded(directory: Path, machine: str, disks: Mapping[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from snap_self.cloud.client import EcsClient
-from snap_self.model.ids import GroupId, RunId, SnapshotId
+from snap_self.model.ids import GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.snapshots import (
     BEFORE_TAG,
     CONSISTENCY_TAG,
@@ -16,6 +16,7 @@ from snap_self.model.snapshots import (
     RUN_TAG,
     Consistency,
     Snapshot,
+    SnapshotGroup,
 )
 
 # API limits are shared by the whole account, so a list must not use them up; pages hold 100.
@@ -71,26 +72,69 @@ class OwnSnapshots:
     incomplete: str
 
 
-def own_snapshots(cloud: EcsClient, owner: str) -> OwnSnapshots:
+def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     """Return every snapshot that carries our owner tag, by itself or through its group.
 
-    Whether a group's tags reach its members is not documented, so both are asked.
+    The instance's disks are asked first, since a list by tag ends silently after 1000; then the
+    tag, which also finds snapshots of disks that are detached by now; then the groups, whose tags
+    may not reach their members.
+
+    Source: ECS API reference, DescribeSnapshots, parameter Tag.N.
     """
-    tags = {OWNER_TAG: owner}
-    shots = cloud.describe_snapshots(tags=tags, max_pages=CALL_BUDGET)
-    single = {s.snapshot_id: OwnSnapshot(shot=s, tags=s.tags, group_id=s.group_id) for s in shots}
-    if len(shots) > (CALL_BUDGET - 2) * PAGE:
-        return OwnSnapshots(
-            found=tuple(single.values()),
-            incomplete=f"{len(shots)} snapshots took {CALL_BUDGET} calls; groups were not asked",
-        )
-    by_member: dict[SnapshotId, tuple[GroupId, Mapping[str, str]]] = {}
-    for group in cloud.describe_groups(tags=tags):
-        by_member |= {m.snapshot_id: (group.group_id, group.tags) for m in group.members}
-    unseen = [sid for sid in by_member if sid not in single]
-    for shot in cloud.describe_snapshots(ids=unseen) if unseen else ():
-        group_id, group_tags = by_member[shot.snapshot_id]
-        single[shot.snapshot_id] = OwnSnapshot(
-            shot=shot, tags={**group_tags, **shot.tags}, group_id=group_id
-        )
-    return OwnSnapshots(found=tuple(single.values()), incomplete="")
+    tags = {OWNER_TAG: instance_id}
+    calls = _Budget(CALL_BUDGET)
+    here = cloud.describe_snapshots(instance_id=instance_id, max_pages=calls.left)
+    calls.spend(here)
+    if not calls.left:
+        return _all_here(here, instance_id)
+    tagged = cloud.describe_snapshots(tags=tags, max_pages=calls.left)
+    calls.spend(tagged)
+    shots = {shot.snapshot_id: shot for shot in (*here, *tagged)}
+    if not calls.left:
+        return _all_here(tuple(shots.values()), instance_id)
+    groups = _Groups.of(cloud.describe_groups(tags=tags))
+    unseen = [sid for sid in groups.by_member if sid not in shots]
+    for shot in cloud.describe_snapshots(ids=unseen):
+        shots[shot.snapshot_id] = shot
+    own = (groups.own(shot, instance_id) for shot in shots.values())
+    return OwnSnapshots(found=tuple(one for one in own if one), incomplete="")
+
+
+class _Budget:
+    """How many calls may still be made."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def spend(self, shots: Sequence[Snapshot]) -> None:
+        """Count the pages these came in; the last one may have been empty."""
+        self.left = max(0, self.left - max(1, -(-len(shots) // PAGE)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Our groups, by member."""
+
+    by_member: Mapping[SnapshotId, SnapshotGroup]
+
+    @classmethod
+    def of(cls, groups: Iterable[SnapshotGroup]) -> _Groups:
+        return cls({m.snapshot_id: group for group in groups for m in group.members})
+
+    def own(self, shot: Snapshot, instance_id: InstanceId) -> OwnSnapshot | None:
+        """Return the snapshot with its own and its group's tags, or None if it is not ours."""
+        group = self.by_member.get(shot.snapshot_id)
+        tags = {**(group.tags if group else {}), **shot.tags}
+        if tags.get(OWNER_TAG) != instance_id:
+            return None
+        group_id = group.group_id if group else shot.group_id
+        return OwnSnapshot(shot=shot, tags=tags, group_id=group_id)
+
+
+def _all_here(shots: Sequence[Snapshot], instance_id: InstanceId) -> OwnSnapshots:
+    own = (_Groups({}).own(shot, instance_id) for shot in shots)
+    return OwnSnapshots(
+        found=tuple(one for one in own if one),
+        incomplete=f"{len(shots)} snapshots took {CALL_BUDGET} calls, as many as a list may make; "
+        "groups and detached disks were not asked",
+    )
