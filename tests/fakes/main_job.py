@@ -17,7 +17,6 @@ from fakes.filesystems import FakeFilesystems
 from fakes.journal import FakeJournal
 from fakes.lock import FakeLock
 from fakes.machine_builder import MachineBuilder
-
 from snap_self.cloud.client import EcsClient
 from snap_self.cloud.credentials.fields import successful_role_credentials
 from snap_self.cloud.endpoint import parse_override
@@ -179,6 +178,8 @@ class MainJob:
 @contextmanager
 def main_job(cloud: SimulatorConfig | None = None, *, lvm: bool = False) -> Iterator[MainJob]:
     """Give the main job on a fresh simulated cloud."""
-    with Simulator(cloud or config()) as simulator:
-        with closing(MainJob(simulator, FakeLock(SystemClock()), lvm=lvm)) as job:
-            yield job
+    with (
+        Simulator(cloud or config()) as simulator,
+        closing(MainJob(simulator, FakeLock(SystemClock()), lvm=lvm)) as job,
+    ):
+        yield job

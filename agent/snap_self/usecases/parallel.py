@@ -14,9 +14,9 @@ def side_by_side(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
     A failure or an interrupt must not wait for another call's time limit.
     """
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name)
+    well = False
     try:
         yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown(wait=True)
+        well = True
+    finally:
+        pool.shutdown(wait=well, cancel_futures=not well)
