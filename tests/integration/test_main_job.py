@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+
 from ecs_simulator.faults import Fault, Throttle
 from fakes.filesystems import FakeFilesystems
 from fakes.main_job import DISKS, MainJob, config, main_job
-
 from snap_self.errors import ExitStatus
 from snap_self.model.disks import Selection
 from snap_self.model.request import OnQuiesceFailure, Request

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.builders import INSTANCE, cloud_disk, coverage, situation, snapshot, target
 
+from fakes.builders import INSTANCE, cloud_disk, coverage, situation, snapshot, target
 from snap_self.errors import (
     DiskNotReady,
     InstanceNotReady,
