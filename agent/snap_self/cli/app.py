@@ -1,4 +1,7 @@
-"""The commands: parse, call one use case, render, exit."""
+"""The commands: parse, call one use case, render, exit.
+
+What they do is imported when one is run: ``--help`` and ``--version`` are not to wait for it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Annotated
 import typer
 
 from snap_self import __version__
-from snap_self.cli import commands
 from snap_self.cli.options import (
     Before,
     Description,
@@ -101,6 +103,8 @@ def job(  # one parameter per documented option
     if before is None and len(sys.argv) == 1:
         print(context.get_help())
         return 2
+    from snap_self.cli import commands
+
     if dry_run:
         return commands.plan(options, manner, recorded=recorded)
     return commands.snapshot(options, manner, recorded=recorded)
@@ -153,6 +157,8 @@ def plan(
         reuse=reuse,
     )
     manner = Manner(json=json, quiet=quiet, verbose=verbose)
+    from snap_self.cli import commands
+
     return commands.plan(options, manner, recorded=recorded)
 
 
@@ -162,6 +168,8 @@ def list_command(json: Json = False, quiet: Quiet = False, verbose: Verbose = Fa
 
     Example: snap-self list --json
     """
+    from snap_self.cli import commands
+
     return commands.list_snapshots(Manner(json=json, quiet=quiet, verbose=verbose))
 
 
@@ -176,6 +184,8 @@ def show(
 
     Example: snap-self show s-bp1a2b3c4d5e6f7g8h9i
     """
+    from snap_self.cli import commands
+
     return commands.show(wanted, Manner(json=json, quiet=quiet, verbose=verbose))
 
 
@@ -197,6 +207,8 @@ def doctor(
 
     Example: snap-self doctor
     """
+    from snap_self.cli import commands
+
     return commands.doctor(Manner(json=json, quiet=quiet, verbose=verbose), record=record)
 
 

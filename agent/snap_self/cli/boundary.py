@@ -1,20 +1,19 @@
-"""The one place where failures become messages and exit statuses."""
+"""The one place where failures become messages and exit statuses.
+
+What only a failure needs is imported when there is one: ``--help`` is not to wait for it.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from snap_self.errors import ExitStatus, SnapSelfError, UsageError
-from snap_self.output.jsonform import dumps, fault_json
 from snap_self.output.streams import Streams, make_streams
-from snap_self.output.text import write_error
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -54,6 +53,9 @@ def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str
 
 def fail(streams: Streams, error: SnapSelfError) -> int:
     """Say what failed in the form that was asked for, and return the exit status."""
+    from snap_self.output.jsonform import dumps, fault_json
+    from snap_self.output.text import write_error
+
     write_error(streams, error)
     if streams.json:
         streams.data(dumps(fault_json(error)))
@@ -96,6 +98,9 @@ def _write_details(error: Exception) -> str:
 
     The exception's own text stays out, since a foreign one may quote a signed URL.
     """
+    import tempfile
+    import traceback
+
     frames = traceback.format_list(traceback.extract_tb(error.__traceback__))
     text = "".join(frames) + f"{type(error).__module__}.{type(error).__name__}\n"
     try:
