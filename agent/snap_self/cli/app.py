@@ -106,7 +106,7 @@ def job(  # one parameter per documented option
     from snap_self.cli import commands
 
     if dry_run:
-        return commands.plan(options, manner, recorded=recorded)
+        return commands.dry_run(options, manner, recorded=recorded)
     return commands.snapshot(options, manner, recorded=recorded)
 
 

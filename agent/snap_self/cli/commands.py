@@ -34,6 +34,15 @@ def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> i
     return _report(streams, report)
 
 
+def dry_run(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
+    """Show the plan of what ``snapshot`` would do with the same arguments."""
+    with _session(manner) as (streams, wiring):
+        request = make_request(options, wiring.config)
+        tools = wiring.tools() if recorded is None else simulated_tools(wiring, recorded)
+        report = plan_snapshot(request, tools)
+    return _report(streams, report)
+
+
 def plan(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
     """Show the plan, of this machine or of a recorded one."""
     with _session(manner) as (streams, wiring):

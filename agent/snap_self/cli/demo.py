@@ -58,7 +58,7 @@ class _Demo:
         self._introduce()
         if self._real:
             self._agent("doctor")
-        self._agent("plan", "--before", BEFORE, *self._where())
+        self._agent("--before", BEFORE, "--dry-run", *self._where())
         if self._real:
             self._write("version 1: the state before the upgrade")
         status = self._agent("--before", BEFORE, *self._where())
@@ -76,6 +76,8 @@ class _Demo:
             _say(f"  left out: {gap}")
         if not self._real:
             _say("  left out: real disks, mounts and flushing need root; a made-up machine is used")
+        else:
+            _say("  this machine's own disks are not in that cloud: the agent calls them not covered")
 
     def _where(self) -> tuple[str, ...]:
         if self._real:
