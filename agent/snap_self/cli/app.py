@@ -106,7 +106,7 @@ def job(  # one parameter per documented option
     from snap_self.cli import commands
 
     if dry_run:
-        return commands.dry_run(options, manner, recorded=recorded)
+        return commands.plan(options, manner, recorded=recorded, offline=False)
     return commands.snapshot(options, manner, recorded=recorded)
 
 
@@ -159,7 +159,7 @@ def plan(
     manner = Manner(json=json, quiet=quiet, verbose=verbose)
     from snap_self.cli import commands
 
-    return commands.plan(options, manner, recorded=recorded)
+    return commands.plan(options, manner, recorded=recorded, offline=True)
 
 
 @app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,32 +22,28 @@ from snap_self.usecases.doctor import diagnose
 from snap_self.usecases.listing import list_snapshots as list_use_case
 from snap_self.usecases.listing import show as show_use_case
 from snap_self.usecases.snapshot import plan_snapshot, take_snapshot
+from snap_self.usecases.tools import Tools
 
 
 def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
     """Run the main job; of a recorded machine only against a simulated cloud."""
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = wiring.tools() if recorded is None else simulated_tools(wiring, recorded)
+        tools = _tools(wiring, recorded, simulated_tools)
         report = take_snapshot(request, tools)
         _tell_source(streams, wiring)
     return _report(streams, report)
 
 
-def dry_run(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
-    """Show the plan of what ``snapshot`` would do with the same arguments."""
+def plan(options: JobOptions, manner: Manner, *, recorded: Path | None, offline: bool) -> int:
+    """Show the plan, of this machine or of a recorded one.
+
+    Args:
+        offline: the recording also tells what the cloud says; else the cloud is asked.
+    """
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = wiring.tools() if recorded is None else simulated_tools(wiring, recorded)
-        report = plan_snapshot(request, tools)
-    return _report(streams, report)
-
-
-def plan(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
-    """Show the plan, of this machine or of a recorded one."""
-    with _session(manner) as (streams, wiring):
-        request = make_request(options, wiring.config)
-        tools = wiring.tools() if recorded is None else recorded_tools(wiring, recorded)
+        tools = _tools(wiring, recorded, recorded_tools if offline else simulated_tools)
         report = plan_snapshot(request, tools)
     return _report(streams, report)
 
@@ -96,6 +92,12 @@ def _session(manner: Manner) -> Iterator[tuple[Streams, Wiring]]:
     config = load_settings(os.environ)
     with progress_view(streams) as view:
         yield streams, Wiring(config=config, env=os.environ, listener=view)
+
+
+def _tools(
+    wiring: Wiring, recorded: Path | None, of_recording: Callable[[Wiring, Path], Tools]
+) -> Tools:
+    return wiring.tools() if recorded is None else of_recording(wiring, recorded)
 
 
 def _report(streams: Streams, report: Report) -> int:

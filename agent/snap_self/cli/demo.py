@@ -77,7 +77,7 @@ class _Demo:
         if not self._real:
             _say("  left out: real disks, mounts and flushing need root; a made-up machine is used")
         else:
-            _say("  this machine's own disks are not in that cloud: the agent calls them not covered")
+            _say("  this machine's own disks are not in that cloud: they count as not covered")
 
     def _where(self) -> tuple[str, ...]:
         if self._real:
