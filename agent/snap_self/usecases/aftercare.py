@@ -13,6 +13,7 @@ from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import SnapshotStatus
 from snap_self.usecases.making import adopt
+from snap_self.usecases.resuming import INTERRUPTED
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.waiting import Settled
 
@@ -42,13 +43,13 @@ def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
     orders = record.orders
     if record.stage is not Stage.PLANNED:
         orders = adopt(cloud, record.run_id, record.orders)
-        orders = _with_members(cloud, orders)
+        orders = _retention_noted(_with_members(cloud, orders), record)
     return replace(
         record,
         orders=orders,
         stage=Stage.FINISHED,
         finished=tools.clock.now(),
-        result="interrupted",
+        result=INTERRUPTED,
         explained=_sentence(record, orders),
     )
 
@@ -69,15 +70,33 @@ def _with_members(cloud: EcsClient, orders: Sequence[OrderRecord]) -> tuple[Orde
     )
 
 
+def _retention_noted(orders: Sequence[OrderRecord], record: RunRecord) -> tuple[OrderRecord, ...]:
+    """Note the members of groups as still without the retention that only they can be given."""
+    if record.keep_days is None:
+        return tuple(orders)
+    return tuple(
+        replace(order, retention_pending=tuple(order.snapshot_ids.values()))
+        if order.order.grouped
+        else order
+        for order in orders
+    )
+
+
 def _sentence(record: RunRecord, orders: Sequence[OrderRecord]) -> str:
     run = f"run {record.run_id} (before {record.before!r}) was interrupted"
     made: list[str] = [s for order in orders for s in order.snapshot_ids.values()]
     made += [o.group_id for o in orders if o.group_id and not o.snapshot_ids]
     if made:
-        return f"{run} after the cloud had begun: {', '.join(made)} was made and is kept"
+        kept = "were made and are kept" if len(made) > 1 else "was made and is kept"
+        unmade = [d for o in orders if not (o.group_id or o.snapshot_ids) for d in o.order.disk_ids]
+        lacking = f"; none of {', '.join(unmade)} is known" if unmade else ""
+        return f"{run} after it had asked the cloud: {', '.join(made)} {kept}{lacking}"
     if record.stage is Stage.PLANNED:
         return f"{run} before it asked the cloud for anything; no snapshot was made"
-    return f"{run} while asking the cloud; the cloud shows no snapshot of it"
+    return (
+        f"{run} while it was asking the cloud; no snapshot of it can be seen so far. If one "
+        "appears later, `snap-self list` shows it"
+    )
 
 
 def set_retention(

@@ -27,6 +27,7 @@ from snap_self.usecases.making import Made, adopt, make
 from snap_self.usecases.own import own_snapshots
 from snap_self.usecases.recording import Recorder, StepLog, fingerprint
 from snap_self.usecases.reporting import RunFacts, build_report
+from snap_self.usecases.resuming import fits, outcome_is_open, resumable
 from snap_self.usecases.reuse import find_reusable
 from snap_self.usecases.survey import Survey, cover, survey
 from snap_self.usecases.tools import Tools
@@ -87,13 +88,15 @@ class _SnapshotRun:
         self._plan(found, coverage)
 
     def _under_lock(self) -> None:
-        interrupted = self._resumable()
+        earlier = resumable(self._tools, self._request)
         found = self._survey()
         coverage = cover(self._tools, found, self._request.selection)
         self.facts.coverage = coverage
-        explain_interrupted(self._tools, found.cloud, but=interrupted)
-        if interrupted and _same_disks(interrupted, coverage):
-            self._resume(found, interrupted)
+        if earlier and not fits(found.cloud, earlier, coverage):
+            earlier = None
+        explain_interrupted(self._tools, found.cloud, but=earlier)
+        if earlier:
+            self._resume(found, earlier)
         elif self._request.reuse_s is not None and self._reuse(found, coverage):
             self._result = "reused"
         else:
@@ -125,22 +128,11 @@ class _SnapshotRun:
         self.facts.plan = plan
         return plan
 
-    def _resumable(self) -> RunRecord | None:
-        """Return an interrupted run of the same request, young enough to be finished."""
-        asked, now = fingerprint(self._request), self._tools.clock.now()
-        for record in self._tools.store.unfinished():
-            young = (now - record.started).total_seconds() <= self._tools.resume_s
-            sent = record.stage is not Stage.PLANNED
-            same_boot = record.boot_id == self._tools.process.boot_id
-            if record.fingerprint == asked and young and sent and same_boot:
-                return record
-        return None
-
     def _resume(self, found: Survey, record: RunRecord) -> None:
         self._result = "resumed"
         self._tell(
-            f"finishing run {record.run_id}, which was interrupted after it had asked the cloud; "
-            "no second snapshot is made"
+            f"run {record.run_id} of the same command did not come to its end after it had asked "
+            "the cloud; it is finished now, and no second snapshot is made"
         )
         self.facts.run_id = record.run_id
         self.facts.started = record.started
@@ -149,7 +141,14 @@ class _SnapshotRun:
         self.facts.expires = record.expires
         self._plan(found, self.facts.need_coverage())
         recorder = Recorder(self._tools.store, record)
-        recorder.save(pid=self._tools.process.pid)
+        recorder.save(
+            pid=self._tools.process.pid,
+            stage=Stage.CREATING,
+            finished=None,
+            exit_status=None,
+            result="",
+            explained="",
+        )
         recorder.save(orders=adopt(found.cloud, record.run_id, record.orders))
         unmade = not all(_is_made(order) for order in recorder.record.orders)
         # What was asked for but never made is cut only now: memory must go to disk again.
@@ -256,7 +255,7 @@ class _SnapshotRun:
                 made = self._send(found, recorder)
             recorder.save(stage=Stage.CREATED, orders=made.records)
             if made.errors and not any(_is_made(record) for record in made.records):
-                self._close(recorder, made.errors[0])
+                self._close(recorder, made.errors[0], *made.errors)
                 raise made.errors[0]
         return made
 
@@ -294,10 +293,13 @@ class _SnapshotRun:
                 result=self._result,
             )
             return
-        self._close(recorder, error)
+        self._close(recorder, error, *made.errors)
         raise error
 
-    def _close(self, recorder: Recorder, error: SnapSelfError) -> None:
+    def _close(self, recorder: Recorder, error: SnapSelfError, *errors: SnapSelfError) -> None:
+        """Close the record as failed, unless the cloud may still make what it was asked for."""
+        if any(outcome_is_open(each) for each in errors):
+            return
         recorder.save(
             stage=Stage.FINISHED,
             finished=self._tools.clock.now(),
@@ -359,11 +361,6 @@ _WAITED_FOR = {
 
 def _is_made(record: OrderRecord) -> bool:
     return bool(record.group_id or record.snapshot_ids)
-
-
-def _same_disks(record: RunRecord, coverage: Coverage) -> bool:
-    ordered = {disk_id for order in record.orders for disk_id in order.order.disk_ids}
-    return ordered == {target.cloud.disk_id for target in coverage.targets}
 
 
 def _failure(settled: Settled) -> SnapSelfError | None:
