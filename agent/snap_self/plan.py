@@ -31,6 +31,7 @@ GROUPABLE = frozenset({"cloud_essd", "cloud_auto", "cloud_essd_entry", REGIONAL}
 READY_DISK = frozenset({"in_use", "available"})
 READY_INSTANCE = frozenset({"running", "stopped"})
 NEVER = "never"
+NO_REBOOT = "do not stop or reboot the instance before the upload is finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +311,7 @@ def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[st
     else:
         yield f"kept until {expires:%Y-%m-%d %H:%M} UTC; snapshots cost money until deleted"
     if request.wait is not WaitFor.ACCOMPLISHED:
-        yield "do not stop or reboot the instance before the upload is finished"
+        yield NO_REBOOT
     if situation.busy:
         yield f"the machine is busy ({situation.busy}); a snapshot slows disk I/O by up to 10 %"
     if len(orders) > 1 and request.consistency is not Consistency.CRASH:

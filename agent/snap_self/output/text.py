@@ -13,12 +13,11 @@ from snap_self.usecases.doctor import Diagnosis, Verdict
 from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
 
 SHOWN_MOUNTS = 6
+SHOWN_GAPS = 4
 
 
 def write_report(streams: Streams, report: Report) -> None:
     """Write what became of a run; faults are written even when quiet."""
-    if report.error:
-        _write_error(streams, report.error.message, report.error.hint, report.error.code)
     if report.identity:
         one = report.identity
         streams.message(f"Instance   {one.instance_id} in {one.region} ({one.zone})")
@@ -88,8 +87,10 @@ def write_diagnosis(streams: Streams, diagnosis: Diagnosis) -> None:
         if finding.hint and finding.verdict is not Verdict.OK:
             streams.data(f"      -> {finding.hint}")
     status = diagnosis.exit_status
+    warnings = sum(finding.verdict is Verdict.WARN for finding in diagnosis.findings)
     if status is ExitStatus.DONE:
-        streams.message("Ready: the main job can run.")
+        heed = f" Heed the {warnings} marked warn." if warnings else ""
+        streams.message(f"Ready: the main job can run.{heed}")
     else:
         streams.message(f"Not ready: the main job would end with status {int(status)}.")
 
@@ -164,15 +165,50 @@ def _write_conclusion(streams: Streams, report: Report) -> None:
     if report.undo:
         for line in _undo_lines(report.undo):
             streams.message(line)
-    if report.error is None:
-        streams.message(_SAFE[report.exit_status].format(before=report.before))
+    if report.error:  # last, where a tired person looks first
+        _write_error(streams, report.error.message, report.error.hint, report.error.code)
+    else:
+        for line in conclusion(report):
+            streams.message(line)
 
 
-_SAFE = {
-    ExitStatus.DONE: "Safe to go on with: {before}",
-    ExitStatus.WEAKER: "Made, but weaker than asked. Decide before you go on with: {before}",
-    ExitStatus.LEFT_OUT: "Made, but a disk was left out. Decide before you go on with: {before}",
-}
+def conclusion(report: Report) -> Iterable[str]:
+    """Return the last words on a run that made what was asked: may the change begin?"""
+    before, doubts = report.before, tuple(_doubts(report))
+    yield from doubts
+    if report.result in _EARLIER and (cuts := [s.cut_time for s in report.snapshots if s.cut_time]):
+        yield f"Cut {_instant(min(cuts))}: what was written since is not in it."
+    if any(shot.cut_time is None for shot in report.snapshots):
+        yield (
+            f"Do not begin yet with: {before}. `snap-self show {report.run_id}` tells when the "
+            "content is fixed (cut)."
+        )
+    elif doubts:
+        yield f"Made, but decide before you go on with: {before}"
+    else:
+        yield f"Safe to go on with: {before}"
+    if any(shot.status == "progressing" for shot in report.snapshots):
+        yield "No stop or reboot of this instance before the upload is finished (`snap-self list`)."
+
+
+_EARLIER = ("reused", "resumed")
+
+
+def _doubts(report: Report) -> Iterable[str]:
+    level = report.consistency
+    if report.exit_status is ExitStatus.WEAKER and level.reached:
+        yield f"Weaker than asked: {level.reached.value} instead of {level.asked.value}."
+    left_out = [skipped.disk_id for skipped in report.skipped if not skipped.asked]
+    if left_out:
+        yield f"Not in the snapshot, though asked for: {', '.join(left_out)}."
+    gaps = [gap.what for gap in report.not_covered if gap.data_at_risk]
+    if gaps:
+        more = f" and {len(gaps) - SHOWN_GAPS} more" if len(gaps) > SHOWN_GAPS else ""
+        yield f"Not in the snapshot: {', '.join(gaps[:SHOWN_GAPS])}{more} (see Not covered)."
+    if any(shot.cut_time is None for shot in report.snapshots):
+        yield "Not cut yet: what is written from now on may still get into the snapshot."
+    elif not all(shot.available for shot in report.snapshots):
+        yield "Not available yet: until then it cannot be used to go back."
 
 
 def _undo_lines(undo: Sequence[str]) -> Iterable[str]:

@@ -16,6 +16,7 @@ from snap_self.model.disks import CloudDisk, Coverage, Selection
 from snap_self.model.snapshots import OWNER_TAG, Identity
 from snap_self.plan import can_group
 from snap_self.usecases.aftercare import finish_pending
+from snap_self.usecases.own import PAGE
 from snap_self.usecases.tools import Tools
 
 
@@ -219,7 +220,9 @@ def _snapshots(known: _Known) -> Iterator[Finding]:
         return
     tags = {OWNER_TAG: known.identity.instance_id}
     shots = known.cloud.describe_snapshots(tags=tags, max_pages=1)
-    yield _ok("snapshots", f"{len(shots)}{'+' if len(shots) == 100 else ''} of ours can be listed")
+    groups = known.cloud.describe_groups(tags=tags)
+    some = f"{len(shots)}{'+' if len(shots) == PAGE else ''} tagged snapshots"
+    yield _ok("snapshots", f"ours that can be seen: {some}, {len(groups)} groups")
 
 
 def _journal(known: _Known) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from snap_self.model.report import (
 )
 from snap_self.model.request import Request
 from snap_self.model.snapshots import Consistency, Identity, Snapshot
+from snap_self.plan import NO_REBOOT
 from snap_self.usecases.recording import StepLog
 from snap_self.usecases.undo import ways_back
 from snap_self.usecases.waiting import Settled
@@ -113,8 +114,15 @@ def build_report(facts: RunFacts, *, result: str) -> Report:
         steps=_planned_steps(plan) if plan and result == "planned" else tuple(facts.steps.steps),
         frozen_s=None,
         undo=_undo(facts),
-        notes=(*(plan.notes if plan else ()), *facts.notes),
+        notes=_notes(facts),
     )
+
+
+def _notes(facts: RunFacts) -> tuple[str, ...]:
+    """Return what else to know, without advice that the end of the uploads has made untrue."""
+    planned = facts.plan.notes if facts.plan else ()
+    uploaded = bool(facts.snapshots) and all(s.status == "accomplished" for s in facts.snapshots)
+    return (*(note for note in planned if not (uploaded and note == NO_REBOOT)), *facts.notes)
 
 
 def _exit_status(facts: RunFacts, result: str) -> ExitStatus:
