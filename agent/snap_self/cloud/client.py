@@ -11,15 +11,15 @@ list and no error. Whoever gets an empty answer must not take it as proof of abs
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from snap_self.cloud import answers
 from snap_self.cloud.faults import explain, retry_text
 from snap_self.cloud.retry import Trouble, attempt_s, classify, wait_s
-from snap_self.errors import ApiFault, CloudAnswerUnclear
+from snap_self.errors import ApiFault, CloudAnswerUnclear, SnapSelfError
 from snap_self.model.disks import CloudDisk
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, SnapshotId
 from snap_self.model.snapshots import (
@@ -121,8 +121,10 @@ class EcsClient:
         found: list[Snapshot] = []
         for some in _chunks(ids, SNAPSHOT_IDS) if ids is not None else (None,):
             own = params if some is None else {**params, "SnapshotIds": json.dumps(list(some))}
-            pages = self._pages("DescribeSnapshots", own, deadline_s=self._left(end))
-            for page in islice(pages, max_pages):
+            pages = self._pages(
+                "DescribeSnapshots", own, deadline_s=self._left(end), max_pages=max_pages
+            )
+            for page in pages:
                 found += answers.snapshots(page)
         return tuple(found)
 
@@ -234,21 +236,32 @@ class EcsClient:
         return answers.deletions(answer)
 
     def _pages(
-        self, action: str, params: Mapping[str, str], *, deadline_s: float
-    ) -> Iterable[Mapping[str, Any]]:
+        self,
+        action: str,
+        params: Mapping[str, str],
+        *,
+        deadline_s: float,
+        max_pages: int | None = None,
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield page after page; the next one is asked for while the caller reads this one."""
         end = self._end(deadline_s)
         seen: set[str] = set()
-        token = ""
-        while True:
+
+        def ask(token: str) -> Mapping[str, Any]:
             asked = {**params, "MaxResults": str(PAGE), **_given(NextToken=token)}
-            page = self._call(action, asked, deadline_s=self._left(end))
-            yield page
-            token = answers.next_token(page, action)
-            if not token:
-                return
+            return self._call(action, asked, deadline_s=self._left(end))
+
+        page = ask("")
+        pages = 1
+        while (token := answers.next_token(page, action)) and pages != max_pages:
             if token in seen:
                 raise CloudAnswerUnclear(f"{action}: the same page token came twice")
             seen.add(token)
+            coming = _ahead(ask, token)
+            yield page
+            page = coming()
+            pages += 1
+        yield page
 
     def _call(
         self, action: str, params: Mapping[str, str], *, deadline_s: float
@@ -286,6 +299,32 @@ class EcsClient:
 
     def _left(self, end: float) -> float:
         return end - self._clock.monotonic()
+
+
+def _ahead(ask: Callable[[str], T], token: str) -> Callable[[], T]:
+    """Ask on a thread of its own; return what waits for the answer.
+
+    Nobody has to: the thread ends by itself, and does not keep the process from ending.
+    """
+    box: list[T | SnapSelfError] = []
+
+    def work() -> None:
+        try:
+            box.append(ask(token))
+        except SnapSelfError as error:
+            box.append(error)
+
+    def wait() -> T:
+        worker.join()
+        if not box:
+            raise RuntimeError("asking for a page ended without an outcome")
+        if isinstance(box[0], SnapSelfError):
+            raise box[0]
+        return box[0]
+
+    worker = threading.Thread(target=work, name="next-page", daemon=True)
+    worker.start()
+    return wait
 
 
 def _given(**params: str | None) -> dict[str, str]:

@@ -34,7 +34,8 @@ class Node:
             return ""
         if not isinstance(value, str):
             raise self.unclear(name, "is not a text")
-        return _CONTROL.sub(" ", value)
+        # A printable text has none of them, and is what nearly all are.
+        return value if value.isprintable() else _CONTROL.sub(" ", value)
 
     def identifier(self, name: str) -> str:
         """Return an identifier, which must be there."""

@@ -9,6 +9,8 @@ What the SDK (core 2.16.1) would do by itself and what is done about it here:
   as ``ak`` and ``secret`` beats that pair, and the token goes in as the parameter it becomes.
 * HTTP(S)_PROXY are used and NO_PROXY is not, unless the proxies are given as None by name.
 * Plain HTTP is the default, and HTTPS is recognised by the identity of one constant.
+* It makes TLS contexts and compares host names in ways that Python has deprecated, so it is given
+  a context that does both.
 * Its loggers print headers and URLs to stderr where DEBUG=sdk is set.
 """
 
@@ -72,6 +74,7 @@ def warm() -> None:
     """Import all that a call needs, so that none imports later."""
     import importlib
 
+    importlib.import_module("aliyunsdkcore.client")
     for action in ACTIONS:
         importlib.import_module(f"aliyunsdkecs.request.v20140526.{action}Request")
     # The codec that host names go through is loaded at the first connection otherwise.
@@ -169,6 +172,7 @@ class SdkSender:
             proxy={"http": None, "https": None},
         )
         client.session.trust_env = False  # no .netrc
+        client.session.mount("https://", _https_adapter(self._endpoint.host))
         line = Line(client.session)
         client.session = line
         return client, line
@@ -229,6 +233,21 @@ class Line:
     def close(self) -> None:
         """Close idle connections."""
         self._session.close()
+
+
+def _https_adapter(host: str) -> Any:
+    import ssl
+    from functools import partial
+
+    from aliyunsdkcore.vendored.requests.adapters import HTTPAdapter
+
+    context: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The SDK's urllib3 leaves an address unnamed; named, the TLS library checks it like a name.
+    context.wrap_socket = partial(context.wrap_socket, server_hostname=host)
+    make: Any = HTTPAdapter  # the SDK has no types
+    adapter = make()
+    adapter.init_poolmanager(1, POOL_SIZE, ssl_context=context)
+    return adapter
 
 
 def _silence() -> None:
