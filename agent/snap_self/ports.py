@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from snap_self.model.endpoint import Endpoint
 from snap_self.model.guardian import Source
+from snap_self.model.hooks import HookCommand, PathHop, ProcessView
 from snap_self.model.ids import RunId
 from snap_self.model.machine import MachineText, PathFact
 from snap_self.model.run import RunRecord
@@ -435,4 +436,114 @@ class RunLock(Protocol):
         Raises:
             StateUnusable: the lock file cannot be opened.
         """
+        ...
+
+
+class HookFiles(Protocol):
+    """Looks at where hooks lie."""
+
+    def walk(self, path: str) -> Sequence[PathHop]:
+        """Return every directory, link and file that the way to a path leads over, from ``/`` on.
+
+        Raises:
+            OSError: it does not exist or may not be looked at.
+        """
+        ...
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names in a folder.
+
+        Raises:
+            OSError: it is not there or not readable.
+        """
+        ...
+
+    def read(self, path: str) -> str:
+        """Return a small text file.
+
+        Raises:
+            OSError: it is not there, not readable, too large or no regular file.
+        """
+        ...
+
+
+class HookProcesses(Protocol):
+    """Programs running side by side, each in a session of its own, their output in memory."""
+
+    def start(self, command: HookCommand) -> int:
+        """Start one; return its process id.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        ...
+
+    def look(self, pid: int) -> ProcessView:
+        """Return what is known of it now."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Take in what is printed until something happens, at most that long."""
+        ...
+
+    def close_input(self, pid: int) -> None:
+        """Close its standard input."""
+        ...
+
+    def kill(self, pid: int) -> None:
+        """End it and everything it started: ask first, then kill."""
+        ...
+
+    def forget(self, pid: int) -> None:
+        """Close its pipes and collect its exit."""
+        ...
+
+
+class KeeperLink(Protocol):
+    """The agent's end of the pipes to the keeper of hooks."""
+
+    pid: int
+
+    def send(self, line: str) -> bool:
+        """Send one line; False when nobody reads any more."""
+        ...
+
+    def receive(self, timeout_s: float) -> str | None:
+        """Return one line, an empty text when the keeper is gone, None when time ran out."""
+        ...
+
+    def close(self) -> None:
+        """Close the pipes and collect the keeper's exit if it comes soon."""
+        ...
+
+    def kill(self) -> None:
+        """Kill a keeper that does not answer."""
+        ...
+
+
+class KeeperStarter(Protocol):
+    """Starts a keeper of hooks."""
+
+    def start(self) -> KeeperLink:
+        """Return the link to a keeper.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        ...
+
+
+class KeeperSeat(Protocol):
+    """What the keeper of hooks sits on: its two pipes."""
+
+    def pending(self) -> bool:
+        """Tell, without waiting, whether a line or the end of the agent is there to take."""
+        ...
+
+    def take(self) -> str:
+        """Return the next line; an empty text when the agent is gone."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """Send one line; lost without a word when nobody reads."""
         ...

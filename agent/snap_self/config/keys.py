@@ -12,8 +12,10 @@ from typing import Any
 
 from snap_self.config import parsers
 from snap_self.config.settings import (
+    ApplicationsSettings,
     CredentialSettings,
     DiskSettings,
+    HookSettings,
     NetworkSettings,
     SnapshotSettings,
     StateSettings,
@@ -85,9 +87,19 @@ SECTIONS: Mapping[str, type] = {
     "credentials": CredentialSettings,
     "network": NetworkSettings,
     "state": StateSettings,
+    "hooks": HookSettings,
+    "applications": ApplicationsSettings,
 }
 
 _DURATION = "a duration: 90s, 30m, 12h, 14d"
+_APPLICATION = "off, auto, on; or a table of use, socket, user, password_file"
+_APPLICATIONS = {
+    "mariadb": "MariaDB",
+    "mysql": "MySQL",
+    "postgresql": "PostgreSQL",
+    "redis": "Redis",
+    "mongodb": "MongoDB",
+}
 
 KEYS: tuple[Key, ...] = (
     Key(
@@ -253,6 +265,83 @@ KEYS: tuple[Key, ...] = (
         default="10m",
         accepted=f"{_DURATION}; 0s for never",
         doc="An interrupted run of the same request is finished when at most this old.",
+    ),
+    Key(
+        section="hooks",
+        name="dir",
+        parse=parsers.file_or_empty,
+        default="/etc/snap-self/hooks.d",
+        accepted="an absolute path; or empty",
+        doc="Hooks run at level application, in the order of their names; empty: none.",
+    ),
+    Key(
+        section="hooks",
+        name="timeout",
+        field="timeout_s",
+        parse=parsers.duration,
+        default="30s",
+        accepted=_DURATION,
+        doc="Limit for each run of a hook, where its protocol has none of its own.",
+    ),
+    Key(
+        section="hooks",
+        name="fsfreeze_hook",
+        parse=parsers.file_or_empty,
+        default="",
+        accepted="an absolute path; or empty",
+        doc="Hooks of the QEMU guest agent: its script, or the directory of them.",
+    ),
+    Key(
+        section="hooks",
+        name="prescript",
+        parse=parsers.file_or_empty,
+        default="",
+        accepted="an absolute path; or empty",
+        doc="prescript.sh of Alibaba Cloud's application-consistent snapshots; not in /tmp.",
+    ),
+    Key(
+        section="hooks",
+        name="postscript",
+        parse=parsers.file_or_empty,
+        default="",
+        accepted="an absolute path; or empty",
+        doc="postscript.sh of the same.",
+    ),
+    Key(
+        section="hooks",
+        name="google_dir",
+        parse=parsers.file_or_empty,
+        default="",
+        accepted="an absolute path; or empty",
+        doc="Folder with pre.sh and post.sh as Google Cloud's guest agent runs them.",
+    ),
+    Key(
+        section="hooks",
+        name="azure_config",
+        parse=parsers.file_or_empty,
+        default="",
+        accepted="an absolute path; or empty",
+        doc="VMSnapshotScriptPluginConfig.json of Azure Backup.",
+    ),
+    Key(
+        section="applications",
+        name="timeout",
+        field="timeout_s",
+        parse=parsers.duration,
+        default="20s",
+        accepted=_DURATION,
+        doc="How long each application may take to come to rest; then it is released.",
+    ),
+    *(
+        Key(
+            section="applications",
+            name=name,
+            parse=parsers.application,
+            default="off",
+            accepted=_APPLICATION,
+            doc=f"Bring {title} to rest at level application; on: its absence is a failure.",
+        )
+        for name, title in _APPLICATIONS.items()
     ),
 )
 

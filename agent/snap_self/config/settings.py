@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from snap_self.model.applications import ApplicationSettings
 from snap_self.model.ids import DiskId
 from snap_self.model.request import OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
@@ -76,6 +77,42 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings:
+    """Where hooks lie; an empty path for a protocol that is not used.
+
+    Args:
+        timeout_s: for each command, where its protocol has no limit of its own.
+        fsfreeze_hook: qemu-ga's dispatcher script, or a directory of its hooks.
+        google_dir: folder of ``pre.sh`` and ``post.sh``.
+        azure_config: ``VMSnapshotScriptPluginConfig.json``.
+    """
+
+    dir: str
+    timeout_s: int
+    fsfreeze_hook: str
+    prescript: str
+    postscript: str
+    google_dir: str
+    azure_config: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationsSettings:
+    """Which applications are brought to rest at level ``application``, and how.
+
+    Args:
+        timeout_s: how long each may take to come to rest.
+    """
+
+    timeout_s: int
+    mariadb: ApplicationSettings
+    mysql: ApplicationSettings
+    postgresql: ApplicationSettings
+    redis: ApplicationSettings
+    mongodb: ApplicationSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings."""
 
@@ -84,3 +121,5 @@ class Config:
     credentials: CredentialSettings
     network: NetworkSettings
     state: StateSettings
+    hooks: HookSettings
+    applications: ApplicationsSettings
