@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from snap_self.errors import RuleError
+from snap_self.model.applications import ApplicationSettings, Use
 from snap_self.model.duration import FOREVER, OFF, parse_duration, parse_duration_or
 from snap_self.model.ids import DISK_ID, DiskId
 from snap_self.model.rules import check_keep_s, check_snapshot_name, check_tags
@@ -136,6 +137,24 @@ def absolute_path(value: object, what: str) -> Path:
 def file_or_empty(value: object, what: str) -> str:
     """Return an absolute path as text, or an empty string."""
     return str(absolute_path(value, what)) if text(value, what) else ""
+
+
+def application(value: object, what: str) -> ApplicationSettings:
+    """Return an application's settings from ``off``, ``auto``, ``on`` or a table of them."""
+    use = choice(Use)
+    if not isinstance(value, dict):
+        return ApplicationSettings(use=use(value, what))
+    known: dict[str, Parser] = {
+        "use": use,
+        "socket": file_or_empty,
+        "user": text,
+        "password_file": file_or_empty,
+    }
+    for name in value:
+        if name not in known:
+            raise RuleError(f"{what}.{shown(name)} is not known", hint=f"known: {', '.join(known)}")
+    given = {name: known[name](item, f"{what}.{name}") for name, item in value.items()}
+    return ApplicationSettings(**{"use": Use.AUTO, **given})
 
 
 def url(value: object, what: str) -> str:
