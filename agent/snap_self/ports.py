@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from snap_self.model.applications import ProcessFact
 from snap_self.model.endpoint import Endpoint
 from snap_self.model.guardian import Source
 from snap_self.model.hooks import HookCommand, PathHop, ProcessView
@@ -254,6 +255,18 @@ class GuardianSeat(Protocol):
         """Kill the other of the two processes."""
         ...
 
+    def start_helpers(self, count: int, work: Callable[[bytes], bytes]) -> None:
+        """Start threads; what ``work`` makes of an order comes from ``Source.HELPER``."""
+        ...
+
+    def order_helper(self, place: int, data: bytes) -> None:
+        """Give one of them an order; it has finished its last one."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Let the calling thread wait."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedMount:
@@ -498,8 +511,16 @@ class HookProcesses(Protocol):
         """Close its pipes and collect its exit."""
         ...
 
+    def kill_stranger(self, pid: int, *, proof: str) -> None:
+        """End what another process started under that id, with that text in its environment."""
+        ...
 
-class KeeperLink(Protocol):
+    def stop_watching(self) -> None:
+        """Let nothing but hooks end a wait from now on."""
+        ...
+
+
+class HookKeeperLink(Protocol):
     """The agent's end of the pipes to the keeper of hooks."""
 
     pid: int
@@ -521,10 +542,10 @@ class KeeperLink(Protocol):
         ...
 
 
-class KeeperStarter(Protocol):
+class HookKeeperStarter(Protocol):
     """Starts a keeper of hooks."""
 
-    def start(self) -> KeeperLink:
+    def start(self) -> HookKeeperLink:
         """Return the link to a keeper.
 
         Raises:
@@ -533,7 +554,7 @@ class KeeperStarter(Protocol):
         ...
 
 
-class KeeperSeat(Protocol):
+class HookKeeperSeat(Protocol):
     """What the keeper of hooks sits on: its two pipes."""
 
     def pending(self) -> bool:
@@ -546,4 +567,49 @@ class KeeperSeat(Protocol):
 
     def tell(self, line: str) -> None:
         """Send one line; lost without a word when nobody reads."""
+        ...
+
+
+class ProcessReader(Protocol):
+    """Looks at running programs."""
+
+    def named(self, names: Collection[str]) -> Sequence[ProcessFact]:
+        """Return every process with one of these names, by process id."""
+        ...
+
+
+class LinkProbe(Protocol):
+    """Looks at a connection on which nothing is expected."""
+
+    def __call__(self, descriptor: int) -> str:
+        """Return an empty text while it stands and is silent, else what came; never waits."""
+        ...
+
+
+class Unlocker(Protocol):
+    """A process that undoes something when the agent dies."""
+
+    def dismiss(self) -> str:
+        """End it without its doing anything; return an empty text or what went wrong."""
+        ...
+
+    def act(self) -> str:
+        """Have it unlock now; return an empty text or what went wrong."""
+        ...
+
+
+class UnlockerStarter(Protocol):
+    """Starts an unlocker."""
+
+    def start(self, module: str, *, orders: str, timeout_s: float) -> Unlocker:
+        """Return one that said it is ready; it acts when the agent's end of its pipe closes.
+
+        Args:
+            module: its ``main`` is called with standard input and output.
+            orders: one line of text, handed over by pipe since it may hold a password.
+
+        Raises:
+            OSError: it could not be started.
+            TimeoutError: it did not get ready in time.
+        """
         ...

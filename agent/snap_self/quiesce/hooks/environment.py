@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from snap_self.model.hooks import HookFacts
 
+RUN = "SNAP_SELF_RUN"
 RESULT = "SNAP_SELF_RESULT"
 # The search path that systemd gives a service (systemd.exec(5)), and what a shell of root's has.
 _BASE = {
@@ -23,7 +24,7 @@ def environment(facts: HookFacts, phase: str) -> Mapping[str, str]:
     return {
         **_BASE,
         "SNAP_SELF_PHASE": phase,
-        "SNAP_SELF_RUN": facts.run_id,
+        RUN: facts.run_id,
         "SNAP_SELF_BEFORE": facts.before.replace("\0", " "),
         "SNAP_SELF_DISKS": "\n".join(facts.disks),
         "SNAP_SELF_MOUNTS": "\n".join(facts.mounts),

@@ -8,7 +8,9 @@ and ``fsfreeze-hook.d`` (qemu-ga), ``prescript.sh`` with ``postscript.sh`` (Alib
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from snap_self.config.settings import HookSettings
@@ -39,7 +41,16 @@ def find_steps(
         *(google.google_steps(settings.google_dir, builder) if settings.google_dir else ()),
         *(azure.azure_steps(settings.azure_config, builder) if settings.azure_config else ()),
     )
-    return steps, tuple(notes)
+    return tuple(_named_apart(steps)), tuple(notes)
+
+
+def _named_apart(steps: Sequence[HookStep]) -> Iterator[HookStep]:
+    """Give each step a name of its own: two folders may hold a hook of the same name."""
+    counts: Counter[str] = Counter()
+    for step in steps:
+        counts[step.name] += 1
+        count = counts[step.name]
+        yield step if count == 1 else replace(step, name=f"{step.name} ({count})")
 
 
 def _pair(settings: HookSettings, builder: Builder) -> tuple[HookStep, ...]:
