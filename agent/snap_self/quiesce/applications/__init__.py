@@ -1,0 +1,1 @@
+"""Drivers that bring known applications to rest before the cut."""

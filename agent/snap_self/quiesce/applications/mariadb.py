@@ -1,0 +1,52 @@
+"""MariaDB: ``BACKUP STAGE`` in one session, and a redo log that is empty at the cut.
+
+The stages let statements run on but stop commits; transactions that are open at the cut are rolled
+back at the start from the snapshot. Measured with 10.11: with the stages alone InnoDB says
+"Starting crash recovery"; with a checkpoint after them it does not. Aria, which holds the server's
+own tables, says "starting recovery" unless the server was shut down.
+
+Source: MariaDB's documentation of BACKUP STAGE (10.4.1 and later) and innodb_log_checkpoint_now.
+"""
+
+from __future__ import annotations
+
+from snap_self.errors import QuiesceFailed
+from snap_self.quiesce.applications.base import Limit, Server, Tools
+from snap_self.quiesce.applications.mysql_session import MySqlSession
+
+_CHECKPOINT = "SET GLOBAL innodb_log_checkpoint_now=ON"
+_STAGES = ("START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT")
+_NO_SUPER = "grant SUPER, with which the agent asks InnoDB for a checkpoint; or try when it is idle"
+_BUSY = "nothing is held now; long transactions, or much to purge, keep it writing"
+
+
+class MariaDbDriver(MySqlSession):
+    """Hold commits back, then have InnoDB write everything to its files."""
+
+    def __init__(self, server: Server, tools: Tools) -> None:
+        super().__init__(server, tools)
+        self._rested_at = 0
+        self._may_push = False
+
+    def hold(self, limit: Limit) -> None:
+        """Most pages are written before the stages begin, so that they are short."""
+        if "MariaDB" not in self.version():
+            raise QuiesceFailed("this is MySQL", hint="switch on applications.mysql instead")
+        self._may_push = self.is_allowed(_CHECKPOINT, limit)
+        for stage in _STAGES:
+            self.run(f"BACKUP STAGE {stage}", limit)
+        self._rested_at = self.settle(
+            limit, push=lambda: self._push(limit), hint=_BUSY if self._may_push else _NO_SUPER
+        )
+
+    def release(self) -> str:
+        """End the stages; tell if the redo log grew meanwhile."""
+        limit = self.release_limit()
+        end, _ = self.redo(limit)
+        self.run("BACKUP STAGE END", limit)
+        grown = end - self._rested_at
+        return f"it wrote {grown} bytes to its redo log while at rest" if grown else ""
+
+    def _push(self, limit: Limit) -> None:
+        if self._may_push:
+            self.run(_CHECKPOINT, limit)

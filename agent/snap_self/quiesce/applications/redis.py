@@ -1,0 +1,137 @@
+"""Redis: its dump made anew, or its append-only file written out; writes paused until the cut.
+
+With an append-only file Redis starts from that, otherwise from the dump: what was written after
+the dump began is not in it. The pause is not tied to the connection but ends by itself; before
+Redis 6.2 there is none for writes alone, so nothing is paused there.
+
+Source: Redis documentation of BGSAVE, LASTSAVE, CLIENT PAUSE and the INFO section persistence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snap_self.errors import QuiesceFailed
+from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_of
+
+POLL_S = 0.05
+RELEASE_LIMIT_S = 5.0
+PAUSE_FOR_WRITES = (6, 2)
+
+
+class RedisDriver:
+    """Have the dataset on disk, then hold writes back."""
+
+    def __init__(self, server: Server, tools: Tools) -> None:
+        self._server = server
+        self._tools = tools
+        self._client: Any = None
+        self._pause: Limit | None = None
+
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Return what the library raises."""
+        return (library("redis", "redis").RedisError, OSError)
+
+    def open(self, limit: Limit) -> None:
+        """Connect once, over the local socket or loopback."""
+        redis = library("redis", "redis")
+        settings, process = self._server.settings, self._server.process
+        where: dict[str, Any]
+        if settings.socket or process.sockets:
+            listed = [self._server.seen_from_here(path) for path in process.sockets[:1]]
+            where = {"unix_socket_path": settings.socket or listed[0]}
+        elif process.ports:
+            where = {"host": "127.0.0.1", "port": process.ports[0]}
+        else:
+            raise QuiesceFailed(
+                "it listens neither on a local socket nor on loopback",
+                hint="name its socket: applications.redis.socket",
+            )
+        self._client = redis.Redis(
+            **where,
+            username=settings.user or None,
+            password=password_of(settings, self._tools.read_text) or None,
+            single_connection_client=True,
+            socket_timeout=limit.left(),
+            socket_connect_timeout=limit.left(),
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+        )
+        self._client.ping()
+
+    def hold(self, limit: Limit) -> None:
+        """Make the dump first, since writes need not wait for that."""
+        appends = self._persistence()["aof_enabled"]
+        if not appends:
+            self._dump(limit)
+        if self._has_pause():
+            self._pause = Limit(
+                self._tools.clock, self._tools.clock.monotonic() + self._tools.hold_s
+            )
+            self._client.execute_command("CLIENT", "PAUSE", self._tools.hold_s * 1000, "WRITE")
+        if appends:
+            self._wait_for_appends(limit)
+
+    def state(self) -> str:
+        """Look at the clock and the connection alone."""
+        if self._pause and self._tools.clock.monotonic() >= self._pause.at:
+            return "the pause of its writes ran out"
+        return self._tools.link(self._client.connection._sock.fileno())
+
+    def release(self) -> str:
+        """Let writes go on."""
+        if self._pause is None:
+            return ""
+        ran_out = self._tools.clock.monotonic() >= self._pause.at
+        self._unpause()
+        return "the pause of its writes ran out" if ran_out else ""
+
+    def close(self) -> None:
+        """Drop the connection; a pause would outlive it, so it is ended before."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            if self._pause is not None:
+                client.execute_command("CLIENT", "UNPAUSE")
+        except self.errors():
+            self._pause = None  # it ends by itself
+        finally:
+            client.close()
+
+    def _unpause(self) -> None:
+        self._client.execute_command("CLIENT", "UNPAUSE")
+        self._pause = None
+
+    def _has_pause(self) -> bool:
+        version = str(self._client.info("server")["redis_version"]).split(".")
+        return tuple(int(part) for part in version[:2]) >= PAUSE_FOR_WRITES
+
+    def _persistence(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.info("persistence")
+        return found
+
+    def _dump(self, limit: Limit) -> None:
+        """Wait for a dump that was begun after this call."""
+        while self._persistence()["rdb_bgsave_in_progress"]:
+            limit.pause(POLL_S)
+        begun_at = int(self._client.time()[0])
+        self._client.execute_command("BGSAVE", "SCHEDULE")
+        while True:
+            facts = self._persistence()
+            if facts["rdb_last_bgsave_status"] != "ok":
+                raise QuiesceFailed("its dump failed", hint="its log says why; is the disk full?")
+            # LASTSAVE counts whole seconds.
+            if not facts["rdb_bgsave_in_progress"] and facts["rdb_last_save_time"] >= begun_at:
+                return
+            limit.pause(POLL_S)
+
+    def _wait_for_appends(self, limit: Limit) -> None:
+        """Wait until all that clients were told is written, and no rewrite or sync is under way."""
+        while True:
+            facts = self._persistence()
+            if facts["aof_last_write_status"] != "ok":
+                raise QuiesceFailed("it cannot write its append-only file", hint="see its log")
+            busy = facts["aof_rewrite_in_progress"] or facts["aof_pending_bio_fsync"]
+            if not busy and not facts["aof_buffer_length"]:
+                return
+            limit.pause(POLL_S)

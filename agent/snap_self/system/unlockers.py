@@ -1,0 +1,98 @@
+"""Starts processes that undo something when the agent dies."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+READY = b"READY\n"
+DISMISSED = b"DISMISSED\n"
+END_LIMIT_S = 2.0
+
+
+class UnlockerProcesses:
+    """Implement ``ports.UnlockerStarter`` with processes in sessions of their own."""
+
+    def start(self, module: str, *, orders: str, timeout_s: float) -> UnlockerProcess:
+        """Start one and wait until it is ready.
+
+        Raises:
+            OSError: it could not be started.
+            TimeoutError: it did not get ready in time, and was ended.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _START.format(path=sys.path, module=module)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            bufsize=0,
+        )
+        unlocker = UnlockerProcess(process)
+        if not unlocker.got_ready(orders, time.monotonic() + timeout_s):
+            unlocker.dismiss()
+            raise TimeoutError(f"the process that would unlock it ({module}) did not get ready")
+        return unlocker
+
+
+# The agent's own search path, whatever the environment says.
+_START = """import importlib, sys
+sys.path[:] = {path!r}
+sys.exit(importlib.import_module({module!r}).main(sys.stdin, sys.stdout))
+"""
+
+
+class UnlockerProcess:
+    """Implement ``ports.Unlocker``."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    def got_ready(self, orders: str, until: float) -> bool:
+        """Hand the orders over; tell whether it said it is ready before that time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(orders.encode() + b"\n")
+        heard = b""
+        while not heard.endswith(b"\n"):
+            left = max(0.0, until - time.monotonic())
+            if not select.select([self._process.stdout], [], [], left)[0]:
+                return False
+            piece = self._process.stdout.read(len(READY) - len(heard))
+            if not piece:
+                return False
+            heard += piece
+        return heard == READY
+
+    def dismiss(self) -> str:
+        """End it without its doing anything; return an empty text or what went wrong."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(DISMISSED)
+        return self.act()
+
+    def act(self) -> str:
+        """Have it unlock, unless it was dismissed; return an empty text or what went wrong."""
+        status = self.end()
+        return "" if status == 0 else f"the process that was to unlock ended with status {status}"
+
+    def end(self) -> int:
+        """Close its pipes, kill it if need be, and return its status."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            return self._process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
