@@ -287,7 +287,8 @@ class EcsClient:
             self._on_retry(retry_text(failed, action=action, pause_s=pause_s))
             if trouble is Trouble.KEYS_STALE:
                 keys = self._fresher(keys)
-            self._clock.sleep(pause_s)
+            if pause_s:
+                self._clock.sleep(pause_s)
 
     def _fresher(self, stale: Credentials) -> Credentials:
         """Return other keys than those refused; another thread may have renewed them already."""

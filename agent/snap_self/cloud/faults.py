@@ -297,7 +297,7 @@ TABLE: dict[str, Row] = {
     ),
 }
 MADE_ONCE = (
-    "the snapshot may have been made all the same: the next snap-self command finds it, "
+    "; the snapshot may have been made all the same: the next snap-self command finds it, "
     "and no second one is made"
 )
 
@@ -311,7 +311,7 @@ def explain(
         trouble: what the retry policy made of the last failure.
         maybe_done: one of the tries may have taken effect.
     """
-    open_end = f". {MADE_ONCE[0].upper()}{MADE_ONCE[1:]}" if _maybe_made(action, maybe_done) else ""
+    open_end = MADE_ONCE if maybe_done and action in CREATES else ""
     if failure.code:
         return _refused(failure, action, open_end)
     if trouble is Trouble.FINAL and failure.http_status:
@@ -372,7 +372,3 @@ def _filled(text: str, action: str) -> str:
 
 def _throttled(failure: RpcFailed) -> RpcFailed:
     return RpcFailed(code="Throttling", http_status=failure.http_status, message=failure.message)
-
-
-def _maybe_made(action: str, maybe_done: bool) -> bool:
-    return maybe_done and action in CREATES

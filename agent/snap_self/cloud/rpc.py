@@ -45,6 +45,10 @@ class Sender(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Close idle connections."""
+        ...
+
 
 def warm() -> None:
     """Do the SDK's slow imports now."""
@@ -104,6 +108,10 @@ class SdkRpc:
         if not box:
             raise RuntimeError(f"{action}: the exchange ended without an outcome")
         return self._outcome(box[0], credentials)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._sender.close()
 
     def _outcome(
         self, outcome: RawAnswer | NoAnswer, credentials: Credentials

@@ -153,7 +153,8 @@ class SdkSender:
             if found is None:
                 found = self._new_client(credentials)
                 while len(self._clients) >= KEPT_CLIENTS:
-                    self._clients.pop(next(iter(self._clients)))
+                    _, oldest = self._clients.pop(next(iter(self._clients)))
+                    oldest.close()
                 self._clients[credentials] = found
             return found
 

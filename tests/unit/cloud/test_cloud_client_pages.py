@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from fakes.clock import FakeClock
 
+from fakes.clock import FakeClock
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import CloudAnswerUnclear, PermissionRefused
 from snap_self.model.ids import RegionId
