@@ -93,13 +93,30 @@ class FakeSeat:
         self.deeds: list[str] = []
         self.marker = True
         self.partner_ended = False
+        self.hanging: dict[int, bytes] = {}
+        self._hangs: set[int] = set()
+        self._answers: deque[bytes] = deque()
+        self._work: Callable[[bytes], bytes] = lambda data: data
         self._now_ns = 10**12
 
     def add(self, source: Source, item: Message | bytes) -> None:
         """Let something more come."""
         self._inputs.append((source, item.encode() if isinstance(item, Message) else item))
 
+    def hang(self, *places: int) -> None:
+        """Let the orders to these helpers be begun only once ``unhang`` is called."""
+        self._hangs.update(places)
+
+    def unhang(self) -> None:
+        """Let the calls that hang come to their ends."""
+        self._hangs.clear()
+        while self.hanging:
+            place = min(self.hanging)
+            self.order_helper(place, self.hanging.pop(place))
+
     def wait(self) -> tuple[Source, bytes]:
+        if self._answers:
+            return Source.HELPER, self._answers.popleft()
         if not self._inputs:
             raise NothingMoreComes
         return self._inputs.popleft()
@@ -128,6 +145,19 @@ class FakeSeat:
 
     def end_partner(self) -> None:
         self.partner_ended = True
+
+    def start_helpers(self, count: int, work: Callable[[bytes], bytes]) -> None:
+        self._work = work
+        self.deeds.append(f"helpers {count}")
+
+    def order_helper(self, place: int, data: bytes) -> None:
+        if place in self._hangs:
+            self.hanging[place] = data
+        else:
+            self._answers.append(self._work(data))
+
+    def pause(self, seconds: float) -> None:
+        self.pass_time(1)
 
     def told(self, kind: Kind) -> list[Message]:
         """Return what the agent was told of that kind."""
@@ -270,9 +300,11 @@ class FakeBoot:
             self.living.pop(pid, None)
 
 
-def held_mount(fd: int) -> HeldMount:
+def held_mount(fd: int, *, rank: int = 0) -> HeldMount:
     """Return a mount of descriptor ``fd``."""
-    return HeldMount(fd=fd, mount_id=fd + 1000, device=fd + 2000, listed_device=f"8:{fd}")
+    return HeldMount(
+        fd=fd, mount_id=fd + 1000, device=fd + 2000, listed_device=f"8:{fd}", rank=rank
+    )
 
 
 def mount(path: str, **fields: object) -> Mount:

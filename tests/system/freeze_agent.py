@@ -1,6 +1,7 @@
 """An agent that freezes step by step: reads a step a line, answers a line.
 
-Arguments: directory of the marker, longest hold in seconds, mount points.
+Arguments: directory of the marker, longest hold in seconds, mount points, each with ``@RANK``
+behind it unless that is 0.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ def main() -> None:
     """Serve the steps until the input ends."""
     ports = real_ports(Path(sys.argv[1]))
     limits = FreezeLimits(hold_s=float(sys.argv[2]), sync_s=20)
-    with FreezeSession([target(path) for path in sys.argv[3:]], ports, limits) as session:
+    targets = []
+    for argument in sys.argv[3:]:
+        path, _, rank = argument.partition("@")
+        targets.append(target(path, rank=int(rank or 0)))
+    with FreezeSession(targets, ports, limits) as session:
         for line in sys.stdin:
             try:
                 answer = step(session, ports, line.strip())

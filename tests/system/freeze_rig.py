@@ -60,7 +60,7 @@ def run(*argv: str | Path) -> str:
     return done.stdout
 
 
-def target(path: Path | str) -> FreezeTarget:
+def target(path: Path | str, *, rank: int = 0) -> FreezeTarget:
     """Return the mount at ``path`` as a freeze target."""
     guard(path)
     found = [row for row in listed_mounts() if row[2] == str(path)][-1]
@@ -73,7 +73,7 @@ def target(path: Path | str) -> FreezeTarget:
         namespace=None,
         hidden=False,
     )
-    return FreezeTarget(key="", fstype="any", mounts=(mount,))
+    return FreezeTarget(key="", fstype="any", mounts=(mount,), rank=rank)
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,24 @@ class Rig:
                 os.killpg(timer.pid, signal.SIGKILL)
             timer.wait()
 
-    def agent(self, *disks: Disk | Path, hold_s: float = 3.0, new_group: bool = True) -> Agent:
-        """Start an agent process for these disks, the outside timer armed first."""
+    def agent(
+        self,
+        *disks: Disk | Path,
+        hold_s: float = 3.0,
+        new_group: bool = True,
+        in_order: bool = False,
+    ) -> Agent:
+        """Start an agent process for these disks, the outside timer armed first.
+
+        Args:
+            in_order: freeze one after the other, not side by side.
+        """
         paths = [d.path if isinstance(d, Disk) else d for d in disks]
         for path in paths:
             guard(path)
         self.arm(int(hold_s) + 20)
-        agent = Agent(paths, hold_s=hold_s, markers=self.markers, new_group=new_group)
+        named = [f"{path}@{number * in_order}" for number, path in enumerate(paths)]
+        agent = Agent(named, hold_s=hold_s, markers=self.markers, new_group=new_group)
         self._agents.append(agent)
         return agent
 
@@ -218,11 +229,11 @@ class Agent:
     """A process that freezes step by step, as told; see ``freeze_agent.py``."""
 
     def __init__(
-        self, paths: Sequence[Path], *, hold_s: float, markers: Path, new_group: bool
+        self, paths: Sequence[str], *, hold_s: float, markers: Path, new_group: bool
     ) -> None:
         argv = [sys.executable, "-B", str(AGENT), str(markers), str(hold_s)]
         self.process = subprocess.Popen(
-            [*argv, *(str(p) for p in paths)],
+            [*argv, *paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

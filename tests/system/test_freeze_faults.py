@@ -58,7 +58,40 @@ def test_kill_of_agent_between_marker_and_freeze_leaves_no_marker(loops: Rig) ->
     assert loops.gone(loops.marker, within_s=1)
 
 
-@pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 8, 16, 32])
+def test_marker_of_another_run_outlives_a_run_that_it_stops(loops: Rig) -> None:
+    loops.marker.write_text('{"schema": 1,\n "guardian_pid": 1,\n}')
+    agent = loops.agent(*loops.disks, hold_s=HOLD_S)
+    agent.do("prepare")
+    assert "marker of an earlier freeze" in agent.do("freeze")
+    agent.close()
+    assert loops.marker.exists()
+
+
+# The warm-up, which freezes for the first time, takes about the first 20 to 60 ms of a freeze.
+DELAYS_MS = [0, 1, 2, 4, 8, 16, 32, 48, 64]
+
+
+@pytest.mark.parametrize("delay_ms", DELAYS_MS)
+@pytest.mark.parametrize("victim", ["guardian", "understudy", "both"])
+def test_kill_of_a_guardians_process_in_the_midst_of_a_freeze_leaves_nothing_frozen(
+    loops: Rig, victim: str, delay_ms: int
+) -> None:
+    agent = loops.agent(*loops.disks, hold_s=HOLD_S)
+    agent.do("prepare")
+    victims = [agent.guardian, agent.understudy]
+    agent.tell("freeze")
+    time.sleep(delay_ms / 1000)
+    for pid in victims[victim == "understudy" : 1 + (victim != "guardian")]:
+        os.kill(pid, signal.SIGKILL)
+    agent.answer()
+    agent.do("thaw")
+    assert loops.all_writable(within_s=IN_TIME_S)
+    agent.settle()
+    assert loops.all_writable(within_s=1)
+    assert loops.gone(loops.marker, within_s=1)
+
+
+@pytest.mark.parametrize("delay_ms", DELAYS_MS)
 @pytest.mark.parametrize("step", ["freeze", "thaw"])
 def test_kill_of_agent_in_the_midst_of_a_step_leaves_nothing_frozen(
     loops: Rig, step: str, delay_ms: int

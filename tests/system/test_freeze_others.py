@@ -153,7 +153,7 @@ def test_freeze_call_that_hangs_does_not_keep_the_others_frozen(loops: Rig) -> N
     # for freezing it writes to it. The order module and the pre-flight both prevent this.
     backing = loops.disk(size_mib=256)
     image = loops.disk(store=backing.path)
-    agent = loops.agent(backing, image, hold_s=1.5)
+    agent = loops.agent(backing, image, hold_s=1.5, in_order=True)
     agent.do("prepare")
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(image.path)])
     try:

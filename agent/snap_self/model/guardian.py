@@ -11,5 +11,6 @@ class Source(Enum):
     AGENT = "agent"
     GUARDIAN = "guardian"
     UNDERSTUDY = "understudy"
+    HELPER = "helper"
     SIGNAL = "signal"
     TIMER = "timer"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from errno import EBUSY, EINVAL, EOPNOTSUPP, ESTALE
@@ -50,6 +50,7 @@ class FrozenFilesystem:
     """One filesystem's part in a freeze; times in seconds, 0 for what did not happen.
 
     Args:
+        warm_up_s: the freeze and thaw beforehand; writers were blocked for most of it.
         freeze_s: the freeze call.
         frozen_s: from the start of the freeze call to the end of the thaw.
         thaw_s: the thaw call.
@@ -58,6 +59,7 @@ class FrozenFilesystem:
     path: str
     fstype: str
     outcome: Outcome
+    warm_up_s: float
     freeze_s: float
     frozen_s: float
     thaw_s: float
@@ -72,7 +74,8 @@ class FreezeResult:
             thawed one: only then is the snapshot filesystem-consistent.
         why: why it was not held, empty if it was.
         frozen_s: from the first freeze call to the end of the last thaw.
-        sync_s: writing out before it.
+        warm_up_s: the brief freezes and thaws before it, all side by side.
+        sync_s: writing out before that.
         notes: safeguards that could not be had.
     """
 
@@ -80,6 +83,7 @@ class FreezeResult:
     held: bool
     why: str
     frozen_s: float
+    warm_up_s: float
     sync_s: float
     notes: tuple[str, ...]
 
@@ -106,9 +110,12 @@ class Story:
         self.synced: Message | None = None
         self.refused: Message | None = None
         self.stuck: Message | None = None
+        self.stuck_at: set[int] = set()
+        self.warmed: dict[int, Message] = {}
         self.done: Message | None = None
         self.held = False
         self.ended = False
+        self.not_ours: set[int] = set()
         self.frozen: dict[int, Message] = {}
         self.thawed: dict[int, Message] = {}
 
@@ -120,7 +127,12 @@ class Story:
         elif kind is Kind.SYNCED:
             self.synced = message
         elif kind in (Kind.REFUSED, Kind.SYNC_REFUSED):
-            self.refused = message
+            self.refused = self.refused or message
+            self.stuck_at.discard(message.index)
+            self.not_ours.add(message.index)
+        elif kind is Kind.WARMED:
+            self.warmed[message.index] = message
+            self.stuck_at.discard(message.index)
         elif kind is Kind.FROZEN:
             self.frozen[message.index] = message
         elif kind is Kind.HELD:
@@ -129,6 +141,7 @@ class Story:
             self.thawed[message.index] = message
         elif kind is Kind.STUCK:
             self.stuck = message
+            self.stuck_at.add(message.index)
         elif kind is Kind.DONE:
             # The first is the true cause: an understudy that tidies up after the guardian adds one.
             self.done = self.done or message
@@ -138,20 +151,22 @@ class Story:
         message = self.thawed.get(index)
         return message is not None and message.number in (0, EINVAL)
 
-    def flight(self) -> int | None:
-        """Return the filesystem whose freeze call has not been answered, if one can be."""
-        asked = self.synced is not None and not self.held and self.refused is None
-        place = len(self.frozen)
-        return place if asked and place < self.count and not self.is_thawed(place) else None
+    def flight(self) -> set[int]:
+        """Return the filesystems on which an unanswered call may run, or may have frozen them."""
+        if self.synced is None or self.held:
+            return set()
+        if self.stuck is not None:
+            unanswered = self.stuck_at - self.frozen.keys()
+        elif self.done is not None:
+            unanswered = set()
+        else:
+            unanswered = set(range(self.count)) - self.frozen.keys() - self.not_ours
+        return {index for index in unanswered if not self.is_thawed(index)}
 
     def maybe_frozen(self) -> list[int]:
         """Return what may be frozen now, outermost first, as it is to be thawed."""
-        indices = [index for index in sorted(self.frozen) if not self.is_thawed(index)]
-        flight = self.flight()
-        ended = self.done is not None and self.stuck is None
-        if flight is not None and not ended:
-            indices.append(flight)
-        return indices[::-1]
+        held = {index for index in self.frozen if not self.is_thawed(index)}
+        return sorted(held | self.flight(), reverse=True)
 
 
 def sum_up(story: Story, targets: Sequence[FreezeTarget], *, took_over: bool) -> FreezeResult:
@@ -172,6 +187,7 @@ def sum_up(story: Story, targets: Sequence[FreezeTarget], *, took_over: bool) ->
         held=not why,
         why=why,
         frozen_s=_seconds(min(starts), max(ends)) if starts and ends else 0.0,
+        warm_up_s=_span(story.warmed.values()),
         sync_s=_seconds(story.synced.first, story.synced.second) if story.synced else 0.0,
         notes=_notes(story.ready),
     )
@@ -208,6 +224,7 @@ def _part(target: FreezeTarget, story: Story, index: int, *, maybe: bool) -> Fro
         path=target.path,
         fstype=target.fstype,
         outcome=outcome,
+        warm_up_s=_span([story.warmed[index]] if index in story.warmed else []),
         freeze_s=_seconds(froze.first, froze.second) if froze else 0.0,
         frozen_s=_seconds(froze.first, thawed.second) if froze and thawed else 0.0,
         thaw_s=_seconds(thawed.first, thawed.second) if thawed else 0.0,
@@ -216,6 +233,12 @@ def _part(target: FreezeTarget, story: Story, index: int, *, maybe: bool) -> Fro
 
 def _seconds(start_ns: int, end_ns: int) -> float:
     return (end_ns - start_ns) / 1e9
+
+
+def _span(messages: Collection[Message]) -> float:
+    if not messages:
+        return 0.0
+    return _seconds(min(m.first for m in messages), max(m.second for m in messages))
 
 
 def _notes(ready: Message | None) -> tuple[str, ...]:

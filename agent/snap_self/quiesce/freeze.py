@@ -13,6 +13,8 @@ Where the safeguards are that other tools' incidents teach:
   locked in memory, exempt from the out-of-memory killer where allowed: ``guardian`` and
   ``system/guardian_process``; signals are read there, not ignored, since they shall thaw;
 * descriptors open from before the freeze until after the thaw, verified just before the call;
+* each filesystem is frozen and thawed once right before, so that none stays frozen while others
+  pay the kernel's grace periods; that is part of what writers see, and told as ``warm_up_s``;
 * a time limit on CLOCK_BOOTTIME, armed before the first call: ``guardian``; ``remaining_s`` is the
   most that a call of the agent's may take;
 * the hold is verified by each thaw's result: ``account``;
@@ -130,7 +132,10 @@ class FreezeSession:
                 )
         try:
             self._link = self._ports.starter.start(
-                mounts=[_held(opened).encode() for opened in self._opened],
+                mounts=[
+                    _held(opened, rank=target.rank).encode()
+                    for target, opened in zip(self._targets, self._opened, strict=True)
+                ],
                 fds=[opened.fd for opened in self._opened],
             )
         except OSError as error:
@@ -270,10 +275,10 @@ class FreezeSession:
                 self._story.ended = True
 
     def _take_over(self) -> None:
-        """Thaw what may be frozen, but for a call in flight, which would hang us as well."""
-        flight = None if self._story.ended else self._story.flight()
+        """Thaw what may be frozen, but not where a call is in flight: it would hang us as well."""
+        flight = set() if self._story.ended else self._story.flight()
         for index in self._story.maybe_frozen():
-            if index == flight:
+            if index in flight:
                 continue
             self._took_over = True
             start_ns = int(self._now() * 1e9)
@@ -293,10 +298,11 @@ class FreezeSession:
             self._ports.opener.close(self._opened.pop().fd)
 
 
-def _held(opened: OpenedMount) -> HeldMount:
+def _held(opened: OpenedMount, *, rank: int) -> HeldMount:
     return HeldMount(
         fd=opened.fd,
         mount_id=opened.mount_id,
         device=opened.device,
         listed_device=opened.listed_device,
+        rank=rank,
     )

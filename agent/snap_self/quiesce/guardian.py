@@ -1,8 +1,9 @@
 """The guardian and its understudy: two processes, so that no single one's death leaves a freeze.
 
 The guardian decides: it walks the table of ``states``, keeps the deadline and thaws. The understudy
-makes the freeze calls, because one that hangs must not stop the guardian from thawing the others.
-Both hold every descriptor, and each thaws what is frozen as soon as the other is gone:
+(module ``understudy``) makes the freeze calls, because one that hangs must not stop the guardian
+from thawing the others. Both hold every descriptor, and each thaws what is frozen as soon as the
+other is gone:
 
 =================  ================================================================================
 lost               thawed by
@@ -25,7 +26,7 @@ mapped and locked. Nothing is caught here: a fault of ours ends the one process,
 
 from __future__ import annotations
 
-from errno import EINVAL, ESTALE
+from errno import EINVAL
 
 from snap_self.model.guardian import Source
 from snap_self.quiesce.states import Action, Event, State, step
@@ -54,6 +55,9 @@ _CAUSES = {
     Event.UNDERSTUDY_GONE: Cause.UNDERSTUDY_GONE,
 }
 
+_ANSWERS = (Event.ONE_WARMED, Event.ONE_FROZEN, Event.FREEZE_REFUSED)
+_FLYING = (State.WARMING, State.FREEZING, State.ABORTING, State.STUCK)
+
 
 def thaw_one(calls: FreezeCalls, seat: GuardianSeat, mount: HeldMount, index: int) -> Message:
     """Thaw one filesystem and return the message about it.
@@ -81,7 +85,7 @@ class Guardian:
         self.state = State.READY
         self.cause = Cause.NONE
         self._frozen: list[int] = []
-        self._flight: int | None = None
+        self._flight: set[int] = set()
         self._hold_ms = 0
         self._sync_ms = 0
         self._thawed: Message | None = None
@@ -89,7 +93,7 @@ class Guardian:
         self._actions: dict[Action, Callable[[], None]] = {
             Action.NOTHING: lambda: None,
             Action.SYNC: self._sync,
-            Action.FREEZE_FIRST: self._freeze_first,
+            Action.WARM: self._warm,
             Action.FREEZE_NEXT: self._freeze_next,
             Action.TELL_HELD: lambda: self._tell(Message(Kind.HELD)),
             Action.AWAIT_FLIGHT: lambda: self._seat.arm(GRACE_S),
@@ -108,6 +112,9 @@ class Guardian:
             event = self._read(source, data)
             if event is not None:
                 self._handle(event)
+                if event in _ANSWERS and not self._flight and self.state in _FLYING:
+                    whole = len(self._frozen) == len(self._mounts)
+                    self._handle(Event.ALL_FROZEN if whole else Event.LANDED)
 
     def _read(self, source: Source, data: bytes) -> Event | None:
         if source is Source.AGENT:
@@ -141,11 +148,14 @@ class Guardian:
             return Event.SYNCED
         if message.kind is Kind.SYNC_REFUSED:
             return Event.SYNC_REFUSED
-        self._flight = None
+        self._flight.discard(message.index)
+        if message.kind is Kind.WARMED:
+            return Event.ONE_WARMED
         if message.kind is Kind.REFUSED:
             return Event.FREEZE_REFUSED
         self._frozen.append(message.index)
-        return Event.ALL_FROZEN if len(self._frozen) == len(self._mounts) else Event.ONE_FROZEN
+        # Frozen while warming up: it could not be thawed again.
+        return Event.FREEZE_REFUSED if self.state is State.WARMING else Event.ONE_FROZEN
 
     def _handle(self, event: Event) -> None:
         before = self.state
@@ -162,24 +172,29 @@ class Guardian:
         self._seat.arm(self._sync_ms / 1000)
         self._seat.tell_partner(Message(Kind.SYNC).encode())
 
-    def _freeze_first(self) -> None:
+    def _warm(self) -> None:
         self._seat.arm(self._hold_ms / 1000)
-        self._freeze_next()
+        self._flight = set(range(len(self._mounts)))
+        self._seat.tell_partner(Message(Kind.WARM, number=self._hold_ms).encode())
 
     def _freeze_next(self) -> None:
-        self._flight = len(self._frozen)
-        order = Message(Kind.FREEZE_ONE, index=self._flight, number=self._hold_ms)
-        self._seat.tell_partner(order.encode())
+        """Order the next rank; the mounts come in the order of their ranks."""
+        first = len(self._frozen)
+        rank = self._mounts[first].rank
+        for index in range(first, len(self._mounts)):
+            if self._mounts[index].rank != rank:
+                return
+            self._flight.add(index)
+            self._seat.tell_partner(Message(Kind.FREEZE_ONE, index=index).encode())
 
     def _thaw(self) -> None:
-        for index in reversed(tuple(self._frozen)):
+        for index in sorted(self._frozen, reverse=True):
             self._thaw_one(index)
         self._handle(Event.ALL_THAWED)
 
     def _thaw_with_flight(self) -> None:
-        if self._flight is not None:
-            self._frozen.append(self._flight)
-            self._flight = None
+        self._frozen += self._flight
+        self._flight.clear()
         self._thaw()
 
     def _thaw_one(self, index: int) -> None:
@@ -197,109 +212,10 @@ class Guardian:
             self._tell(self._thawed)
 
     def _tell_stuck(self) -> None:
-        self._tell(Message(Kind.STUCK, cause=self.cause, index=self._flight or 0))
+        for index in sorted(self._flight):
+            self._tell(Message(Kind.STUCK, cause=self.cause, index=index))
 
     def _finish(self) -> None:
         if self._clean:
             self._seat.forget_marker()
         self._tell(Message(Kind.DONE, cause=self.cause))
-
-
-class Understudy:
-    """The process that makes the freeze calls, and thaws when the guardian no longer can."""
-
-    def __init__(
-        self,
-        *,
-        calls: FreezeCalls,
-        seat: GuardianSeat,
-        mounts: Sequence[HeldMount],
-        readiness: int,
-        pid: int,
-    ) -> None:
-        self._calls = calls
-        self._seat = seat
-        self._mounts = mounts
-        self._frozen: list[int] = []
-        self._due_ns = 0
-        self._ready = Message(Kind.READY, number=readiness, first=pid)
-
-    def run(self) -> None:
-        """Serve until the guardian is gone and nothing is left frozen by us."""
-        self._answer(self._ready)
-        while True:
-            source, data = self._seat.wait()
-            if source is Source.TIMER:
-                if self._frozen:
-                    self._seat.end_partner()
-                    # The one a hung guardian hangs in comes last, for it would hang us as well.
-                    stuck = self._frozen.pop()
-                    self._take_over(Cause.GUARDIAN_STUCK, [*reversed(self._frozen), stuck])
-                    return
-            elif not data:
-                self._take_over(Cause.GUARDIAN_GONE, list(reversed(self._frozen)))
-                return
-            else:
-                self._obey(decode(data))
-
-    def _obey(self, message: Message) -> None:
-        if message.kind is Kind.SYNC:
-            self._sync()
-        elif message.kind is Kind.FREEZE_ONE:
-            self._freeze(message.index, hold_ms=message.number)
-        elif message.kind is Kind.RELEASED:
-            self._frozen.remove(message.index)
-            self._seat.arm(max(BACKSTOP_S, (self._due_ns - self._seat.now_ns()) / 1e9))
-
-    def _answer(self, message: Message) -> None:
-        self._seat.tell_partner(message.encode())
-
-    def _sync(self) -> None:
-        # Twice: the second round writes only what came up during the first, so that the freeze
-        # itself, which writes what is left with all writers stopped, is short.
-        start_ns = self._seat.now_ns()
-        for mount in (*self._mounts, *self._mounts):
-            number = self._calls.sync(mount.fd)
-            if number:
-                index = list(self._mounts).index(mount)
-                self._answer(Message(Kind.SYNC_REFUSED, index=index, number=number))
-                return
-        # The mount table is read here, not in the frozen window: it is long on container hosts.
-        for index, mount in enumerate(self._mounts):
-            if not self._calls.listed(mount_id=mount.mount_id, listed_device=mount.listed_device):
-                self._answer(Message(Kind.SYNC_REFUSED, index=index, number=ESTALE))
-                return
-        self._answer(Message(Kind.SYNCED, first=start_ns, second=self._seat.now_ns()))
-
-    def _freeze(self, index: int, *, hold_ms: int) -> None:
-        mount = self._mounts[index]
-        start_ns = self._seat.now_ns()
-        if not self._due_ns:
-            backstop_s = hold_ms / 1000 + BACKSTOP_S
-            self._due_ns = start_ns + int(backstop_s * 1e9)
-            self._seat.arm(backstop_s)
-        if self._calls.in_place(mount.fd, mount_id=mount.mount_id, device=mount.device):
-            number = self._calls.freeze(mount.fd)
-        else:
-            number = ESTALE
-        end_ns = self._seat.now_ns()
-        if number:
-            self._answer(Message(Kind.REFUSED, index=index, number=number))
-            return
-        self._frozen.append(index)
-        if end_ns > self._due_ns - int(BACKSTOP_S * 1e9):
-            # Frozen late: the guardian is to thaw it, and is not stuck for having waited for us.
-            self._seat.arm(BACKSTOP_S)
-        self._answer(Message(Kind.FROZEN, index=index, first=start_ns, second=end_ns))
-
-    def _take_over(self, cause: Cause, order: list[int]) -> None:
-        if not order:
-            return
-        clean = True
-        for index in order:
-            thawed = thaw_one(self._calls, self._seat, self._mounts[index], index)
-            clean = clean and thawed.number in (0, EINVAL)
-            self._seat.tell_agent(thawed.encode())
-        if clean:
-            self._seat.forget_marker()
-        self._seat.tell_agent(Message(Kind.DONE, cause=cause).encode())

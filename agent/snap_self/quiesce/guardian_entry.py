@@ -11,8 +11,9 @@ import os
 import sys
 
 from snap_self.model.guardian import Source
-from snap_self.quiesce.guardian import Guardian, Understudy
-from snap_self.quiesce.wire import SIZE, Readiness, decode_mount
+from snap_self.quiesce.guardian import Guardian
+from snap_self.quiesce.understudy import Understudy
+from snap_self.quiesce.wire import SIZE, Readiness, decode_mount, marker_owner
 from snap_self.system.freezing import KernelFreezeCalls
 from snap_self.system.guardian_process import (
     Seat,
@@ -51,6 +52,7 @@ def main() -> None:
             agent_fd=status_fd,
             partner_fd=write_fd,
             marker_path=marker_path,
+            marker_owner=marker_owner(guardian_pid),
             message_bytes=SIZE,
             partner_pid=guardian_pid,
         )
@@ -64,6 +66,7 @@ def main() -> None:
         agent_fd=status_fd,
         partner_fd=write_fd,
         marker_path=marker_path,
+        marker_owner=marker_owner(guardian_pid),
         message_bytes=SIZE,
     )
     Guardian(calls=calls, seat=seat, mounts=mounts, readiness=_readiness()).run()

@@ -52,6 +52,8 @@ class Marker:
                 "schema": SCHEMA,
                 "boot_id": self.boot_id,
                 "agent_pid": self.agent_pid,
+                # The guardian removes no marker but its own: see ``wire.marker_owner``.
+                "guardian_pid": self.processes[0].pid if self.processes else 0,
                 "processes": [{"pid": p.pid, "started": p.started} for p in self.processes],
                 "filesystems": [
                     {"path": f.path, "fstype": f.fstype, "listed_device": f.listed_device}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from snap_self.model.disks import Filesystem, Mount
 
@@ -23,11 +23,13 @@ class FreezeTarget:
         key: of the model's ``Filesystem``.
         mounts: where it can be opened, best first: a bind mount may be a file, which cannot be
             opened as a directory, and a mount point may have been covered since.
+        rank: those of one rank depend on none of each other and are frozen side by side.
     """
 
     key: str
     fstype: str
     mounts: tuple[Mount, ...]
+    rank: int = 0
 
     @property
     def path(self) -> str:
@@ -61,12 +63,14 @@ def freeze_order(filesystems: Iterable[Filesystem]) -> FreezeOrder:
     """Return what to freeze, innermost first.
 
     A filesystem in an image comes before the one that holds the image, however they are mounted:
-    the other way round the freeze hangs, for it must write to its image. Else the deeper mount
-    point comes first and ``/`` last. Each superblock occurs once, whatever number of mounts it has:
-    a second freeze of it would be refused (EBUSY), not counted.
+    the other way round the freeze hangs, for it must write to its image. Else what is mounted
+    below another comes before it and ``/`` last; what is neither shares a rank. Each superblock
+    occurs once, whatever number of mounts it has: a second freeze of it would be refused (EBUSY),
+    not counted.
     """
     by_key = {filesystem.key: filesystem for filesystem in filesystems}
-    targets: list[tuple[tuple[int, int, str], FreezeTarget]] = []
+    layers: dict[str, int] = {}
+    targets: list[FreezeTarget] = []
     left_out = []
     for filesystem in by_key.values():
         mounts = _openable(filesystem)
@@ -81,11 +85,29 @@ def freeze_order(filesystems: Iterable[Filesystem]) -> FreezeOrder:
                 )
             )
             continue
-        target = FreezeTarget(key=filesystem.key, fstype=filesystem.fstype, mounts=mounts)
-        rank = (-_layers(filesystem, by_key, frozenset()), -_depth(target.path), target.path)
-        targets.append((rank, target))
-    targets.sort(key=lambda ranked: ranked[0])
-    return FreezeOrder(targets=tuple(target for _, target in targets), left_out=tuple(left_out))
+        targets.append(FreezeTarget(key=filesystem.key, fstype=filesystem.fstype, mounts=mounts))
+        layers[filesystem.key] = _layers(filesystem, by_key, frozenset())
+    return FreezeOrder(targets=_ranked(targets, layers), left_out=tuple(left_out))
+
+
+def _ranked(targets: Sequence[FreezeTarget], layers: Mapping[str, int]) -> tuple[FreezeTarget, ...]:
+    """Return the targets in order, each with its rank."""
+    heights: dict[str, int] = {}
+    for target in sorted(targets, key=lambda t: -_depth(t.path)):
+        below = [
+            heights[other.key]
+            for other in targets
+            if other.key in heights and _is_below(other.path, target.path)
+        ]
+        heights[target.key] = max(below, default=-1) + 1
+    places = {target.key: (-layers[target.key], heights[target.key]) for target in targets}
+    ranks = {place: rank for rank, place in enumerate(sorted(set(places.values())))}
+    ranked = [replace(target, rank=ranks[places[target.key]]) for target in targets]
+    return tuple(sorted(ranked, key=lambda target: (target.rank, target.path)))
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path != other and path.startswith(other.rstrip("/") + "/")
 
 
 def _obstacle(filesystem: Filesystem, mounts: tuple[Mount, ...]) -> tuple[str, bool]:

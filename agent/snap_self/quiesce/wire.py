@@ -22,13 +22,15 @@ class Kind(IntEnum):
     THAW = 2
     # guardian to understudy
     SYNC = 16
-    FREEZE_ONE = 17  # index, number: longest hold in ms
+    FREEZE_ONE = 17  # index
     RELEASED = 18  # index: thawed by the guardian, no longer the understudy's to thaw
+    WARM = 19  # number: longest hold in ms
     # understudy to guardian, passed on to the agent
     SYNCED = 32  # first, second: start and end in ns
     SYNC_REFUSED = 33  # index, number: errno
     FROZEN = 34  # index, first, second
     REFUSED = 35  # index, number: errno
+    WARMED = 36  # index, number: how many times, first, second: the first time
     # guardian or understudy to agent
     READY = 48  # number: bits of Readiness, first: the understudy's process id
     HELD = 49  # all of them are frozen
@@ -131,6 +133,11 @@ def decode(data: bytes) -> Message:
         raise WireError(f"unknown kind {kind} or cause {cause}") from None
 
 
+def marker_owner(guardian_pid: int) -> bytes:
+    """Return what the marker's text holds if it is of that guardian's freeze."""
+    return b'"guardian_pid": %d,' % guardian_pid
+
+
 class HeldMount:
     """A mount held open by a descriptor, and what that descriptor must still be when it counts.
 
@@ -139,19 +146,23 @@ class HeldMount:
         mount_id: ``mnt_id`` of the descriptor's fdinfo.
         device: ``st_dev`` of the descriptor, encoded as by makedev(3).
         listed_device: ``major:minor`` in mountinfo; differs from ``device`` on btrfs.
+        rank: those of one rank are frozen side by side, after all of lower ranks.
     """
 
-    __slots__ = ("device", "fd", "listed_device", "mount_id")
+    __slots__ = ("device", "fd", "listed_device", "mount_id", "rank")
 
-    def __init__(self, *, fd: int, mount_id: int, device: int, listed_device: str) -> None:
+    def __init__(
+        self, *, fd: int, mount_id: int, device: int, listed_device: str, rank: int = 0
+    ) -> None:
         self.fd = fd
         self.mount_id = mount_id
         self.device = device
         self.listed_device = listed_device
+        self.rank = rank
 
     def encode(self) -> str:
         """Return it as one argument of the guardian's command line."""
-        return f"{self.fd},{self.mount_id},{self.device},{self.listed_device}"
+        return f"{self.fd},{self.mount_id},{self.device},{self.listed_device},{self.rank}"
 
 
 def decode_mount(text: str) -> HeldMount:
@@ -161,8 +172,12 @@ def decode_mount(text: str) -> HeldMount:
         WireError: it is not of that form.
     """
     parts = text.split(",")
-    if len(parts) != 4 or not all(part.isdecimal() for part in parts[:3]):
+    if len(parts) != 5 or not all(part.isdecimal() for part in (*parts[:3], parts[4])):
         raise WireError(f"not a mount of the guardian's command line: {text!r}")
     return HeldMount(
-        fd=int(parts[0]), mount_id=int(parts[1]), device=int(parts[2]), listed_device=parts[3]
+        fd=int(parts[0]),
+        mount_id=int(parts[1]),
+        device=int(parts[2]),
+        listed_device=parts[3],
+        rank=int(parts[4]),
     )

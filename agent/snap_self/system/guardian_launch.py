@@ -113,6 +113,7 @@ class GuardianProcessStarter:
         argv = [sys.executable, "-I", "-S", "-B", "-c", _BOOT.format(_ENTRY), _ROOT]
         argv += [str(ask_read), str(status_write), self._marker_path, *mounts]
         keep = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+        keep["MALLOC_ARENA_MAX"] = "1"  # else each of its threads gets locked memory of its own
         try:
             process = subprocess.Popen(
                 argv,

@@ -17,10 +17,11 @@ import time
 
 from snap_self.model.guardian import Source
 from snap_self.system.freezing import read_whole
+from snap_self.system.guardian_helpers import Helpers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -102,6 +103,7 @@ class Seat:
             about a freeze is read before a reason to end it.
         agent_fd: end of the status pipe.
         partner_fd: end of the pipe to the other process.
+        marker_owner: what the marker says if it is of this freeze: one of another is left alone.
         partner_pid: None where the other process is not to be killed from here.
     """
 
@@ -112,15 +114,19 @@ class Seat:
         agent_fd: int,
         partner_fd: int,
         marker_path: str,
+        marker_owner: bytes,
         message_bytes: int,
         partner_pid: int | None = None,
     ) -> None:
         self._timer_fd = open_timer()
-        self._inputs = [*((fd, source) for source, fd in inputs.items())]
+        self._inputs = [(fd, source) for source, fd in inputs.items()]
         self._inputs.append((self._timer_fd, Source.TIMER))
         self._agent_fd = agent_fd
         self._partner_fd = partner_fd
         self._marker_path = marker_path
+        self._marker_owner = marker_owner
+        self._message_bytes = message_bytes
+        self._helpers: Helpers | None = None
         self._partner_pid = partner_pid
         self._sizes = {fd: message_bytes for fd, _ in self._inputs}
         self._sizes[self._timer_fd] = 8
@@ -177,9 +183,29 @@ class Seat:
     def forget_marker(self) -> None:
         """Unlink the marker, after the thaw, so even on a disk this does not block."""
         try:
+            if self._marker_owner not in read_whole(self._marker_path):
+                return
             os.unlink(self._marker_path)  # noqa: PTH108 - pathlib costs memory here
         except OSError:
             return  # the marker is then stale, and whoever finds it finds nothing frozen
+
+    def start_helpers(self, count: int, work: Callable[[bytes], bytes]) -> None:
+        """Start the threads; their answers are read first of all inputs."""
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        self._inputs.insert(0, (read_fd, Source.HELPER))
+        self._sizes[read_fd] = self._message_bytes
+        self._poll.register(read_fd, select.POLLIN)
+        self._helpers = Helpers(count, work, write_fd)
+
+    def order_helper(self, place: int, data: bytes) -> None:
+        """Ring its bell."""
+        if self._helpers is not None:
+            self._helpers.order(place, data)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
 
     def end_partner(self) -> None:
         """Kill the partner while it still is our parent, so never another process of that id."""

@@ -23,7 +23,7 @@ from snap_self.quiesce.account import FreezeResult, Outcome
 from snap_self.quiesce.freeze import FreezeLimits, FreezePorts, FreezeSession
 from snap_self.quiesce.marker import decode_marker
 from snap_self.quiesce.order import FreezeTarget
-from snap_self.quiesce.wire import Cause, Kind, Message, Readiness
+from snap_self.quiesce.wire import Cause, Kind, Message, Readiness, marker_owner
 
 NS = 10**9
 NOW_NS = 1000 * NS  # the fake clock's
@@ -33,7 +33,10 @@ FROZE = tuple(
     Message(Kind.FROZEN, index=n, first=NOW_NS + n * 1000, second=NOW_NS + n * 1000 + 500)
     for n in range(2)
 )
-HELD = (SYNCED, *FROZE, Message(Kind.HELD))
+WARMED = tuple(
+    Message(Kind.WARMED, index=n, first=NOW_NS - (2 + n) * 10**6, second=NOW_NS) for n in range(2)
+)
+HELD = (SYNCED, *WARMED, *FROZE, Message(Kind.HELD))
 GONE = b""
 TARGETS = (freeze_target("/data/x", key="8:1"), freeze_target("/data", key="8:2"))
 FDS = (101, 102)
@@ -108,6 +111,8 @@ def test_freeze_held_until_asked_and_thawed_whole_is_held() -> None:
 def test_times_are_those_the_guardian_measured() -> None:
     result = Stage().run()
     assert result.sync_s == 0.5
+    assert result.warm_up_s == pytest.approx(0.003)
+    assert [f.warm_up_s for f in result.filesystems] == pytest.approx([0.002, 0.003])
     assert result.frozen_s == pytest.approx(2 + 700e-9)
     assert result.filesystems[1].freeze_s == pytest.approx(500e-9)
     assert result.filesystems[0].thaw_s == pytest.approx(700e-9)
@@ -131,6 +136,16 @@ def test_marker_is_written_before_the_request_and_names_all_in_order() -> None:
     assert [f.path for f in marker.filesystems] == ["/data/x", "/data"]
     assert [(p.pid, p.started) for p in marker.processes] == [(501, 11), (502, 12)]
     assert marker.boot_id == "boot-1"
+
+
+def test_marker_says_whose_it_is_as_the_guardian_looks_for_it() -> None:
+    markers = FakeMarkers()
+    with Stage(markers=markers, freeze=()).session as session:
+        session.prepare()
+        session._mark()
+        text = (markers.text or "").encode()
+    assert marker_owner(501) in text
+    assert marker_owner(50) not in text
 
 
 def test_marker_is_gone_after_the_thaw() -> None:
@@ -220,6 +235,28 @@ def test_both_processes_gone_in_a_call_makes_the_agent_thaw_that_one_too() -> No
     with pytest.raises(QuiesceFailed, match="guardian was lost"):
         stage.run()
     assert stage.calls.made("thaw") == [102, 101]
+
+
+def test_both_processes_gone_in_the_warm_up_makes_the_agent_thaw_all_once() -> None:
+    stage = Stage(freeze=(SYNCED, WARMED[0], GONE))
+    with pytest.raises(QuiesceFailed, match="guardian was lost"):
+        stage.run()
+    assert stage.calls.made("thaw") == [102, 101]
+
+
+def test_both_processes_gone_after_a_refusal_leaves_the_other_tools_freeze_alone() -> None:
+    stage = Stage(freeze=(SYNCED, Message(Kind.REFUSED, index=1, number=EBUSY), GONE))
+    with pytest.raises(QuiesceFailed, match="another tool"):
+        stage.run()
+    assert stage.calls.made("thaw") == [101]
+
+
+def test_warm_up_that_hangs_is_told_as_maybe_frozen() -> None:
+    stuck = Message(Kind.STUCK, cause=Cause.DEADLINE, index=1)
+    stage = Stage(freeze=(SYNCED, WARMED[0], stuck), thaw=())
+    with pytest.raises(ThawFailed, match=r"may still be frozen: /data$"):
+        stage.run()
+    assert stage.calls.made("thaw") == []
 
 
 def test_both_processes_gone_half_way_through_the_thaw_has_only_the_rest_thawed() -> None:

@@ -39,6 +39,27 @@ def test_root_in_an_image_comes_before_the_filesystem_that_holds_it() -> None:
     assert paths(root, filesystem("/host")) == ["/", "/host"]
 
 
+def ranks(*filesystems: Filesystem) -> dict[str, int]:
+    return {target.path: target.rank for target in freeze_order(filesystems).targets}
+
+
+def test_siblings_share_a_rank_and_what_holds_others_comes_in_a_later_one() -> None:
+    tree = [filesystem(path) for path in ("/", "/srv", "/srv/a", "/srv/b", "/boot", "/srvx")]
+    assert ranks(*tree) == {
+        "/srv/a": 0,
+        "/srv/b": 0,
+        "/boot": 0,
+        "/srvx": 0,
+        "/srv": 1,
+        "/": 2,
+    }
+
+
+def test_image_never_shares_a_rank_with_its_holder() -> None:
+    image = filesystem("/i", parents=frozenset({"key:/holder"}))
+    assert ranks(filesystem("/holder"), image) == {"/i": 0, "/holder": 1}
+
+
 def test_parents_in_a_ring_do_not_hinder_an_order() -> None:
     one = filesystem("/one", parents=frozenset({"key:/two"}))
     two = filesystem("/two", parents=frozenset({"key:/one"}))

@@ -60,12 +60,15 @@ def test_repr_names_kind_and_cause() -> None:
 
 
 def test_mount_argument_comes_back_the_same() -> None:
-    sent = HeldMount(fd=7, mount_id=31, device=66308, listed_device="0:52")
+    sent = HeldMount(fd=7, mount_id=31, device=66308, listed_device="0:52", rank=3)
     back = decode_mount(sent.encode())
     assert (back.fd, back.mount_id, back.device, back.listed_device) == (7, 31, 66308, "0:52")
+    assert back.rank == 3
 
 
-@pytest.mark.parametrize("text", ["", "7,31,5", "7,x,5,8:1", "-7,31,5,8:1", "7,31,5,8:1,9"])
+@pytest.mark.parametrize(
+    "text", ["", "7,31,5,8:1", "7,x,5,8:1,0", "-7,31,5,8:1,0", "7,31,5,8:1,x", "7,31,5,8:1,0,9"]
+)
 def test_malformed_mount_argument_is_refused(text: str) -> None:
     with pytest.raises(WireError):
         decode_mount(text)
