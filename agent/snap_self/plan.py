@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from snap_self.errors import DiskNotReady, InstanceNotReady, NothingToSnapshot, TornSet, UsageError
+from snap_self.errors import DiskNotReady, InstanceNotReady, NothingToSnapshot, TornSet
 from snap_self.model.disks import CloudDisk, Coverage, Span, Target
 from snap_self.model.ids import DiskId, InstanceId, RunId
 from snap_self.model.plan import FlushTarget, Plan, Step, StepName
@@ -64,14 +64,12 @@ def make_plan(situation: Situation) -> Plan:
         NothingToSnapshot: no disk is chosen.
         TornSet: a volume spans disks that cannot be cut at one instant.
         DiskNotReady, InstanceNotReady: the cloud would refuse; nothing has been called yet.
-        UsageError: the consistency asked for is not built yet.
     """
     request, coverage = situation.request, situation.coverage
-    refuse_unbuilt(request.consistency)
     _check_targets(coverage)
     _check_instance(situation.instance)
     _check_disks(coverage.targets)
-    groups = _order_disks(coverage)
+    groups = _order_disks(coverage, held=is_held(request.consistency))
     orders = tuple(
         _order(situation, disks, number=number) for number, disks in enumerate(groups, start=1)
     )
@@ -116,14 +114,9 @@ def expiry(request: Request, now: datetime) -> datetime | None:
     return None if request.keep_s is None else now + timedelta(seconds=request.keep_s)
 
 
-def refuse_unbuilt(level: Consistency) -> None:
-    """Raise UsageError for a level that this version does not reach."""
-    if level in (Consistency.FILESYSTEM, Consistency.APPLICATION):
-        raise UsageError(
-            f"--consistency {level.value} is not available in this version",
-            hint="use --consistency flush (the default) or crash; stop the application first "
-            "if its files must be at rest",
-        )
+def is_held(level: Consistency) -> bool:
+    """Tell whether a level needs filesystems to be frozen until the cut."""
+    return level in (Consistency.FILESYSTEM, Consistency.APPLICATION)
 
 
 def _check_targets(coverage: Coverage) -> None:
@@ -193,10 +186,17 @@ def can_group(disks: Sequence[CloudDisk]) -> str:
     return ""
 
 
-def _order_disks(coverage: Coverage) -> list[tuple[CloudDisk, ...]]:
+def _order_disks(coverage: Coverage, *, held: bool) -> list[tuple[CloudDisk, ...]]:
+    """Return the disks of each order.
+
+    A volume over disks that cannot be one group is refused, unless a freeze is held over all cuts:
+    then they show one instant all the same.
+    """
     disks = tuple(target.cloud for target in coverage.targets)
     if len(disks) == 1 or not can_group(disks):
         return [disks]
+    if held:
+        return [(disk,) for disk in disks]
     by_name = {t.local.name: t.cloud for t in coverage.targets if t.local}
     bound = _bound_together(coverage.spans)
     grouped = [tuple(by_name[name] for name in sorted(names)) for names in bound]
@@ -267,11 +267,19 @@ def _steps(
             what=flush.path,
             reason=f"{flush.fstype}: what programs wrote must be on the disk before the cut",
         )
+    if is_held(request.consistency):
+        yield from _HOLD_STEPS[request.consistency]
     for order in orders:
         yield Step(
             name=StepName.CREATE,
             what=" ".join(order.disk_ids),
             reason=_create_reason(order, orders, situation.coverage),
+        )
+    if is_held(request.consistency):
+        yield Step(
+            name=StepName.THAW,
+            what="all of them",
+            reason="as soon as the cut of every disk is seen, at the latest at the time limit",
         )
     if request.wait is not WaitFor.NONE:
         yield Step(name=StepName.WAIT, what=request.wait.value, reason=_WAIT_REASON[request.wait])
@@ -284,6 +292,22 @@ def _steps(
         )
 
 
+_FREEZE_STEP = Step(
+    name=StepName.FREEZE,
+    what="each filesystem",
+    reason="nothing may change between the first and the last cut, and none may need a replay",
+)
+_HOLD_STEPS = {
+    Consistency.FILESYSTEM: (_FREEZE_STEP,),
+    Consistency.APPLICATION: (
+        Step(
+            name=StepName.QUIESCE,
+            what="hooks and applications",
+            reason="what they hold in memory must be in their files, and stay so until the cut",
+        ),
+        _FREEZE_STEP,
+    ),
+}
 _WAIT_REASON = {
     WaitFor.CUT: "the content is fixed at the cut; what is written later is not in it",
     WaitFor.AVAILABLE: "from then on the snapshot can be used for a rollback",
@@ -314,7 +338,7 @@ def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[st
         yield NO_REBOOT
     if situation.busy:
         yield f"the machine is busy ({situation.busy}); a snapshot slows disk I/O by up to 10 %"
-    if len(orders) > 1 and request.consistency is not Consistency.CRASH:
+    if len(orders) > 1 and request.consistency is Consistency.FLUSH:
         yield "the snapshots are not cut at one instant; each disk is consistent by itself"
 
 

@@ -33,6 +33,7 @@ from snap_self.system.clock import SystemClock
 from snap_self.system.http import RequestsTransport
 from snap_self.system.recorded import RecordedMachine
 from snap_self.system.sdk import SdkSender
+from snap_self.usecases.gate import Gate
 from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Process, Tools
 
@@ -126,7 +127,8 @@ class MainJob:
             warm=warm,
             new_run_id=self._new_run_id,
             busy=lambda: "",
-            listener=self.events.append,
+            end_stale_freeze=lambda: "",
+            gate=Gate(self.events.append),
             user_map={},
         )
 

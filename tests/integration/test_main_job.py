@@ -18,6 +18,8 @@ from snap_self.model.run import Stage
 from snap_self.model.snapshots import Consistency, WaitFor
 
 REQUEST = Request(before="os upgrade")
+# The cloud takes one snapshot of a disk at a time: a second set must wait for the first's upload.
+PATIENT = replace(REQUEST, wait=WaitFor.ACCOMPLISHED)
 ONE_DISK = replace(REQUEST, selection=Selection(paths=("/srv",)))
 
 
@@ -118,7 +120,8 @@ def test_one_fault_on_every_describe_is_survived(job: MainJob, fault: Fault) -> 
 def test_throttled_minute_is_waited_out(job: MainJob) -> None:
     job.clock.moves_cloud = True
     job.simulator.set_throttles(Throttle(action="CreateSnapshot", limit=1))
-    reports = [job.run(replace(ONE_DISK, before=f"change {n}")) for n in range(3)]
+    patient = replace(ONE_DISK, wait=WaitFor.ACCOMPLISHED)
+    reports = [job.run(replace(patient, before=f"change {n}")) for n in range(3)]
     assert [report.error for report in reports] == [None] * 3
     assert job.sets() == 3
     assert any(call.code.startswith("Throttling") for call in job.simulator.calls)
@@ -260,7 +263,7 @@ def test_reuse_is_content_with_a_fresh_set(job: MainJob) -> None:
 
 
 def test_reuse_of_an_old_set_makes_a_new_one(job: MainJob) -> None:
-    job.run(REQUEST)
+    job.run(PATIENT)
     job.clock.sleep(3600)
     report = job.run(replace(REQUEST, reuse_s=1800.0))
     assert report.result == "done"
@@ -268,7 +271,7 @@ def test_reuse_of_an_old_set_makes_a_new_one(job: MainJob) -> None:
 
 
 def test_reuse_of_a_weaker_set_makes_a_new_one(job: MainJob) -> None:
-    job.run(replace(REQUEST, consistency=Consistency.CRASH))
+    job.run(replace(PATIENT, consistency=Consistency.CRASH))
     report = job.run(replace(REQUEST, reuse_s=1800.0))
     assert report.result == "done"
     assert job.sets() == 2

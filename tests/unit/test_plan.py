@@ -12,7 +12,6 @@ from snap_self.errors import (
     InstanceNotReady,
     NothingToSnapshot,
     TornSet,
-    UsageError,
 )
 from snap_self.model.disks import Skipped, Span
 from snap_self.model.plan import StepName
@@ -142,9 +141,13 @@ def test_plan_for_disk_in_between_is_refused(status: str) -> None:
 
 
 @pytest.mark.parametrize("level", [Consistency.FILESYSTEM, Consistency.APPLICATION])
-def test_plan_for_level_not_built_is_refused(level: Consistency) -> None:
-    with pytest.raises(UsageError, match=f"--consistency {level.value} is not available"):
-        make_plan(situation(target(1), request=Request(before="x", consistency=level)))
+def test_plan_that_freezes_takes_a_volume_over_ungroupable_disks(level: Consistency) -> None:
+    old = cloud_disk(2, category="cloud_ssd")
+    covered = coverage(target(1), target(2, "/data", old), spans=(lvm("vda", "vdb"),))
+    plan = make_plan(situation(covered=covered, request=Request(before="x", consistency=level)))
+    assert [order.grouped for order in plan.orders] == [False, False]
+    names = [step.name for step in plan.steps]
+    assert names.index(StepName.FREEZE) < names.index(StepName.CREATE) < names.index(StepName.THAW)
 
 
 def test_plan_orders_carry_all_our_tags_and_the_users() -> None:

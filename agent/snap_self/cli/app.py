@@ -213,6 +213,17 @@ def doctor(
 
 
 @app.command()
+def thaw(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+    """Emergency: end a freeze that an interrupted run left behind.
+
+    Example: snap-self thaw
+    """
+    from snap_self.cli import commands
+
+    return commands.thaw(Manner(json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command()
 def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the simulated cloud running until Ctrl-C.")

@@ -29,7 +29,11 @@ def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> i
     """Run the main job; of a recorded machine only against a simulated cloud."""
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = _tools(wiring, recorded, simulated_tools)
+        tools = (
+            wiring.tools_for(request.consistency)
+            if recorded is None
+            else simulated_tools(wiring, recorded)
+        )
         report = take_snapshot(request, tools)
         _tell_source(streams, wiring)
     return _report(streams, report)
@@ -84,6 +88,16 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
     return int(diagnosis.exit_status)
 
 
+def thaw(manner: Manner) -> int:
+    """End a freeze that an interrupted run left behind."""
+    with _session(manner) as (streams, wiring):
+        ended = wiring.end_stale_freeze()
+    streams.message(ended or "No freeze of snap-self is left: there is no marker of one.")
+    if streams.json:
+        _json(streams, {"schema": 1, "thawed": bool(ended), "text": ended})
+    return 0
+
+
 @contextmanager
 def _session(manner: Manner) -> Iterator[tuple[Streams, Wiring]]:
     streams = make_streams(
@@ -111,7 +125,7 @@ def _report(streams: Streams, report: Report) -> int:
 def _tell_source(streams: Streams, wiring: Wiring) -> None:
     if streams.verbosity > 0:
         for source, verdict in wiring.provider.trail:
-            wiring.listener(Event(kind=EventKind.NOTE, text=f"credentials: {source}: {verdict}"))
+            wiring.gate(Event(kind=EventKind.NOTE, text=f"credentials: {source}: {verdict}"))
 
 
 def _json(streams: Streams, value: Mapping[str, Any]) -> None:

@@ -34,7 +34,11 @@ Exclude = Annotated[
 ]
 Level = Annotated[
     str | None,
-    typer.Option("--consistency", metavar="LEVEL", help="crash or flush. [default: flush]"),
+    typer.Option(
+        "--consistency",
+        metavar="LEVEL",
+        help="crash, flush, filesystem or application. [default: flush]",
+    ),
 ]
 OnQuiesceFailure = Annotated[
     str | None,

@@ -11,7 +11,6 @@ from snap_self.errors import UsageError
 from snap_self.model.disks import Selection
 from snap_self.model.request import Request
 from snap_self.model.rules import check_before, check_description, retention_days
-from snap_self.plan import refuse_unbuilt
 
 
 def make_request(options: JobOptions, config: Config) -> Request:
@@ -40,7 +39,6 @@ def make_request(options: JobOptions, config: Config) -> Request:
         },
     )
     wanted, keep_s = asked.snapshot, asked.snapshot.keep_s
-    refuse_unbuilt(wanted.consistency)
     return Request(
         before=check_before(options.before),
         selection=Selection(

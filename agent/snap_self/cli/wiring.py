@@ -6,7 +6,7 @@ import os
 import pwd
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import Config
 from snap_self.model.ids import RunId
 from snap_self.model.progress import Event, EventKind, Listener
-from snap_self.model.snapshots import Credentials, Identity
+from snap_self.model.snapshots import Consistency, Credentials, Identity
+from snap_self.plan import is_held
 from snap_self.ports import Clock
 from snap_self.system.clock import SystemClock
 from snap_self.system.configfiles import list_config_folder, read_config_file
@@ -23,6 +24,7 @@ from snap_self.system.filesystems import KernelFilesystems
 from snap_self.system.journal import Journal
 from snap_self.system.lock import FileLock
 from snap_self.system.machine import KernelMachineReader
+from snap_self.usecases.gate import Gate
 from snap_self.usecases.tools import Process, Tools
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from snap_self.system.http import RequestsTransport
 
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
+# On tmpfs: a marker on a disk could hang on the very freeze it is about.
+RUN_DIRECTORY = Path("/run/snap-self")
+MARKER = RUN_DIRECTORY / "frozen.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
 BUSY_LOAD_PER_CPU = 1.5
@@ -49,6 +54,11 @@ class Wiring:
     def clock(self) -> Clock:
         """The system's clock."""
         return SystemClock()
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The one way to the listener."""
+        return Gate(self.listener)
 
     @cached_property
     def transport(self) -> RequestsTransport:
@@ -145,14 +155,36 @@ class Wiring:
             warm=self.warm,
             new_run_id=self._new_run_id,
             busy=busy,
-            listener=self.listener,
+            end_stale_freeze=self.end_stale_freeze,
+            gate=self.gate,
             user_map=dict(self.config.disks.map),
             resume_s=self.config.state.resume_s,
         )
 
+    def tools_for(self, level: Consistency) -> Tools:
+        """Return what a run of that level works with; only one that freezes loads that part."""
+        if not is_held(level):
+            return self.tools()
+        from snap_self.cli.holding import hold_tools
+
+        return replace(self.tools(), hold=hold_tools(self))
+
+    def end_stale_freeze(self) -> str:
+        """End what a freeze marker names; where there is none, nothing is even imported."""
+        if not MARKER.exists():
+            return ""
+        from snap_self.cli.holding import freeze_ports
+        from snap_self.usecases.holding import end_stale
+
+        return end_stale(freeze_ports(self))
+
+    def renew(self, min_life_s: float) -> None:
+        """See to it that the keys live so long."""
+        self.provider.get(min_life_s=min_life_s)
+
     def tell_retry(self, text: str) -> None:
         """Tell the listener that a call is tried again."""
-        self.listener(Event(kind=EventKind.RETRY, text=text))
+        self.gate(Event(kind=EventKind.RETRY, text=text))
 
     def raw_disks(self, identity: Identity) -> Mapping[str, Any]:
         """Return DescribeDisks' own answer, for a recording."""

@@ -16,7 +16,10 @@ class StepName(Enum):
     MAP = "map-disks"
     REUSE = "reuse"
     FLUSH = "flush"
+    QUIESCE = "quiesce"
+    FREEZE = "freeze"
     CREATE = "create"
+    THAW = "thaw"
     WAIT = "wait"
     RETENTION = "retention"
 

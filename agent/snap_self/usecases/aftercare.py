@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 
 from snap_self.cloud.client import EcsClient
@@ -11,7 +12,8 @@ from snap_self.errors import SnapSelfError
 from snap_self.model.ids import DiskId, SnapshotId
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord, RunRecord, Stage
-from snap_self.model.snapshots import SnapshotStatus
+from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, SnapshotStatus
+from snap_self.plan import is_held
 from snap_self.usecases.making import adopt
 from snap_self.usecases.resuming import INTERRUPTED
 from snap_self.usecases.tools import Tools
@@ -97,6 +99,19 @@ def _sentence(record: RunRecord, orders: Sequence[OrderRecord]) -> str:
         f"{run} while it was asking the cloud; no snapshot of it can be seen so far. If one "
         "appears later, `snap-self list` shows it"
     )
+
+
+def tag_level(cloud: EcsClient, settled: Settled, level: Consistency | None) -> None:
+    """Tag the snapshots with a level that was proved only after they were asked for.
+
+    They were made with the level the flush had proved, which stays on them if the role may not
+    tag: the tag then says less than the journal, never more.
+    """
+    ids = [sid for record in settled.records for sid in record.snapshot_ids.values()]
+    if level is None or not is_held(level) or not ids:
+        return
+    with suppress(SnapSelfError):
+        cloud.tag_snapshots(ids, {CONSISTENCY_TAG: level.value})
 
 
 def set_retention(

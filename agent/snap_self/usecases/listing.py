@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from snap_self.errors import UsageError
+from snap_self.errors import StateUnusable, UsageError
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import Consistency, Identity
 from snap_self.ports import RunStore
 from snap_self.usecases.aftercare import explain_interrupted, finish_pending
 from snap_self.usecases.own import OwnSnapshot, own_snapshots
+from snap_self.usecases.reporting import LEVELS
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.undo import ways_back
 
@@ -72,7 +73,7 @@ def list_snapshots(tools: Tools) -> Listing:
         notes.append(
             "the cloud shows none; an instance role that may not list snapshots looks the same"
         )
-    records = {record.run_id: record for record in tools.store.all()}
+    records = _records(tools.store)
     listed = (_listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
     return Listing(
         identity=identity,
@@ -118,18 +119,30 @@ def _undo(tools: Tools, identity: Identity, shots: list[ListedSnapshot]) -> tupl
 
 def _aftercare(tools: Tools, identity: Identity) -> list[str]:
     """Explain interrupted runs and set due retention, unless a run is going on right now."""
-    with tools.lock.attempt(purpose="list") as held:
-        if not held:
-            return ["another run is going on; its snapshots may not be listed yet"]
-        cloud = tools.connect(identity)
-        notes = [record.explained for record in explain_interrupted(tools, cloud, but=None)]
-        finish_pending(tools, cloud)
-        return notes
+    try:
+        with tools.lock.attempt(purpose="list") as held:
+            if not held:
+                return ["another run is going on; its snapshots may not be listed yet"]
+            ended = tools.end_stale_freeze()
+            cloud = tools.connect(identity)
+            notes = [record.explained for record in explain_interrupted(tools, cloud, but=None)]
+            finish_pending(tools, cloud)
+            return [ended, *notes] if ended else notes
+    except StateUnusable as error:
+        return [f"the journal was left alone: {error.message}"]
+
+
+def _records(store: RunStore) -> dict[RunId, RunRecord]:
+    """Return the journal's records; whoever may not read them still has the cloud's tags."""
+    try:
+        return {record.run_id: record for record in store.all()}
+    except StateUnusable:
+        return {}
 
 
 def _record(store: RunStore, wanted: str, named: list[ListedSnapshot]) -> RunRecord | None:
     run_ids = {wanted, *(s.run_id for s in named if s.run_id)}
-    return next((record for record in store.all() if record.run_id in run_ids), None)
+    return next((record for record in _records(store).values() if record.run_id in run_ids), None)
 
 
 def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
@@ -141,7 +154,7 @@ def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
         run_id=own.run_id,
         disk_id=shot.disk_id,
         before=record.before if record else own.before,
-        level=own.level,
+        level=_level(own, record),
         state="available" if ready else shot.status.value,
         progress=shot.progress,
         cut_time=shot.cut_time,
@@ -150,6 +163,12 @@ def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
         used_by="" if shot.usage == "none" else shot.usage,
         outcome=record.outcome if record else "",
     )
+
+
+def _level(own: OwnSnapshot, record: RunRecord | None) -> Consistency:
+    """Return the level proved; the tag may say less, if the role may not tag after the fact."""
+    proved = record.consistency_reached if record else None
+    return max((own.level, proved or own.level), key=LEVELS.index)
 
 
 def _newest_first(shot: ListedSnapshot) -> tuple[float, str]:

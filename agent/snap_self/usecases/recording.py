@@ -58,6 +58,10 @@ class StepLog:
             seconds = round(self._clock.monotonic() - started, 3)
             self.steps.append(StepReport(name=name, reason=reason, seconds=seconds, result=result))
 
+    def add(self, name: str, reason: str, *, seconds: float, result: str) -> None:
+        """Add a step that was timed elsewhere."""
+        self.steps.append(StepReport(name=name, reason=reason, seconds=seconds, result=result))
+
 
 class Recorder:
     """Holds the run's record and saves it before each thing that must not be forgotten."""

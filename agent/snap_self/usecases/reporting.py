@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.model.disks import CloudDisk, Coverage
@@ -22,6 +23,9 @@ from snap_self.plan import NO_REBOOT
 from snap_self.usecases.recording import StepLog
 from snap_self.usecases.undo import ways_back
 from snap_self.usecases.waiting import Settled
+
+if TYPE_CHECKING:  # only a run that freezes pays for the import
+    from snap_self.usecases.holding import Held
 
 LEVELS = tuple(Consistency)
 
@@ -45,6 +49,30 @@ class RunFacts:
     error: SnapSelfError | None = None
     finished: datetime | None = None
     notes: list[str] = field(default_factory=list)
+    frozen_s: float | None = None
+    maybe_frozen: SnapSelfError | None = None
+
+    @property
+    def weaker(self) -> bool:
+        """Tell whether less was reached than asked."""
+        return self.reached is not None and LEVELS.index(self.reached) < LEVELS.index(
+            self.request.consistency
+        )
+
+    def take_hold(self, held: Held) -> None:
+        """Take over what a hold was worth; it never makes the flush before it worth less."""
+        self.reached = held.level or self.reached
+        self.why = "; ".join(filter(None, (self.why, held.why)))
+        self.frozen_s = held.frozen_s
+        self.maybe_frozen = held.fault
+        if held.frozen_s is not None:
+            self.steps.add(
+                "freeze",
+                "hold every filesystem still from before the create call until after the cut",
+                seconds=held.frozen_s,
+                result="done" if held.level else f"failed: {held.why}",
+            )
+        self.notes += held.lines
 
     def need_coverage(self) -> Coverage:
         """Return the coverage, which is known at this point of the run."""
@@ -112,7 +140,7 @@ def build_report(facts: RunFacts, *, result: str) -> Report:
         snapshots=facts.snapshots,
         consistency=_consistency(facts, result),
         steps=_planned_steps(plan) if plan and result == "planned" else tuple(facts.steps.steps),
-        frozen_s=None,
+        frozen_s=facts.frozen_s,
         undo=_undo(facts),
         notes=_notes(facts),
     )
@@ -133,7 +161,7 @@ def _exit_status(facts: RunFacts, result: str) -> ExitStatus:
     coverage = facts.coverage
     if coverage and any(not skipped.asked for skipped in coverage.skipped):
         return ExitStatus.LEFT_OUT
-    if facts.reached and LEVELS.index(facts.reached) < LEVELS.index(facts.request.consistency):
+    if facts.weaker:
         return ExitStatus.WEAKER
     return ExitStatus.DONE
 

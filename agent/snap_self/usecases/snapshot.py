@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from snap_self.disks.flush import flush_plan
 from snap_self.errors import (
+    PreconditionRefused,
     QuiesceFailed,
     SnapSelfError,
     SnapshotFailed,
@@ -20,8 +21,8 @@ from snap_self.model.report import Report
 from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import Consistency, WaitFor
-from snap_self.plan import Situation, expiry, make_plan, ungrouped, with_level
-from snap_self.usecases.aftercare import explain_interrupted, set_retention
+from snap_self.plan import Situation, expiry, is_held, make_plan, ungrouped, with_level
+from snap_self.usecases.aftercare import explain_interrupted, set_retention, tag_level
 from snap_self.usecases.flushing import flush
 from snap_self.usecases.making import Made, adopt, make
 from snap_self.usecases.own import own_snapshots
@@ -38,6 +39,8 @@ from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 CREATE_LIMIT_S = 150.0
 # `--wait none` returns once the cloud took the order; a group's members are looked for so long.
 MEMBERS_LIMIT_S = 3.0
+# A cut takes about a second; a freeze ends long before this.
+CUT_LIMIT_S = 60.0
 
 
 def take_snapshot(request: Request, tools: Tools) -> Report:
@@ -88,6 +91,8 @@ class _SnapshotRun:
         self._plan(found, coverage)
 
     def _under_lock(self) -> None:
+        if ended := self._tools.end_stale_freeze():
+            self._tell(ended)
         earlier = resumable(self._tools, self._request)
         found = self._survey()
         coverage = cover(self._tools, found, self._request.selection)
@@ -150,9 +155,11 @@ class _SnapshotRun:
             explained="",
         )
         recorder.save(orders=adopt(found.cloud, record.run_id, record.orders))
-        unmade = not all(_is_made(order) for order in recorder.record.orders)
+        if all(_is_made(order) for order in recorder.record.orders):
+            self._finish(found, recorder, Made(records=recorder.record.orders, errors=()))
+            return
         # What was asked for but never made is cut only now: memory must go to disk again.
-        if unmade and (why := flush(self._tools.filesystems, self.facts.need_plan().flushes)):
+        if why := flush(self._tools.filesystems, self.facts.need_plan().flushes):
             self.facts.reached, self.facts.why = Consistency.CRASH, why
         self._create_and_wait(found, recorder)
 
@@ -229,35 +236,73 @@ class _SnapshotRun:
             )
 
     def _create_and_wait(self, found: Survey, recorder: Recorder) -> None:
-        made = self._create(found, recorder)
-        settled = self._wait(found, made)
-        retained = set_retention(found.cloud, settled, recorder.record.keep_days)
-        recorder.save(orders=retained)
-        self._judge(settled, recorder, made)
-
-    def _create(self, found: Survey, recorder: Recorder) -> Made:
         orders = [replace(order, sent=True) for order in recorder.record.orders]
         recorder.save(stage=Stage.CREATING, orders=tuple(orders))
+        held = is_held(self._request.consistency)
         with self._log.step("create", "ask the cloud for the snapshots"):
-            made = self._send(found, recorder)
-            fallback = ungrouped(self.facts.need_plan()) if made.group_refused else ()
-            if fallback:
-                self._tell(
-                    f"no snapshot-consistent group here ({made.errors[0].message}); single "
-                    "snapshots are made, at slightly different instants"
-                )
-                level = self.facts.reached or Consistency.CRASH
-                recorder.save(
-                    orders=tuple(
-                        OrderRecord(order=with_level(order, level), sent=True) for order in fallback
-                    )
-                )
-                made = self._send(found, recorder)
-            recorder.save(stage=Stage.CREATED, orders=made.records)
+            send = self._send_held if held else self._send
+            made = send(found, recorder)
+            if made.group_refused and self._order_singles(recorder, made):
+                made = send(found, recorder)
+            recorder.save(
+                stage=Stage.CREATED,
+                orders=made.records,
+                consistency_reached=self.facts.reached,
+                consistency_why=self.facts.why,
+            )
             if made.errors and not any(_is_made(record) for record in made.records):
                 self._close(recorder, made.errors[0], *made.errors)
                 raise made.errors[0]
-        return made
+        self._finish(found, recorder, made)
+
+    def _order_singles(self, recorder: Recorder, made: Made) -> bool:
+        """Put single orders in place of a group that the cloud does not make here."""
+        singles = ungrouped(self.facts.need_plan())
+        if singles:
+            self._tell(
+                f"no snapshot-consistent group here ({made.errors[0].message}); single snapshots "
+                "are made instead"
+            )
+            level = self.facts.reached or Consistency.CRASH
+            recorder.save(
+                orders=tuple(OrderRecord(order=with_level(o, level), sent=True) for o in singles)
+            )
+        return bool(singles)
+
+    def _send_held(self, found: Survey, recorder: Recorder) -> Made:
+        """Send the orders while everything is held still, and take over what that was worth."""
+        # Only a run that freezes pays for the import.
+        from snap_self.usecases.holding import Calls, Hold
+
+        if self._tools.hold is None:
+            raise PreconditionRefused("nothing can be frozen here: the machine is a recording")
+        hold = Hold(
+            self._tools.hold,
+            self._tools.clock,
+            self._tools.gate,
+            asked=self._request.consistency,
+            strict=self._request.on_quiesce_failure is OnQuiesceFailure.ABORT,
+        )
+        waiter = Waiter(found.cloud, self._tools.clock, self._tools.listener)
+
+        def create() -> tuple[Made, Settled]:
+            made = self._send(found, recorder)
+            return made, waiter.until(made.records, WaitFor.CUT, timeout_s=CUT_LIMIT_S)
+
+        outcome = hold.run(
+            self.facts.need_coverage(),
+            Calls(warm=lambda: found.cloud.warm(found.identity.instance_id), create=create),
+            one_cut=len(recorder.record.orders) == 1,
+        )
+        self.facts.take_hold(outcome.held)
+        return replace(outcome.made, records=outcome.settled.records)
+
+    def _finish(self, found: Survey, recorder: Recorder, made: Made) -> None:
+        settled = self._wait(found, made)
+        tag_level(found.cloud, settled, self.facts.reached)
+        retained = set_retention(found.cloud, settled, recorder.record.keep_days)
+        recorder.save(orders=retained)
+        self._judge(settled, recorder, made)
 
     def _send(self, found: Survey, recorder: Recorder) -> Made:
         limit_s = min(CREATE_LIMIT_S, max(self._request.timeout_s, 1.0))
@@ -279,11 +324,9 @@ class _SnapshotRun:
 
     def _judge(self, settled: Settled, recorder: Recorder, made: Made) -> None:
         """Close the record with what the outcome is worth, or raise what went wrong."""
-        error = (
-            made.errors[0]
-            if made.errors
-            else _failure(settled) or self._torn(settled) or self._ran_out(settled)
-        )
+        error: SnapSelfError | None = self.facts.maybe_frozen or next(iter(made.errors), None)
+        error = error or _failure(settled) or self._torn(settled)
+        error = error or self._ran_out(settled) or self._too_weak()
         if error is None:
             self._leave_out(settled)
             recorder.save(
@@ -314,13 +357,29 @@ class _SnapshotRun:
             t.local.name for t in coverage.targets if t.local and t.cloud.disk_id in settled.missing
         }
         for span in coverage.spans:
-            if span.disks & names:
+            if span.disks & names or self._cut_apart(span.disks, settled):
                 return SnapshotSetTorn(
-                    f"the cloud left {', '.join(settled.missing)} out of the group, and "
-                    f"{span.kind} volume {span.name} needs it",
+                    f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, "
+                    "which the set does not show at one instant",
                     hint="do not go back to this set; run the command again",
                 )
         return None
+
+    def _cut_apart(self, names: frozenset[str], settled: Settled) -> bool:
+        """Tell whether these local disks were cut at different instants without being frozen."""
+        coverage = self.facts.need_coverage()
+        ids = {t.cloud.disk_id for t in coverage.targets if t.local and t.local.name in names}
+        apart = not any(ids <= set(record.order.disk_ids) for record in settled.records)
+        return apart and not (self.facts.reached and is_held(self.facts.reached))
+
+    def _too_weak(self) -> SnapSelfError | None:
+        """Return the error of a run that was to abort, when the hold was lost after the create."""
+        if self._request.on_quiesce_failure is not OnQuiesceFailure.ABORT or not self.facts.weaker:
+            return None
+        return QuiesceFailed(
+            f"the snapshot was made, but not as asked: {self.facts.why}",
+            hint="it is kept; mend the reason and run the command again",
+        )
 
     def _ran_out(self, settled: Settled) -> SnapSelfError | None:
         if not settled.timed_out or self._request.wait is WaitFor.NONE:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snap_self.cloud.client import EcsClient
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.progress import Listener
 from snap_self.model.snapshots import Identity
 from snap_self.ports import Clock, Filesystems, MachineReader, RunLock, RunStore
+from snap_self.usecases.gate import Gate
+
+if TYPE_CHECKING:  # only a run that freezes pays for the import
+    from snap_self.usecases.holding import HoldTools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,10 @@ class Tools:
         warm: does the slow imports that a cloud call will need; safe to run beside other reads.
         new_run_id: from the wall clock and a random part.
         busy: what makes the machine busy, in words, or an empty string.
+        end_stale_freeze: ends a freeze that an interrupted run left behind, and tells what was
+            done; empty when there was none. Call it only while holding the lock.
+        gate: passes events on to the listener.
+        hold: what a freeze needs; None where nothing can be frozen.
         lock_wait_s: how long to wait for another run to end.
     """
 
@@ -44,7 +53,14 @@ class Tools:
     warm: Callable[[], None]
     new_run_id: Callable[[], RunId]
     busy: Callable[[], str]
-    listener: Listener
+    end_stale_freeze: Callable[[], str]
+    gate: Gate
     user_map: dict[str, DiskId]
     resume_s: float = 600.0
     lock_wait_s: float = 60.0
+    hold: HoldTools | None = None
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told what happens; kept waiting while anything is frozen."""
+        return self.gate

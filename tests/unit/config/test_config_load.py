@@ -264,7 +264,7 @@ def test_url_that_is_accepted_loses_only_its_last_slash(url: str) -> None:
 def test_all_faults_of_all_places_come_at_once() -> None:
     message = refusal(
         "[snapshot]\nkeep = 1\nwaitt = 2",
-        {"SNAP_SELF_X": "1"},
+        {"SNAP_SELF_STATEDIR": "1"},
         b="[broken",
         a="[state]\ndir = 1",
     )
