@@ -154,3 +154,24 @@ def test_call_when_the_exchange_does_not_end_then_the_caller_goes_on() -> None:
         rpc.call("CreateSnapshot", {}, timeout_s=0.01, credentials=KEYS)
     rpc.close()
     assert caught.value.maybe_done
+
+
+class Broken(Stuck):
+    """A sender with a bug."""
+
+    def send(
+        self, action: str, params: Mapping[str, str], *, timeout_s: float, credentials: Credentials
+    ) -> RawAnswer:
+        raise KeyError("bug")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_call_when_the_exchange_breaks_by_a_bug_then_it_is_no_network_trouble() -> None:
+    rpc = SdkRpc(HOST, region="cn-hangzhou", sender=Broken())
+    with pytest.raises(RuntimeError, match="CreateSnapshot"):
+        rpc.call("CreateSnapshot", {}, timeout_s=30, credentials=KEYS)
+
+
+def test_clean_when_the_signed_string_is_repeated_then_none_of_it_is_kept() -> None:
+    text = "Specified signature is not matched. server string to sign is:POST&%2F&Anything%3Dx"
+    assert clean(text, KEYS).endswith("string to sign is: …")
