@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from snap_self.cloud.credentials.provider import CredentialProvider
     from snap_self.instance.metadata import MetadataClient
     from snap_self.system.http import RequestsTransport
+
+# Threads that import at the same time were seen to wait for each other for ever (CPython 3.11, the
+# SDK's own copy of requests beside the real one): one thread imports at a time. Two locks, so that
+# asking the metadata service does not wait for the SDK.
+_IMPORTS = threading.Lock()
+_FIRST = threading.Lock()
 
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 # On tmpfs: a marker on a disk could hang on the very freeze it is about.
@@ -117,6 +124,7 @@ class Wiring:
 
         from snap_self.instance.identity import read_identity
 
+        self.transport.warm()  # before any thread of this one's imports, see `warm`
         known = None if self.config.network.metadata_url else _text(PRODUCT_NAME)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys") as pool:
             keys = pool.submit(self.credentials, False)
@@ -131,9 +139,15 @@ class Wiring:
         return connect(self, identity)
 
     def warm(self) -> None:
-        """Import what a cloud call needs."""
+        """Import what a cloud call needs.
+
+        The SDK's copy of ``six`` imports ``http.client`` and others while it holds the import
+        system's own lock. A thread that is importing the same then waits for that lock, and both
+        wait for ever. So ``requests``, which loads all of them, goes first, on whichever thread.
+        """
         from snap_self.cloud.rpc import warm
 
+        self.transport.warm()
         warm()
 
     def trail(self) -> Sequence[tuple[str, str]]:
@@ -143,6 +157,7 @@ class Wiring:
 
     def tools(self) -> Tools:
         """Return what the use cases work with."""
+        _ = self.transport  # made before there are threads that would each make one
         return Tools(
             clock=self.clock,
             machine=KernelMachineReader(),
