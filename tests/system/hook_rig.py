@@ -5,6 +5,7 @@ The folder lies in /run: every directory above a hook must be root's, which /tmp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ class HookRig:
         for agent in self._agents:
             agent.close()
         for pid in self.living():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root)
 
     def write(self, name: str, text: str, *, mode: int = 0o755) -> Path:
@@ -189,8 +191,3 @@ def children(pid: int) -> list[int]:
 def is_keeper(pid: int) -> bool:
     """Tell whether a process is a keeper of hooks."""
     return b"keeper_entry" in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def lines(text: str) -> Sequence[str]:
-    """Return the lines of a text without their blanks."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
