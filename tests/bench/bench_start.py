@@ -5,12 +5,7 @@ Budget: 2.5 times ``python -c "import typer"``. Time and CPU, medians, measured 
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import measuring  # noqa: E402
+import measuring
 
 BUDGET = 2.5
 CASES = {
