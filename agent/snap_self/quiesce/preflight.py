@@ -6,85 +6,18 @@ is said and the freeze goes on. Each rule is an incident somebody had.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
+from snap_self.model.freezing import FreezeFacts as FreezeFacts
+from snap_self.model.freezing import LoopImage as LoopImage
+from snap_self.model.freezing import OwnPlace as OwnPlace
+from snap_self.model.freezing import RunningDatabase as RunningDatabase
+from snap_self.model.freezing import kernel_version as kernel_version
 from snap_self.quiesce.order import FreezeOrder, FreezeTarget
 
 SLOW_PANIC_MARGIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopImage:
-    """A loop device in use.
-
-    Args:
-        image: the file behind it.
-        holder: key of the filesystem that holds the file; empty if it is on none of ours.
-    """
-
-    device: str
-    image: str
-    holder: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnPlace:
-    """Something the agent itself writes to.
-
-    Args:
-        what: for people: ``state directory``, ``log file``, ``standard output``.
-        key: of the filesystem it lies on.
-    """
-
-    what: str
-    path: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningDatabase:
-    """A running process that writes in ways a freeze has hung on.
-
-    Args:
-        io_uring: it has an io_uring open.
-        keys: filesystems it has files open on.
-    """
-
-    pid: int
-    name: str
-    io_uring: bool
-    keys: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreezeFacts:
-    """What must be known of a machine before a freeze.
-
-    Args:
-        release: of the kernel, as uname(2) gives it.
-        user_space_devices: filesystem key to the kind of a device below it that a program serves
-            (``nbd``, ``fuse``, ``iscsi``, ``ublk``).
-        tmp_on_loop: ``/tmp`` or ``/var/tmp`` is a loop mount, as shared-hosting stacks have it.
-        bind_mounts: how many mounts show a part of a filesystem.
-        hung_task_panic: the kernel panics when a task is blocked for ``hung_task_timeout_s``.
-        markers_key: key of the filesystem that holds the marker's directory.
-        root_tested: freezing the root filesystem was tried on this machine and went well.
-    """
-
-    release: str
-    loops: tuple[LoopImage, ...] = ()
-    user_space_devices: Mapping[str, str] = field(default_factory=dict)
-    databases: tuple[RunningDatabase, ...] = ()
-    own_places: tuple[OwnPlace, ...] = ()
-    tmp_on_loop: bool = False
-    bind_mounts: int = 0
-    hung_task_panic: bool = False
-    hung_task_timeout_s: float = 120.0
-    markers_key: str = ""
-    root_tested: bool = False
 
 
 class Severity(Enum):
@@ -156,7 +89,9 @@ def _layered(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterato
 
 def _own(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Finding]:
     for place in facts.own_places:
-        if place.key in targets:
+        # On / there is no other place for the state. Nothing is written while frozen, and the
+        # self-test, without which / is refused, is there to show that.
+        if place.key in targets and targets[place.key].path != "/":
             yield _refuse(
                 "own-place-on-target",
                 f"the agent's own {place.what} {place.path} lies on {targets[place.key].path}, "
@@ -237,9 +172,3 @@ def _left_out(order: FreezeOrder) -> Iterator[Finding]:
                 f"{left.path} ({left.fstype}) is not frozen: {left.why}",
                 "it is only flushed; its content is as after a power cut",
             )
-
-
-def kernel_version(release: str) -> tuple[int, int]:
-    """Return major and minor of ``6.1.0-18-amd64``; (0, 0), which warns, for what is not one."""
-    match = re.match(r"(\d+)\.(\d+)", release)
-    return (int(match[1]), int(match[2])) if match else (0, 0)

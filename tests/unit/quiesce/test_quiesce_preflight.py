@@ -144,3 +144,9 @@ def test_every_finding_has_a_hint() -> None:
 )
 def test_kernel_version_is_read_from_the_release(release: str, version: tuple[int, int]) -> None:
     assert kernel_version(release) == version
+
+
+def test_own_place_on_a_tested_root_is_no_matter_for_there_is_no_other() -> None:
+    order = FreezeOrder(targets=(freeze_target("/"),), left_out=())
+    place = OwnPlace(what="state directory", path="/var/lib/snap-self", key="key:/")
+    assert found(replace(GOOD, own_places=(place,), root_tested=True), order) == []
