@@ -107,7 +107,7 @@ class HookRig:
 
     def places(self) -> HookPlaces:
         """Return where the keeper looks; a freeze lasts at most a tenth of a second here."""
-        return HookPlaces(marker=self.marker, state_dir=self.state, hold_s=0.1)
+        return HookPlaces(marker=self.marker, state_dir=self.state, hold_s=0.1, silence_s=1)
 
     def load(self, **others: Any) -> Hooks:
         """Return the hooks with the real adapters."""

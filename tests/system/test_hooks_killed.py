@@ -226,3 +226,19 @@ def test_keeper_that_is_stopped_does_not_stop_the_agent_for_ever(rig: HookRig) -
     assert "which ended its session" in agent.ask("check", 0)
     assert agent.ask("stop", 0) == "ok"
     assert rig.noted()[-1] == "10-a post cut"
+
+
+def test_agent_stopped_while_frozen_has_its_hooks_posted_after_the_thaw(rig: HookRig) -> None:
+    rig.hook("10-a", SESSION.format(log=rig.log))
+    agent = rig.agent()
+    assert agent.ask("start", 0) == "ok"
+    rig.marker.write_text("{}")
+    agent.kill(signal.SIGSTOP)
+    with pytest.raises(AssertionError):
+        eventually(lambda: len(rig.noted()) > 1, limit_s=1.5)
+    rig.marker.unlink()
+    eventually(lambda: rig.noted() == ["10-a pre", "released", "10-a post interrupted"])
+    agent.kill(signal.SIGCONT)
+    told_twice = "it was released, since nothing was heard of the agent any more"
+    assert [agent.ask("check", 0), agent.ask("stop", 0)] == [told_twice] * 2
+    assert rig.noted()[1:] == ["released", "10-a post interrupted"]

@@ -134,12 +134,18 @@ def test_refusal_that_may_be_continued_is_told_by_check_and_not_stopped() -> Non
     assert bench.verbs() == [Verb.START]
 
 
-def test_check_asks_the_keeper_of_sessions_only() -> None:
-    bench = Bench(BEGUN, SESSION, StepOutcome(why="its session ended"))
+def test_check_passes_on_what_the_keeper_says() -> None:
+    bench = Bench(BEGUN, SESSION, StepOutcome(), StepOutcome(why="its session ended"))
     bench.start()
     bench.b.start(deadline=bench.clock.monotonic() + 30)
     assert (bench.a.check(), bench.b.check()) == ("", "its session ended")
-    assert bench.verbs().count(Verb.CHECK) == 1
+
+
+def test_hook_that_is_no_session_stays_at_rest_without_the_keeper() -> None:
+    bench = Bench(BEGUN, None)
+    bench.start()
+    assert (bench.a.check(), bench.a.check()) == ("", "")
+    assert bench.link.dead
 
 
 def test_stop_tells_the_result_and_is_done_once() -> None:

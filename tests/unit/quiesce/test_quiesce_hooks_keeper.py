@@ -55,7 +55,12 @@ class Bench:
     def serve(self) -> list[Answer]:
         """Serve to the end; return the outcomes told."""
         plan = KeeperPlan(
-            run_id="run-7", steps=self.steps, marker="/m", thaw_wait_s=15.0, state_dir="/s"
+            run_id="run-7",
+            steps=self.steps,
+            marker="/m",
+            thaw_wait_s=15.0,
+            silence_s=9.0,
+            state_dir="/s",
         )
         tools = KeeperTools(
             seat=self.seat,
@@ -159,6 +164,46 @@ def test_end_with_something_due_posts_it() -> None:
     assert bench.processes.run == ["/h/a pre", "/h/a post"]
 
 
+def silent(bench: Bench, *, looks: int) -> list[str]:
+    """Serve an agent that is silent for so many looks of 0.05 s after its first request."""
+    take = bench.seat.take
+
+    def taken() -> str:
+        bench.seat.hides = looks
+        return take()
+
+    bench.seat.take = taken  # type: ignore[method-assign]
+    return [each.outcome.why for each in bench.serve() if each.outcome is not None]
+
+
+def test_agent_silent_after_the_thaw_has_its_hooks_released_and_is_told() -> None:
+    bench = Bench((START, 0), (CHECK, 0), (STOP, 0), (Verb.END, 0))
+    bench.frozen_looks = 20
+    told = "it was released, since nothing was heard of the agent any more"
+    assert silent(bench, looks=250) == ["", told, told]
+    assert bench.processes.run == ["/h/a pre", "/h/a post"]
+    assert bench.notes == []
+
+
+def test_agent_silent_and_then_killed_has_it_noted() -> None:
+    bench = Bench((START, 0))
+    bench.frozen_looks = 20
+    silent(bench, looks=250)
+    assert bench.notes == [{"run": "run-7", "hook a": ""}]
+
+
+def test_agent_may_be_silent_while_frozen() -> None:
+    bench = Bench((START, 0), (CHECK, 0), (STOP, 0))
+    bench.frozen_looks = 400
+    assert silent(bench, looks=250) == ["", "", ""]
+
+
+def test_agent_may_be_silent_for_minutes_before_the_freeze_but_not_for_ever() -> None:
+    short, long = (Bench((START, 0), (CHECK, 0), (STOP, 0)) for _ in range(2))
+    assert silent(short, looks=5900) == ["", "", ""]
+    assert silent(long, looks=6100)[1].startswith("it was released")
+
+
 def test_line_that_is_no_request_counts_as_the_agents_end() -> None:
     bench = Bench((START, 0))
     bench.seat.asked.append("{")
@@ -182,7 +227,14 @@ def test_note_is_told_once_to_the_next_command() -> None:
         Request(number=3, verb=STOP, index=2, limit_s=1.5, result=HookResult.CUT),
         Answer(number=1, pid=77),
         Answer(number=1, outcome=StepOutcome(why="no", begun=True, seconds=0.25)),
-        KeeperPlan(run_id="r", steps=Bench().steps, marker="/m", thaw_wait_s=1.0, state_dir="/s"),
+        KeeperPlan(
+            run_id="r",
+            steps=Bench().steps,
+            marker="/m",
+            thaw_wait_s=1.0,
+            silence_s=1.0,
+            state_dir="/s",
+        ),
     ],
     ids=["request", "started", "outcome", "plan"],
 )

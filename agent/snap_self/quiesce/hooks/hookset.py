@@ -66,11 +66,13 @@ class HookPlaces:
     Args:
         marker: the freeze's marker file.
         hold_s: how long a freeze may last.
+        silence_s: so long after a thaw an agent that says nothing is taken for dead.
     """
 
     marker: Path
     state_dir: Path
     hold_s: float
+    silence_s: float = 15.0
 
 
 class Hooks:
@@ -98,7 +100,8 @@ class Hooks:
             run_id=run_id,
             steps=steps,
             marker=str(places.marker),
-            thaw_wait_s=places.hold_s + AFTER_FREEZE_S,
+            thaw_wait_s=float(places.hold_s + AFTER_FREEZE_S),
+            silence_s=float(places.silence_s),
             state_dir=str(places.state_dir),
         )
         self._link: HookKeeperLink | None = None
@@ -159,12 +162,13 @@ class Hooks:
         """Return an empty text while it is surely still at rest, else why not."""
         if index in self._weak:
             return self._weak[index]
-        if index not in self._sessions:
-            return "" if index in self._due else "it was not started"
-        if self._link is None:
-            return f"{_GONE}, which ended its session"
-        outcome = self._ask(Verb.CHECK, index, patience_s=_CHECK_S)
-        return outcome.why if outcome is not None else f"{_GONE}, which ended its session"
+        if index not in self._due:
+            return "it was not started"
+        if self._link is not None:
+            outcome = self._ask(Verb.CHECK, index, patience_s=_CHECK_S)
+            if outcome is not None:
+                return outcome.why
+        return f"{_GONE}, which ended its session" if index in self._sessions else ""
 
     def stop(self, index: int) -> str:
         """Run the stop of a hook if that is due; return what went wrong."""

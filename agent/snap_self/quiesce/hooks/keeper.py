@@ -22,6 +22,8 @@ from snap_self.quiesce.hooks.wire import (
     encode,
 )
 
+LONGEST_SILENCE_S = 300.0
+"""So long an agent may prepare and write out dirty data between two requests."""
 _IDLE_S = 5.0
 _LOOK_S = 0.05
 
@@ -51,6 +53,9 @@ class Keeper:
         self._tools = tools
         self._due: list[int] = []
         self._number = 0
+        self._quiet_since_s = 0.0
+        self._was_frozen = False
+        self._done_alone: dict[int, str] = {}
 
     def tell_started(self, pid: int) -> None:
         """Say that a program was started: the agent must know it should this process be killed."""
@@ -62,19 +67,40 @@ class Keeper:
             line = self._next()
             request = _understood(line)
             if request is None or request.verb is Verb.END:
-                self._finish_alone()
+                self._finish(told=request is not None)
                 return
             self._number = request.number
             outcome = self._outcome(request)
             self._tools.seat.tell(encode(Answer(number=request.number, outcome=outcome)))
+            self._quiet_since_s = self._tools.clock.monotonic()
 
     def _next(self) -> str:
         while not self._tools.seat.pending():
-            self._tools.processes.wait(_IDLE_S)
+            self._mind_silence()
+            self._tools.processes.wait(_LOOK_S if self._due else _IDLE_S)
         return self._tools.seat.take()
+
+    def _mind_silence(self) -> None:
+        """Release everything when the agent is silent for long, and longer than a freeze lasts.
+
+        An agent that is stopped (SIGSTOP), or hangs, must not keep applications at rest: the
+        guardian ends its freeze, and soon after that its hooks are ended here.
+        """
+        now_s = self._tools.clock.monotonic()
+        if not self._due:
+            return
+        if self._tools.frozen():
+            self._was_frozen, self._quiet_since_s = True, now_s
+        limit_s = self._plan.silence_s if self._was_frozen else LONGEST_SILENCE_S
+        if now_s - self._quiet_since_s >= limit_s:
+            self._release_all()
 
     def _outcome(self, request: Request) -> StepOutcome:
         step = self._plan.steps[request.index]
+        if request.index in self._done_alone:
+            why = self._done_alone[request.index]
+            told = "it was released, since nothing was heard of the agent any more"
+            return StepOutcome(why=f"{told}: {why}" if why else told)
         if request.verb is Verb.START:
             # Due before it is begun; a hook that was not begun is struck off again.
             self._due.append(request.index)
@@ -90,19 +116,30 @@ class Keeper:
             return self._runner.stop(step, request.result)
         return StepOutcome(why=self._runner.check(step))
 
-    def _finish_alone(self) -> None:
-        """Run the post parts that are due, after the thaw, in reverse; note what was done."""
-        if not self._due:
-            return
-        self._tools.processes.stop_watching()  # the end of a pipe would wake every wait at once
-        end = self._tools.clock.monotonic() + self._plan.thaw_wait_s
-        while self._tools.frozen() and self._tools.clock.monotonic() < end:
-            self._tools.processes.wait(_LOOK_S)
-        done: dict[str, str] = {"run": self._plan.run_id}
-        for index in reversed(self._due):
-            step = self._plan.steps[index]
-            done[step.name] = self._runner.stop(step, HookResult.INTERRUPTED).why
-        self._tools.note(done)
+    def _finish(self, *, told: bool) -> None:
+        """Run the post parts that are due, after the thaw; note what the agent was not told.
+
+        Args:
+            told: the agent took its leave.
+        """
+        if self._due:
+            # The end of a pipe would wake every wait at once.
+            self._tools.processes.stop_watching()
+            end = self._tools.clock.monotonic() + self._plan.thaw_wait_s
+            while self._tools.frozen() and self._tools.clock.monotonic() < end:
+                self._tools.processes.wait(_LOOK_S)
+            self._release_all()
+            told = False
+        if self._done_alone and not told:
+            done = {self._plan.steps[index].name: why for index, why in self._done_alone.items()}
+            self._tools.note({"run": self._plan.run_id, **done})
+
+    def _release_all(self) -> None:
+        """Run the post parts that are due, in reverse."""
+        while self._due:
+            index = self._due.pop()
+            outcome = self._runner.stop(self._plan.steps[index], HookResult.INTERRUPTED)
+            self._done_alone[index] = outcome.why
 
 
 def _understood(line: str) -> Request | None:

@@ -34,6 +34,7 @@ class KeeperPlan:
         steps: requests name them by their place.
         marker: while this file exists, something is frozen.
         thaw_wait_s: how long at most an agent's death is followed by waiting for the thaw.
+        silence_s: how long at most a thaw is followed by waiting for the agent to say something.
         state_dir: where what was done alone is noted.
     """
 
@@ -41,6 +42,7 @@ class KeeperPlan:
     steps: tuple[HookStep, ...]
     marker: str
     thaw_wait_s: float
+    silence_s: float
     state_dir: str
 
 
