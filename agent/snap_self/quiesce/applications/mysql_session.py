@@ -82,7 +82,7 @@ class MySqlSession:
         rows = self.run(f"SHOW GLOBAL STATUS LIKE '{pattern}'", limit)
         return {str(name): int(value) for name, value in rows if str(value).isdigit()}
 
-    def settle(self, limit: Limit, *, push: Callable[[], None], hint: str) -> int:
+    def settle(self, limit: Limit, *, push: Callable[[], object], hint: str) -> int:
         """Wait until InnoDB's redo log holds nothing after its checkpoint; return where it ends.
 
         Args:
@@ -93,18 +93,24 @@ class MySqlSession:
             QuiesceFailed: it did not in time.
         """
         try:
-            while True:
+            end = self._calm_end(limit)
+            while self.redo(limit)[1] > RESTING_AGE_BYTES:
                 push()
-                before, age = self.redo(limit)
-                limit.pause(CALM_S)
-                after, _ = self.redo(limit)
-                if after == before and age <= RESTING_AGE_BYTES:
-                    return after
+                end = self._calm_end(limit)
+            return end
         except QuiesceFailed as error:
             raise QuiesceFailed(
                 "its redo log did not come to rest in time, so it would start with crash recovery",
                 hint=hint,
             ) from error
+
+    def _calm_end(self, limit: Limit) -> int:
+        """Return where the redo log ends once it did not grow for a while."""
+        before, now = -1, self.redo(limit)[0]
+        while now != before:
+            limit.pause(CALM_S)
+            before, now = now, self.redo(limit)[0]
+        return now
 
     def redo(self, limit: Limit) -> tuple[int, int]:
         """Return where InnoDB's redo log ends, and how many bytes of it a start would replay."""

@@ -1,0 +1,177 @@
+"""A real MariaDB under load: what starts from a snapshot, and what is left after each fault."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import applications_rig as rig
+import pytest
+
+from agent_runner import AgentRunner
+from snap_self.errors import QuiesceFailed
+
+NUMBERS = itertools.count()
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+rig.needs("mariadbd", "mariadb-install-db")
+pymysql = pytest.importorskip("pymysql")
+
+
+class MariaDb:
+    """One server."""
+
+    def __init__(self, where: rig.Place, data: Path, name: str) -> None:
+        self.data, self.log = data, where.base / f"{name}.log"
+        self.socket = where.base / f"{name}.sock"
+        self.process = where.launch(
+            "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={data}",
+            f"--socket={self.socket}",
+            f"--pid-file={where.base / name}.pid",
+            "--skip-networking",
+            "--innodb-buffer-pool-size=32M",
+            log=self.log,
+        )
+        rig.wait_for(lambda: rig.log_lines(self.log, "ready for connections"), "MariaDB")
+
+    def connect(self) -> Any:
+        return pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
+
+    def ask(self, statement: str) -> list[Any]:
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def writer(self) -> rig.Writer:
+        connection = self.connect()
+        insert = "INSERT INTO t.rows_ VALUES (%s, REPEAT('x', 100))"
+        return lambda row: connection.cursor().execute(insert, (row,)), connection.close
+
+    def rows(self) -> set[int]:
+        return {row for (row,) in self.ask("SELECT n FROM t.rows_")}
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory: pytest.TempPathFactory, run_directory: Any) -> Iterator[rig.Place]:
+    agent = AgentRunner(
+        run_directory=run_directory, state=run_directory.new_folder("state", "mariadb")
+    )
+    with rig.place(agent) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def mount(where: rig.Place) -> Path:
+    data = where.disk("ext4") / "mysql"
+    install = ("--auth-root-authentication-method=socket", "--auth-root-socket-user=root")
+    rig.run(
+        *("mariadb-install-db", "--no-defaults", "--user=root", "--skip-test-db", *install),
+        f"--datadir={data}",
+    )
+    return where.disk("ext4")
+
+
+@pytest.fixture
+def server(where: rig.Place, mount: Path, request: pytest.FixtureRequest) -> Iterator[MariaDb]:
+    started = MariaDb(where, mount / "mysql", f"s{next(NUMBERS)}")
+    started.ask("CREATE DATABASE IF NOT EXISTS t")
+    started.ask("DROP TABLE IF EXISTS t.rows_")
+    started.ask("CREATE TABLE t.rows_ (n INT PRIMARY KEY, v VARCHAR(100)) ENGINE=InnoDB")
+    yield started
+    started.process.kill()
+    started.process.wait()
+
+
+def restart(where: rig.Place, folder: Path, name: str) -> tuple[set[int], Path]:
+    """Start a server on restored files; return its rows and log."""
+    copy = MariaDb(where, folder / "mysql", name)
+    try:
+        return copy.rows(), copy.log
+    finally:
+        copy.process.kill()
+        copy.process.wait()
+
+
+def test_snapshot_at_rest_starts_without_innodb_recovery_and_holds_exactly_its_rows(
+    where: rig.Place, mount: Path, server: MariaDb
+) -> None:
+    with rig.Load(server.writer) as load:
+        cut = rig.cut(where, mount, rig.quiescer("mariadb", mount))
+        load.wait_for_more()
+    assert (cut.checked, cut.stopped) == ("", "")
+    with rig.restored(where, cut.snapshot_id, "ext4") as folder:
+        rows, log = restart(where, folder, "rested")
+    assert not rig.log_lines(log, "InnoDB: Starting crash recovery", "InnoDB: To recover")
+    rig.assert_exact(load, rows, asked=cut.asked, last=cut.rested)
+
+
+def test_snapshot_of_the_freeze_alone_starts_with_innodb_recovery(
+    where: rig.Place, mount: Path, server: MariaDb
+) -> None:
+    with rig.Load(server.writer) as load:
+        cut = rig.cut(where, mount, None)
+        load.wait_for_more()
+    with rig.restored(where, cut.snapshot_id, "ext4") as folder:
+        rows, log = restart(where, folder, "frozen")
+    assert rig.log_lines(log, "InnoDB: Starting crash recovery")
+    assert load.told_before(cut.asked) <= rows
+
+
+def test_lock_that_is_not_granted_fails_in_time_and_leaves_nothing_held(
+    mount: Path, server: MariaDb
+) -> None:
+    server.ask("CREATE OR REPLACE TABLE t.other (n INT) ENGINE=MyISAM")
+    with contextlib.closing(server.connect()) as holder, rig.Load(server.writer) as load:
+        cursor = holder.cursor()
+        cursor.execute("LOCK TABLES t.other WRITE")
+        one = rig.quiescer("mariadb", mount, timeout_s=2)
+        with pytest.raises(QuiesceFailed, match="the lock was not granted"):
+            rig.start(one)
+        load.wait_for_more()
+        # The query that was in the way goes on.
+        cursor.execute("INSERT INTO t.other VALUES (1)")
+    assert one.stop() == ""
+
+
+def test_writes_go_on_when_the_agent_is_killed(mount: Path, server: MariaDb) -> None:
+    with (
+        rig.Load(server.writer) as load,
+        rig.held_by_another("mariadb", mount, hold_s=60) as agent,
+    ):
+        written = len(load.told)
+        time.sleep(0.3)
+        assert len(load.told) == written
+        agent.kill()
+        load.wait_for_more()
+
+
+def test_writes_go_on_when_the_agent_is_stopped_for_too_long(mount: Path, server: MariaDb) -> None:
+    with (
+        rig.Load(server.writer) as load,
+        rig.held_by_another("mariadb", mount, hold_s=1),
+    ):
+        load.wait_for_more()
+
+
+def test_check_tells_that_the_server_was_killed_and_stop_does_not_raise(
+    mount: Path, server: MariaDb
+) -> None:
+    one = rig.quiescer("mariadb", mount)
+    rig.start(one)
+    assert one.check() == ""
+    server.process.kill()
+    server.process.wait()
+    assert one.check() == "the server closed the connection"
+    assert "connection was dropped" in one.stop()
+    assert one.stop() == ""
+
+
+def test_application_that_is_switched_off_is_named(mount: Path, server: MariaDb) -> None:
+    known = rig.found("redis", mount)
+    assert any('applications.mariadb = "auto"' in note for note in known.notes)

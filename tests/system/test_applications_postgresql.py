@@ -1,0 +1,201 @@
+"""A real PostgreSQL under load: what starts from a snapshot, and what is left after each fault."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import applications_rig as rig
+import pytest
+
+from agent_runner import AgentRunner
+from snap_self.errors import QuiesceFailed
+from snap_self.quiesce.applications.base import ApplicationQuiescer
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+if not PROGRAMS:
+    pytest.skip("needs postgresql", allow_module_level=True)
+psycopg = pytest.importorskip("psycopg")
+BIN = PROGRAMS[-1]
+Begin = Callable[..., Any]
+
+
+class PostgreSql:
+    """One server."""
+
+    def __init__(self, where: rig.Place, data: Path, name: str, *options: str) -> None:
+        self.log, self.sockets = where.base / f"{name}.log", where.base / name
+        self.sockets.mkdir()
+        shutil.chown(self.sockets, "postgres")
+        given = ("listen_addresses=", f"unix_socket_directories={self.sockets}", *options)
+        self.process = where.launch(
+            *(BIN / "postgres", "-D", data),
+            *(word for option in given for word in ("-c", option)),
+            log=self.log,
+            user="postgres",
+        )
+        rig.wait_for(lambda: rig.log_lines(self.log, "ready to accept"), "PostgreSQL")
+
+    def connect(self) -> Any:
+        return psycopg.connect(
+            host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True
+        )
+
+    def ask(self, statement: str) -> list[Any]:
+        with self.connect() as connection:
+            cursor = connection.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def writer(self) -> rig.Writer:
+        connection = self.connect()
+        insert = "INSERT INTO rows_ VALUES (%s)"
+        return lambda row: connection.execute(insert, (row,)), connection.close
+
+    def rows(self) -> set[int]:
+        return {row for (row,) in self.ask("SELECT n FROM rows_")}
+
+    def end(self) -> None:
+        """End it without a checkpoint (its immediate shutdown), with all its processes."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+
+
+@pytest.fixture
+def where(run_directory: Any) -> Iterator[rig.Place]:
+    state = run_directory.new_folder("state", "postgresql")
+    with rig.place(AgentRunner(run_directory=run_directory, state=state)) as place:
+        yield place
+
+
+@pytest.fixture
+def data(where: rig.Place) -> Path:
+    folder = where.disk("xfs") / "postgresql"
+    folder.mkdir(mode=0o700)
+    shutil.chown(folder, "postgres")
+    made = where.launch(
+        *(BIN / "initdb", "-D", folder, "-A", "trust", "--no-sync"),
+        log=where.base / "initdb.log",
+        user="postgres",
+    )
+    assert made.wait() == 0
+    return folder
+
+
+@pytest.fixture
+def begin(where: rig.Place, data: Path) -> Iterator[Callable[..., PostgreSql]]:
+    started: list[PostgreSql] = []
+
+    def begin(*options: str) -> PostgreSql:
+        server = PostgreSql(where, data, "server", *options)
+        started.append(server)
+        server.ask("CREATE TABLE rows_ (n INT PRIMARY KEY)")
+        return server
+
+    yield begin
+    for server in started:
+        server.end()
+
+
+def test_snapshot_replays_only_what_was_written_after_the_checkpoint(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    server = begin()
+    with rig.Load(server.writer) as load:
+        cut = rig.cut(where, where.disk("xfs"), rig.quiescer("postgresql", where.disk("xfs")))
+        load.wait_for_more()
+    assert (cut.checked, cut.stopped) == ("", "")
+    with rig.restored(where, cut.snapshot_id, "xfs") as folder:
+        (folder / "postgresql/postmaster.pid").unlink()
+        copy = PostgreSql(where, folder / "postgresql", "copy")
+        rows = copy.rows()
+        copy.end()
+    # The freeze is what stops commits here, so it is the line between the rows.
+    rig.assert_exact(load, rows, asked=cut.asked, last=cut.frozen)
+    assert replayed(copy.log) < 16 << 20
+    assert not rig.log_lines(copy.log, "PANIC", "FATAL", "could not")
+
+
+def replayed(log: Path) -> int:
+    """Return how many bytes of WAL a start replayed; PostgreSQL always says that it recovers."""
+    text = log.read_text()
+    assert "automatic recovery in progress" in text
+    points = re.search(r"redo starts at (\w+)/(\w+)[\s\S]*redo done at (\w+)/(\w+)", text)
+    if not points:
+        return 0
+    high, low, high_end, low_end = (int(each, 16) for each in points.groups())
+    return ((high_end - high) << 32) + low_end - low
+
+
+def test_spread_files_without_archived_wal_are_refused(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    spread(where, data)
+    begin()
+    one = rig.quiescer("postgresql", where.disk("xfs"), where.disk("ext4"), one_cut=False)
+    with pytest.raises(QuiesceFailed, match="it archives no WAL"):
+        rig.start(one)
+
+
+def test_spread_files_get_a_backup_session_whose_label_is_kept(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    spread(where, data)
+    begin("archive_mode=on", "archive_command=true")
+    one = rig.quiescer("postgresql", where.disk("xfs"), where.disk("ext4"), one_cut=False)
+    rig.start(one)
+    assert one.check() == ""
+    assert one.stop() == ""
+    assert isinstance(one, ApplicationQuiescer)
+    assert "LABEL: snap-self" in one.kept["backup_label"]
+
+
+def test_spread_files_with_one_cut_need_no_backup_session(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    spread(where, data)
+    begin()
+    one = rig.quiescer("postgresql", where.disk("xfs"), where.disk("ext4"))
+    rig.start(one)
+    assert one.stop() == ""
+    assert isinstance(one, ApplicationQuiescer)
+    assert one.kept == {}
+
+
+def spread(where: rig.Place, data: Path) -> None:
+    """Move the WAL to the other disk."""
+    elsewhere = where.disk("ext4") / "wal"
+    shutil.move(data / "pg_wal", elsewhere)
+    for each in (elsewhere, *elsewhere.rglob("*")):
+        shutil.chown(each, "postgres")
+    (data / "pg_wal").symlink_to(elsewhere)
+
+
+def test_backup_session_ends_with_a_killed_agent(where: rig.Place, begin: Begin) -> None:
+    server = begin()
+    with rig.held_by_another("postgresql", where.disk("xfs"), hold_s=60) as agent:
+        assert sessions(server) == 1
+        agent.kill()
+        rig.wait_for(lambda: sessions(server) == 0, "the end of the agent's session")
+
+
+def sessions(server: PostgreSql) -> int:
+    """Return how many sessions of the agent there are."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'snap-self'"
+    return int(server.ask(query)[0][0])
+
+
+def test_check_tells_that_the_server_was_killed_and_stop_does_not_raise(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    server = begin()
+    one = rig.quiescer("postgresql", where.disk("xfs"))
+    rig.start(one)
+    assert one.check() == ""
+    server.end()
+    assert one.check() == "the server closed the connection"
+    assert one.stop() == ""
