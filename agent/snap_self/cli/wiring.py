@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -213,7 +212,7 @@ class Wiring:
         )
 
     def _new_run_id(self) -> RunId:
-        return RunId(f"{self.clock.now():%Y%m%dt%H%M%Sz}-{secrets.token_hex(3)}")
+        return RunId(f"{self.clock.now():%Y%m%dt%H%M%Sz}-{os.urandom(3).hex()}")
 
 
 def busy() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from snap_self.ports import Clock, RunStore
 
 def fingerprint(request: Request) -> str:
     """Return a hash that is the same for requests that ask for the same snapshots."""
+    import hashlib  # loads OpenSSL, which no plan needs
+
     keep = "forever" if request.keep_s is None else request.keep_s
     asked = [
         request.before,
