@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
     from snap_self.cloud.credentials.provider import CredentialProvider
     from snap_self.instance.metadata import MetadataClient
     from snap_self.system.http import RequestsTransport
-
-# Threads that import at the same time were seen to wait for each other for ever (CPython 3.11, the
-# SDK's own copy of requests beside the real one): one thread imports at a time. Two locks, so that
-# asking the metadata service does not wait for the SDK.
-_IMPORTS = threading.Lock()
-_FIRST = threading.Lock()
 
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 # On tmpfs: a marker on a disk could hang on the very freeze it is about.
