@@ -201,7 +201,7 @@ def _doubts(report: Report) -> Iterable[str]:
     left_out = [skipped.disk_id for skipped in report.skipped if not skipped.asked]
     if left_out:
         yield f"Not in the snapshot, though asked for: {', '.join(left_out)}."
-    gaps = [gap.what for gap in report.not_covered if gap.data_at_risk]
+    gaps = sorted((gap.what for gap in report.not_covered if gap.data_at_risk), key=len)
     if gaps:
         more = f" and {len(gaps) - SHOWN_GAPS} more" if len(gaps) > SHOWN_GAPS else ""
         yield f"Not in the snapshot: {', '.join(gaps[:SHOWN_GAPS])}{more} (see Not covered)."
