@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -10,38 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from freeze_images import WRITER, is_clean
 from freeze_rig import SIZES_MIB, Disk, Rig, frozen_by_another, guard, rig, run, skip_reason
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(bool(skip_reason()), reason=skip_reason() or "-"),
 ]
-
-WRITER = """
-import os, sys, itertools
-for n in itertools.count():
-    folder = os.path.join(sys.argv[1], f"d{n % 20}")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, f"f{n % 300}"), "wb") as file:
-        file.write(os.urandom(20000 + n % 7000))
-    if n % 7 == 0:
-        os.rename(file.name, file.name + "x")
-    if n % 11 == 0:
-        os.unlink(os.path.join(folder, min(os.listdir(folder))))
-"""
-CHECKS = {
-    "ext4": ("e2fsck", "-fn"),
-    "xfs": ("xfs_repair", "-n"),
-    "btrfs": ("btrfs", "check", "--readonly"),
-}
-
-
-DUMP_SUPER = ("btrfs", "inspect-internal", "dump-super")
-XFS_EXPECTED = re.compile(
-    r"Phase \d|        - |ALERT: The filesystem has valuable metadata|ignored because the -n option"
-    r"|which may be resolved by first mounting|Cannot get host filesystem geometry"
-    r"|Repair may fail if|the image and the host|sb_fdblocks \d+, counted|No modify flag set"
-)
 
 
 @pytest.fixture
@@ -194,31 +168,6 @@ def captured(loops: Rig, fstype: str, *, freeze: bool) -> list[bool]:
         writer.kill()
         writer.wait()
     return clean
-
-
-def is_clean(fstype: str, image: Path) -> bool:
-    """Tell whether the checker has no complaint and no log holds anything to replay."""
-    done = subprocess.run([*CHECKS[fstype], str(image)], capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    if fstype == "ext4":
-        # e2fsck -n does not replay the journal, and says so when it would have to.
-        return done.returncode == 0 and "skipping journal recovery" not in said
-    if fstype == "xfs":
-        return xfs_is_clean(said, run("xfs_logprint", "-t", image))
-    log_root = re.search(r"^log_root\s+(\d+)", run(*DUMP_SUPER, image), re.MULTILINE)
-    return done.returncode == 0 and log_root is not None and log_root[1] == "0"
-
-
-def xfs_is_clean(repair: str, log: str) -> bool:
-    """Tell the same of XFS, whose freeze always leaves its log formally dirty.
-
-    It ends with a record of the superblock alone, whose lazy count of free blocks is not yet made
-    good; no unmount record follows. So ``xfs_repair -n`` warns of the log and of that count, and of
-    nothing else, and the log holds no other record.
-    """
-    complaints = [line for line in repair.splitlines() if not XFS_EXPECTED.match(line)]
-    records = re.findall(r"^(?:BUF|INO|EFI|EFD|[A-Z]+): cnt", log, re.MULTILINE)
-    return not complaints and len(records) == log.count("SUPER Block Buffer")
 
 
 @pytest.mark.slow
