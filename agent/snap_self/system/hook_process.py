@@ -23,6 +23,7 @@ KILL_LIMIT_S = 3.0
 KILL_AGAIN_S = 0.2
 LOOK_S = 0.02
 READY = b"READY"
+LINE_BYTES = 256
 PR_SET_CHILD_SUBREAPER = 36
 """linux/prctl.h"""
 
@@ -53,7 +54,7 @@ class _Running:
         if is_answer and not self.ready:
             *lines, rest = (bytes(self.line) + chunk).split(b"\n")
             self.ready = any(line.rstrip(b"\r ") == READY for line in lines)
-            self.line[:] = rest[: len(READY) + 2]  # longer ones are no answer anyway
+            self.line[:] = rest[:LINE_BYTES]  # a longer one is no answer
 
 
 class SystemHookProcesses:
