@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from snap_self.errors import QuiesceFailed
 from snap_self.ports import Unlocker
@@ -106,7 +107,7 @@ def connect(orders: dict[str, Any]) -> Any:
     pymongo = library("pymongo", "pymongo")
     login = {"username": orders["user"], "password": orders["password"]} if orders["user"] else {}
     return pymongo.MongoClient(
-        orders["host"],
+        f"mongodb://{quote(orders['host'], safe=':')}/",
         directConnection=True,
         serverSelectionTimeoutMS=orders["timeout_ms"],
         socketTimeoutMS=orders["timeout_ms"],

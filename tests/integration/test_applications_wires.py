@@ -1,0 +1,238 @@
+"""MySQL and MongoDB drivers, their real client libraries against servers of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.applications import fake_tools
+from fakes.clock import FakeClock
+from fakes.database_wires import FakeMongoDb, FakeMySql, Rows, SqlRefusal, listening
+from snap_self.errors import QuiesceFailed
+from snap_self.model.applications import ApplicationSettings, ProcessFact
+from snap_self.quiesce.applications.base import ApplicationQuiescer, Driver, Server, Tools
+from snap_self.quiesce.applications.mongodb import MongoDbDriver
+from snap_self.quiesce.applications.mysql import MySqlDriver
+from snap_self.system.links import silent_link
+from snap_self.system.unlockers import UnlockerProcesses
+
+pytest.importorskip("pymysql")
+pytest.importorskip("pymongo")
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # A local socket's path holds at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="wires-") as made:
+        yield Path(made)
+
+
+def tools(clock: FakeClock) -> Tools:
+    plain = fake_tools(clock)
+    return Tools(
+        clock=clock,
+        link=silent_link,
+        read_text=plain.read_text,
+        locate=plain.locate,
+        unlockers=UnlockerProcesses(),
+    )
+
+
+def server(label: str, path: Path) -> Server:
+    return Server(
+        label=label,
+        process=ProcessFact(pid=1, name=label),
+        data_dir="/data",
+        settings=ApplicationSettings(socket=str(path)),
+        one_cut=True,
+    )
+
+
+def quiescer(driver: Driver, clock: FakeClock) -> ApplicationQuiescer:
+    return ApplicationQuiescer("it", driver, clock, timeout_s=20)
+
+
+def start(one: ApplicationQuiescer, clock: FakeClock) -> None:
+    one.start(deadline=clock.monotonic() + 20)
+
+
+class InnoDb:
+    """What a MySQL server says of its redo log: it comes to rest after some looks."""
+
+    def __init__(self, ages: list[int], *, refused: str = "", error: int = 0) -> None:
+        self.ages, self.refused, self.error = ages, refused, error
+        self.grown = 0
+
+    def __call__(self, statement: str) -> Rows:
+        if self.refused and statement.startswith(self.refused):
+            raise SqlRefusal(self.error, "the server says no")
+        if "STATUS" not in statement:
+            return ()
+        age = self.ages.pop(0) if len(self.ages) > 1 else self.ages[0]
+        end = 5000 + self.grown
+        return (
+            ("Innodb_redo_log_current_lsn", str(end)),
+            ("Innodb_redo_log_checkpoint_lsn", str(end - age)),
+        )
+
+
+def mysql(folder: Path, clock: FakeClock) -> ApplicationQuiescer:
+    return quiescer(MySqlDriver(server("mysql", folder / "my.sock"), tools(clock)), clock)
+
+
+def test_mysql_takes_both_locks_waits_for_its_pages_and_releases_in_one_session(
+    folder: Path,
+) -> None:
+    fake, clock = FakeMySql(InnoDb([900, 900, 900, 0])), FakeClock()
+    with listening(folder / "my.sock", fake.serve):
+        one = mysql(folder, clock)
+        start(one, clock)
+        assert one.check() == ""
+        assert one.stop() == ""
+        assert fake.ended.wait(20)
+    locks = [each for each in fake.statements if "LOCK" in each and "SET" not in each]
+    assert locks == [
+        "LOCK INSTANCE FOR BACKUP",
+        "FLUSH TABLES WITH READ LOCK",
+        "UNLOCK TABLES",
+        "UNLOCK INSTANCE",
+    ]
+    before = fake.statements[: fake.statements.index(locks[0])]
+    assert "SET SESSION lock_wait_timeout=5" in before
+    assert "SET SESSION wait_timeout=60" in before
+    assert sum(clock.sleeps) > 0
+
+
+def test_mysql_whose_redo_log_never_empties_fails_in_time_and_is_let_go(folder: Path) -> None:
+    fake, clock = FakeMySql(InnoDb([900])), FakeClock()
+    with listening(folder / "my.sock", fake.serve):
+        one = mysql(folder, clock)
+        with pytest.raises(QuiesceFailed, match="redo log did not come to rest"):
+            start(one, clock)
+        assert fake.ended.wait(20), "the connection that held the locks is still open"
+
+
+def test_mysql_that_grew_its_redo_log_while_held_is_told(folder: Path) -> None:
+    innodb = InnoDb([0])
+    fake, clock = FakeMySql(innodb), FakeClock()
+    with listening(folder / "my.sock", fake.serve):
+        one = mysql(folder, clock)
+        start(one, clock)
+        innodb.grown = 70
+        assert one.stop() == "it wrote 70 bytes to its redo log while at rest"
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "words"),
+    [
+        ("FLUSH", 1205, "the lock was not granted"),
+        ("LOCK INSTANCE", 1227, "the server says no"),
+    ],
+)
+def test_mysql_that_refuses_a_lock_is_let_go(
+    folder: Path, refused: str, error: int, words: str
+) -> None:
+    fake, clock = FakeMySql(InnoDb([0], refused=refused, error=error)), FakeClock()
+    with listening(folder / "my.sock", fake.serve):
+        with pytest.raises(QuiesceFailed, match=words):
+            start(mysql(folder, clock), clock)
+        assert fake.ended.wait(20)
+
+
+def test_mysql_driver_does_not_touch_a_mariadb(folder: Path) -> None:
+    fake, clock = FakeMySql(InnoDb([0]), version="5.5.5-10.4.1-MariaDB"), FakeClock()
+    with (
+        listening(folder / "my.sock", fake.serve),
+        pytest.raises(QuiesceFailed, match="this is MariaDB"),
+    ):
+        start(mysql(folder, clock), clock)
+    assert not [each for each in fake.statements if each.startswith(("LOCK", "FLUSH"))]
+
+
+def mongodb(folder: Path, clock: FakeClock) -> ApplicationQuiescer:
+    path = folder / "mongodb-27017.sock"
+    return quiescer(MongoDbDriver(server("mongodb", path), tools(clock)), clock)
+
+
+def test_mongodb_is_locked_and_unlocked_once(folder: Path) -> None:
+    fake, clock = FakeMongoDb(), FakeClock()
+    with listening(folder / "mongodb-27017.sock", fake.serve):
+        one = mongodb(folder, clock)
+        start(one, clock)
+        assert (fake.locks, one.check()) == (1, "")
+        assert (one.stop(), one.stop()) == ("", "")
+    names = [next(iter(each)) for each in fake.commands]
+    assert (names.count("fsync"), names.count("fsyncUnlock")) == (1, 1)
+    (lock,) = (each for each in fake.commands if "fsync" in each)
+    assert lock["fsyncLockAcquisitionTimeoutMillis"] <= 20_000
+
+
+def test_mongodb_before_7_1_is_asked_without_the_limit_it_does_not_know(folder: Path) -> None:
+    fake, clock = FakeMongoDb(version="6.0.14"), FakeClock()
+    with listening(folder / "mongodb-27017.sock", fake.serve):
+        one = mongodb(folder, clock)
+        start(one, clock)
+        one.stop()
+    (lock,) = (each for each in fake.commands if "fsync" in each)
+    assert "fsyncLockAcquisitionTimeoutMillis" not in lock
+
+
+def test_mongodb_that_refuses_keeps_the_lock_of_somebody_else(folder: Path) -> None:
+    fake, clock = FakeMongoDb(refusal="not authorized"), FakeClock()
+    fake.locks = 1
+    with (
+        listening(folder / "mongodb-27017.sock", fake.serve),
+        pytest.raises(QuiesceFailed, match="not authorized"),
+    ):
+        start(mongodb(folder, clock), clock)
+    assert fake.locks == 1
+
+
+def test_mongodb_unlocked_by_somebody_else_is_told(folder: Path) -> None:
+    fake, clock = FakeMongoDb(), FakeClock()
+    with listening(folder / "mongodb-27017.sock", fake.serve):
+        one = mongodb(folder, clock)
+        start(one, clock)
+        fake.locks = 0
+        assert one.check() == "it is no longer locked"
+        assert "not locked" in one.stop()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from fakes.clock import FakeClock
+from test_applications_wires import mongodb, start
+clock = FakeClock()
+one = mongodb(Path(sys.argv[1]), clock)
+start(one, clock)
+print("HELD", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_mongodb_is_unlocked_when_the_agent_is_killed(folder: Path) -> None:
+    fake = FakeMongoDb()
+    path = os.pathsep.join(str(CHECKOUT / each) for each in ("agent", "tests", "tests/integration"))
+    with (
+        listening(folder / "mongodb-27017.sock", fake.serve),
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        ) as agent,
+    ):
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == b"HELD\n"
+        assert fake.locks == 1
+        agent.send_signal(signal.SIGKILL)
+        assert fake.wait_for_locks(0)
