@@ -305,6 +305,22 @@ class MountOpener(Protocol):
         ...
 
 
+class ScratchFilesystem(Protocol):
+    """A small filesystem made for a try and taken away after it."""
+
+    def __enter__(self) -> str:
+        """Make and mount it; return its mount point.
+
+        Raises:
+            OSError: it could not be made.
+        """
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """Unmount and remove it."""
+        ...
+
+
 class GuardianLink(Protocol):
     """The agent's end of the pipes to a running guardian."""
 
