@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from snap_self.errors import ExitStatus, SnapSelfError, UsageError
-from snap_self.output.streams import Streams, make_streams
+from snap_self.output.streams import OutputLost, Streams, make_streams
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -28,6 +29,7 @@ class Interrupted(BaseException):
 
 def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status, whatever happens in it."""
+    _fill_standard_streams()
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
     streams = _streams(arguments)
@@ -42,9 +44,8 @@ def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str
         )
         status = 128 + interrupt.number
         _leave(status)
-    except BrokenPipeError:
-        _forget_stdout()
-        status = 128 + signal.SIGPIPE
+    except OutputLost as lost:
+        status = _lost(streams, lost)
     # The border: a parser's complaint, or a bug of ours, must end in a message and a status.
     except Exception as error:  # noqa: BLE001
         status = _foreign(streams, error)
@@ -58,8 +59,40 @@ def fail(streams: Streams, error: SnapSelfError) -> int:
 
     write_error(streams, error)
     if streams.json:
-        streams.data(dumps(fault_json(error)))
+        try:
+            streams.data(dumps(fault_json(error)))
+        except OutputLost:
+            _forget_stdout()
     return int(error.exit_status)
+
+
+def _lost(streams: Streams, lost: OutputLost) -> int:
+    """Return the status of a command whose last words found no reader: never that of success."""
+    _forget_stdout()
+    if lost.reader_gone:
+        return 128 + signal.SIGPIPE
+    streams.fault(f"snap-self: standard output cannot be written: {lost.why}")
+    streams.fault("  -> the command itself came to its end; `snap-self list` shows what was made")
+    return int(ExitStatus.ENVIRONMENT)
+
+
+def _fill_standard_streams() -> None:
+    """Open what the caller closed, or the next file opened would get what is printed.
+
+    What stands for standard output refuses all that is written to it, so that this is noticed.
+    """
+    for descriptor, path in enumerate((os.devnull, "/dev/full", os.devnull)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(path, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            os.set_inheritable(descriptor, True)
+    # Python has no object for a stream that was closed when it started.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -71,8 +104,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _leave(status: int) -> None:
     """End without waiting for calls that other threads still have under way."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(status)
 
 
@@ -130,7 +165,7 @@ def _flush(status: int) -> int:
     except (OSError, ValueError):
         # Standard output is closed or its disk is full: the reader must not take it for success.
         _forget_stdout()
-        return status or int(ExitStatus.BUG)
+        return status or int(ExitStatus.ENVIRONMENT)
     return status
 
 

@@ -7,6 +7,19 @@ from dataclasses import dataclass
 from typing import TextIO
 
 
+class OutputLost(Exception):
+    """Standard output takes nothing any more. Not an OSError, which the parser would end on.
+
+    Args:
+        reader_gone: whoever read it has gone, as ``head`` does.
+    """
+
+    def __init__(self, why: str, *, reader_gone: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.reader_gone = reader_gone
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streams:
     """The two streams and how much to say.
@@ -26,8 +39,17 @@ class Streams:
     json: bool
 
     def data(self, text: str) -> None:
-        """Write a line of data."""
-        print(text, file=self.out, flush=True)
+        """Write a line of data at once.
+
+        Raises:
+            OutputLost: it could not be written.
+        """
+        try:
+            print(text, file=self.out, flush=True)
+        except BrokenPipeError:
+            raise OutputLost("its reader has gone", reader_gone=True) from None
+        except (OSError, ValueError) as error:
+            raise OutputLost(getattr(error, "strerror", "") or "it is closed") from error
 
     def message(self, text: str) -> None:
         """Write a line for people, unless they asked for quiet."""
