@@ -29,11 +29,7 @@ def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> i
     """Run the main job; of a recorded machine only against a simulated cloud."""
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = (
-            wiring.tools_for(request.consistency)
-            if recorded is None
-            else simulated_tools(wiring, recorded)
-        )
+        tools = wiring.tools_for(request) if recorded is None else simulated_tools(wiring, recorded)
         report = take_snapshot(request, tools)
         _tell_source(streams, wiring)
     return _report(streams, report)

@@ -1,15 +1,27 @@
-"""Wire what a freeze needs; imported only for a run that freezes, or to end a stale freeze."""
+"""Wire what a hold needs; imported only for a run that freezes, or to end a stale freeze."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snap_self.cli.wiring import MARKER
+from snap_self.model.disks import Coverage
+from snap_self.model.hooks import HookFacts, HookResult
+from snap_self.model.request import FreezeRoot
+from snap_self.quiesce.applications.base import Tools as ApplicationTools
+from snap_self.quiesce.applications.finding import find_applications
 from snap_self.quiesce.freeze import FreezeLimits, FreezePorts
+from snap_self.quiesce.hooks.hookset import HookPlaces, HookPorts, Hooks, load_hooks
+from snap_self.quiesce.order import FreezeOrder
 from snap_self.quiesce.preflight import FreezeFacts
+from snap_self.quiesce.quiescer import Quiescer
 from snap_self.quiesce.wire import SIZE
+from snap_self.system.freeze_facts import read_freeze_facts
 from snap_self.system.freezing import KernelFreezeCalls
 from snap_self.system.guardian_launch import (
     GuardianProcessStarter,
@@ -17,10 +29,20 @@ from snap_self.system.guardian_launch import (
     MountDirectories,
     ProcBootFacts,
 )
+from snap_self.system.hook_files import SystemHookFiles
+from snap_self.system.hook_keeper import KeeperProcessStarter
+from snap_self.system.hook_process import SystemHookProcesses
+from snap_self.system.links import silent_link
+from snap_self.system.machine import KernelMachineReader
+from snap_self.system.processes import SystemProcesses
+from snap_self.system.textfile import read_text_file
+from snap_self.system.unlockers import UnlockerProcesses
 from snap_self.usecases.holding import HoldTools
 
 if TYPE_CHECKING:
     from snap_self.cli.wiring import Wiring
+
+STREAMS = (("standard output", 1), ("standard error", 2))
 
 
 def freeze_ports(wiring: Wiring) -> FreezePorts:
@@ -36,16 +58,113 @@ def freeze_ports(wiring: Wiring) -> FreezePorts:
     )
 
 
-def hold_tools(wiring: Wiring) -> HoldTools:
+def hold_tools(wiring: Wiring, before: str) -> HoldTools:
     """Return everything that holding this machine still needs."""
     # While a filesystem is frozen, an import must read compiled code but never write any.
     sys.dont_write_bytecode = True
-    limits = FreezeLimits(hold_s=10.0)
+    hold_s = float(wiring.config.freeze.limit_s)
     return HoldTools(
         ports=freeze_ports(wiring),
-        limits=limits,
-        facts=lambda _order: FreezeFacts(release=os.uname().release),
-        quiescers=lambda _coverage, _one_cut: (),
+        limits=FreezeLimits(hold_s=hold_s),
+        facts=lambda order: _facts(wiring, order),
+        applications=lambda run_id, coverage, one_cut: _RunApplications.find(
+            wiring,
+            HookFacts(run_id=run_id, before=before, **_places(coverage)),
+            coverage,
+            one_cut=one_cut,
+        ),
         renew=wiring.renew,
-        applications_limit_s=60.0,
+        applications_limit_s=wiring.config.applications.timeout_s * 3.0,
     )
+
+
+def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
+    own = {"state directory": wiring.config.state.dir, "working directory": Path.cwd()}
+    own |= {name: Path(f"/proc/self/fd/{fd}") for name, fd in STREAMS if not os.isatty(fd)}
+    mounts = {
+        mount.mount_id: target.key
+        for target in order.targets
+        for mount in target.mounts
+        if mount.namespace is None
+    }
+    return read_freeze_facts(
+        mounts,
+        own=own,
+        markers=MARKER.parent,
+        root_tested=wiring.config.freeze.root is FreezeRoot.ALLOW,
+    )
+
+
+def _places(coverage: Coverage) -> dict[str, tuple[str, ...]]:
+    return {
+        "disks": tuple(target.cloud.disk_id for target in coverage.targets),
+        "mounts": tuple(
+            mount.path
+            for target in coverage.targets
+            for filesystem in target.filesystems
+            for mount in filesystem.mounts
+            if mount.namespace is None
+        ),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _RunApplications:
+    """Implements usecases.holding.Applications with hooks first, then the built-in drivers.
+
+    Hooks come first since they may stop what would otherwise keep a driver waiting for its lock.
+    """
+
+    hooks: Hooks
+    quiescers: tuple[Quiescer, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def find(
+        cls, wiring: Wiring, facts: HookFacts, coverage: Coverage, *, one_cut: bool
+    ) -> _RunApplications:
+        config = wiring.config
+        hooks = load_hooks(
+            config.hooks,
+            facts,
+            HookPorts(
+                clock=wiring.clock,
+                files=SystemHookFiles(),
+                keepers=KeeperProcessStarter(),
+                processes=SystemHookProcesses,
+            ),
+            HookPlaces(
+                marker=MARKER, state_dir=config.state.dir, hold_s=float(config.freeze.limit_s)
+            ),
+        )
+        found = find_applications(
+            config.applications,
+            SystemProcesses(),
+            coverage,
+            one_cut=one_cut,
+            tools=ApplicationTools(
+                clock=wiring.clock,
+                link=silent_link,
+                read_text=read_text_file,
+                locate=KernelMachineReader().locate,
+                unlockers=UnlockerProcesses(),
+            ),
+        )
+        return cls(
+            hooks=hooks,
+            quiescers=(*hooks.quiescers, *found.quiescers),
+            notes=(*hooks.notes, *found.notes),
+        )
+
+    def say_cut(self) -> None:
+        self.hooks.say_result(HookResult.CUT)
+
+    def outputs(self) -> Sequence[str]:
+        return [
+            f"{output.name} {output.phase}: {line}"
+            for output in self.hooks.outputs
+            for line in output.text.splitlines()
+        ]
+
+    def close(self) -> None:
+        self.hooks.close()

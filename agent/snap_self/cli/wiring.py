@@ -14,7 +14,8 @@ from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import Config
 from snap_self.model.ids import RunId
 from snap_self.model.progress import Event, EventKind, Listener
-from snap_self.model.snapshots import Consistency, Credentials, Identity
+from snap_self.model.request import Request
+from snap_self.model.snapshots import Credentials, Identity
 from snap_self.plan import is_held
 from snap_self.ports import Clock
 from snap_self.system.clock import SystemClock
@@ -168,13 +169,13 @@ class Wiring:
             resume_s=self.config.state.resume_s,
         )
 
-    def tools_for(self, level: Consistency) -> Tools:
-        """Return what a run of that level works with; only one that freezes loads that part."""
-        if not is_held(level):
+    def tools_for(self, request: Request) -> Tools:
+        """Return what a run works with; only one that freezes loads that part."""
+        if not is_held(request.consistency):
             return self.tools()
         from snap_self.cli.holding import hold_tools
 
-        return replace(self.tools(), hold=hold_tools(self))
+        return replace(self.tools(), hold=hold_tools(self, request.before))
 
     def end_stale_freeze(self) -> str:
         """End what a freeze marker names; where there is none, nothing is even imported."""

@@ -15,12 +15,13 @@ from snap_self.config.settings import (
     ApplicationsSettings,
     CredentialSettings,
     DiskSettings,
+    FreezeSettings,
     HookSettings,
     NetworkSettings,
     SnapshotSettings,
     StateSettings,
 )
-from snap_self.model.request import OnQuiesceFailure
+from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
 
 ENV_PREFIX = "SNAP_SELF_"
@@ -87,6 +88,7 @@ SECTIONS: Mapping[str, type] = {
     "credentials": CredentialSettings,
     "network": NetworkSettings,
     "state": StateSettings,
+    "freeze": FreezeSettings,
     "hooks": HookSettings,
     "applications": ApplicationsSettings,
 }
@@ -265,6 +267,23 @@ KEYS: tuple[Key, ...] = (
         default="10m",
         accepted=f"{_DURATION}; 0s for never",
         doc="An interrupted run of the same request is finished when at most this old.",
+    ),
+    Key(
+        section="freeze",
+        name="limit",
+        field="limit_s",
+        parse=parsers.freeze_limit,
+        default="10s",
+        accepted="a duration of at most 30s",
+        doc="No filesystem stays frozen for longer, whatever happens; then the level falls.",
+    ),
+    Key(
+        section="freeze",
+        name="root",
+        parse=parsers.choice(FreezeRoot),
+        default="refuse",
+        accepted="refuse, allow",
+        doc="Freeze / too; allow it once you have tried it on a machine like this one.",
     ),
     Key(
         section="hooks",

@@ -25,6 +25,8 @@ Parser = Callable[[object, str], Any]
 METADATA_HOST = "100.100.100.200"
 HTTPS = "an https:// URL, or an http:// one of this machine itself (127.0.0.1)"
 
+MAX_FREEZE_S = 30
+
 _TYPE_WORDS = {
     bool: "true or false",
     int: "a number",
@@ -70,6 +72,17 @@ def duration(value: object, what: str) -> int:
 def duration_or_zero(value: object, what: str) -> int:
     """Return a duration in seconds; zero is one."""
     return parse_duration(_duration_text(value, what), what=what, zero_ok=True)
+
+
+def freeze_limit(value: object, what: str) -> int:
+    """Return how long a freeze may last, in seconds."""
+    seconds = duration(value, what)
+    if seconds > MAX_FREEZE_S:
+        raise RuleError(
+            f"{what} of {seconds} s is too long for a freeze",
+            hint=f"at most {MAX_FREEZE_S}s: what writes hangs for as long",
+        )
+    return seconds
 
 
 def retention(value: object, what: str) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snap_self.model.applications import ApplicationSettings
 from snap_self.model.ids import DiskId
-from snap_self.model.request import OnQuiesceFailure
+from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
 
 
@@ -77,6 +77,19 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeSettings:
+    """The freeze of levels ``filesystem`` and ``application``.
+
+    Args:
+        limit_s: no filesystem stays frozen for longer.
+        root: whether the root filesystem may be frozen.
+    """
+
+    limit_s: int
+    root: FreezeRoot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HookSettings:
     """Where hooks lie; an empty path for a protocol that is not used.
 
@@ -121,5 +134,6 @@ class Config:
     credentials: CredentialSettings
     network: NetworkSettings
     state: StateSettings
+    freeze: FreezeSettings
     hooks: HookSettings
     applications: ApplicationsSettings

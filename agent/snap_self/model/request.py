@@ -17,6 +17,13 @@ class OnQuiesceFailure(Enum):
     ABORT = "abort"
 
 
+class FreezeRoot(Enum):
+    """Whether the root filesystem may be frozen: while it is, nobody can log in to help."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The main job's request, every value checked against its rule.

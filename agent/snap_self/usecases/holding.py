@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from snap_self.errors import (
     PreconditionRefused,
@@ -24,6 +26,7 @@ from snap_self.errors import (
     ThawFailed,
 )
 from snap_self.model.disks import Coverage, Filesystem
+from snap_self.model.ids import RunId
 from snap_self.model.snapshots import Consistency
 from snap_self.ports import Clock
 from snap_self.quiesce.account import FreezeResult
@@ -43,22 +46,47 @@ THAW_MARGIN_S = 0.5
 KEY_MARGIN_S = 120.0
 
 
+class Applications(Protocol):
+    """The hooks and applications of one run that concern its disks and are switched on."""
+
+    @property
+    def quiescers(self) -> Sequence[Quiescer]:
+        """In the order of starting."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was found and is left alone, a sentence each."""
+        ...
+
+    def say_cut(self) -> None:
+        """Have the parts after the thaw be told that the cut was seen in time."""
+        ...
+
+    def outputs(self) -> Sequence[str]:
+        """Return what hooks printed, line by line."""
+        ...
+
+    def close(self) -> None:
+        """End what watches over the hooks."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldTools:
     """What is needed to hold a machine still.
 
     Args:
         facts: what must be known of the machine before a freeze.
-        quiescers: the hooks and applications that are switched on and concern these disks; the
-            second argument tells whether all disks get one cut.
+        applications: finds them; the last argument tells whether all disks get one cut.
         renew: makes sure that the keys live so many seconds longer.
         applications_limit_s: for all of them together to come to rest.
     """
 
     ports: FreezePorts
     limits: FreezeLimits
-    facts: Callable[[FreezeOrder], FreezeFacts]
-    quiescers: Callable[[Coverage, bool], Sequence[Quiescer]]
+    facts: Callable[[FreezeOrder], tuple[FreezeFacts, Sequence[str]]]
+    applications: Callable[[RunId, Coverage, bool], Applications]
     renew: Callable[[float], None]
     applications_limit_s: float
 
@@ -121,7 +149,7 @@ class Hold:
         self._why: list[str] = []
         self._lines: list[str] = []
 
-    def run(self, coverage: Coverage, calls: Calls, *, one_cut: bool) -> Outcome:
+    def run(self, run_id: RunId, coverage: Coverage, calls: Calls, *, one_cut: bool) -> Outcome:
         """Hold everything still around the create call, and return what it made and was worth.
 
         Raises:
@@ -130,14 +158,30 @@ class Hold:
             SnapSelfError: the create call failed; everything is thawed and released.
         """
         order = self._checked_order(coverage)
-        quiescers = self._quiescers(coverage, one_cut=one_cut)
-        with QuiesceSession(
-            quiescers, self._clock, limit_s=self._tools.applications_limit_s
-        ) as applications:
-            at_rest = self._rest(applications)
+        if self._asked is not Consistency.APPLICATION:
+            made, settled, frozen = self._frozen(order, calls)
+            held = self._held(frozen, settled, at_rest=False)
+            return Outcome(made=made, settled=settled, held=held)
+        with closing(self._tools.applications(run_id, coverage, one_cut)) as applications:
+            return self._around(applications, order, calls)
+
+    def _around(
+        self, applications: Applications, order: FreezeOrder | None, calls: Calls
+    ) -> Outcome:
+        """Freeze and create while the applications are at rest."""
+        self._lines += applications.notes
+        quiescers = tuple(applications.quiescers)
+        if not quiescers:
+            self._why.append("no hook and no application on these disks is switched on")
+        limit_s = self._tools.applications_limit_s
+        with QuiesceSession(quiescers, self._clock, limit_s=limit_s) as session:
+            at_rest = self._rest(session)
             made, settled, frozen = self._frozen(order, calls)
             still = at_rest and self._still(quiescers)
-        self._tell_applications(applications.results)
+            if all_cut(settled):
+                applications.say_cut()
+        self._tell_applications(session.results)
+        self._lines += applications.outputs()
         held = self._held(frozen, settled, at_rest=still)
         return Outcome(made=made, settled=settled, held=held)
 
@@ -148,7 +192,9 @@ class Hold:
             for filesystem in target.filesystems
         }
         order = freeze_order(filesystems.values())
-        findings = check_freeze(order, self._tools.facts(order), hold_s=self._tools.limits.hold_s)
+        facts, unread = self._tools.facts(order)
+        self._lines += unread
+        findings = check_freeze(order, facts, hold_s=self._tools.limits.hold_s)
         refusals = [each for each in findings if each.severity is Severity.REFUSE]
         self._lines += [each.what for each in findings if each.severity is Severity.WARN]
         self._why += [
@@ -162,14 +208,6 @@ class Hold:
             raise PreconditionRefused(refusals[0].what, hint=refusals[0].hint)
         self._why += [each.what for each in refusals]
         return None
-
-    def _quiescers(self, coverage: Coverage, *, one_cut: bool) -> tuple[Quiescer, ...]:
-        if self._asked is not Consistency.APPLICATION:
-            return ()
-        found = tuple(self._tools.quiescers(coverage, one_cut))
-        if not found:
-            self._why.append("no hook and no application on these disks is switched on")
-        return found
 
     def _rest(self, applications: QuiesceSession) -> bool:
         try:

@@ -290,6 +290,7 @@ class _SnapshotRun:
             return made, waiter.until(made.records, WaitFor.CUT, timeout_s=CUT_LIMIT_S)
 
         outcome = hold.run(
+            self.facts.run_id,
             self.facts.need_coverage(),
             Calls(warm=lambda: found.cloud.warm(found.identity.instance_id), create=create),
             one_cut=len(recorder.record.orders) == 1,
