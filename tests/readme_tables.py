@@ -42,6 +42,22 @@ def configuration() -> str:
     )
 
 
+def applications() -> str:
+    """Return the table of applications that can be brought to rest."""
+    from snap_self.quiesce.applications.registry import KINDS
+
+    rows = [
+        (
+            kind.title,
+            kind.how,
+            kind.worth,
+            "; ".join(f"`{each}`" for each in kind.grants.split("; ")),
+        )
+        for kind in KINDS
+    ]
+    return table(("application", "brought to rest by", "started from the snapshot", "needs"), rows)
+
+
 def toml(value: object) -> str:
     """Return a default as a configuration file would write it."""
     return "{}" if value == {} else json.dumps(value)
@@ -58,7 +74,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-TABLES = {"configuration": configuration, "error codes": error_codes}
+TABLES = {
+    "applications": applications,
+    "configuration": configuration,
+    "error codes": error_codes,
+}
 
 
 def section(text: str, name: str) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from snap_self.model.disks import CloudDisk, Coverage, DiskKind, Filesystem, Mou
 from snap_self.model.ids import DiskId
 from snap_self.quiesce.applications.base import Tools
 from snap_self.quiesce.applications.finding import FoundApplications, find_applications
+from snap_self.quiesce.applications.registry import KINDS
 from snap_self.quiesce.quiescer import Quiescer
 from snap_self.system.clock import SystemClock
 from snap_self.system.links import silent_link
@@ -361,6 +362,21 @@ def assert_exact(load: Load, rows: set[int], *, asked: float, last: float) -> No
     assert load.begun_after(last), "nothing was written after it, so the test shows nothing"
 
 
+def grants_of(key: str) -> str:
+    """Return the grants that the manual names for an application."""
+    (kind,) = (kind for kind in KINDS if kind.key == key)
+    return kind.grants
+
+
+def password_file(where: Place) -> Path:
+    """Make a password file that root alone may read."""
+    path = where.base / "password"
+    path.touch(mode=0o600)
+    path.write_text(f"{PASSWORD}\n")
+    return path
+
+
+PASSWORD = "least-privilege"
 HOLDER = """
 import sys
 sys.path[:0] = sys.argv[1:3]

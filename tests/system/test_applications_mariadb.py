@@ -175,3 +175,14 @@ def test_check_tells_that_the_server_was_killed_and_stop_does_not_raise(
 def test_application_that_is_switched_off_is_named(mount: Path, server: MariaDb) -> None:
     known = rig.found("redis", mount)
     assert any('applications.mariadb = "auto"' in note for note in known.notes)
+
+
+def test_user_with_the_named_grants_is_enough(
+    where: rig.Place, mount: Path, server: MariaDb
+) -> None:
+    server.ask(f"CREATE USER 'snap-self'@'localhost' IDENTIFIED BY '{rig.PASSWORD}'")
+    server.ask(rig.grants_of("mariadb"))
+    secret = str(rig.password_file(where))
+    one = rig.quiescer("mariadb", mount, user="snap-self", password_file=secret)
+    rig.start(one)
+    assert one.stop() == ""

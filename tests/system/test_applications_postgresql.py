@@ -199,3 +199,16 @@ def test_check_tells_that_the_server_was_killed_and_stop_does_not_raise(
     server.end()
     assert one.check() == "the server closed the connection"
     assert one.stop() == ""
+
+
+def test_role_with_the_named_grants_is_enough(where: rig.Place, data: Path, begin: Begin) -> None:
+    spread(where, data)
+    server = begin("archive_mode=on", "archive_command=true")
+    server.ask('CREATE ROLE "snap-self" LOGIN')
+    for grant in rig.grants_of("postgresql").split("; "):
+        server.ask(grant)
+    for one_cut in (True, False):
+        both = (where.disk("xfs"), where.disk("ext4"))
+        one = rig.quiescer("postgresql", *both, user="snap-self", one_cut=one_cut)
+        rig.start(one)
+        assert one.stop() == ""

@@ -129,3 +129,13 @@ def test_dump_that_fails_is_a_failure_and_leaves_writes_running(where: rig.Place
         client.config_set("stop-writes-on-bgsave-error", "no")
         client.rpush("rows", 1)
     server.end()
+
+
+def test_user_with_the_named_grants_is_enough(where: rig.Place, server: Redis) -> None:
+    with server.client() as client:
+        grants = rig.grants_of("redis").replace("PASSWORD", rig.PASSWORD)
+        client.execute_command(*grants.split())
+    secret = str(rig.password_file(where))
+    one = rig.quiescer("redis", where.disk("ext4"), user="snap-self", password_file=secret)
+    rig.start(one)
+    assert one.stop() == ""

@@ -25,7 +25,9 @@ class Kind:
         programs: names its server's process may have.
         driver: makes the driver for one server.
         data_dir: where a process keeps its data, as it sees it; empty if that cannot be told.
-        grants: what the agent's user needs, in the server's own language.
+        grants: what the agent's user needs, in the server's own language; tests run as such
+            a user where there is a real server.
+        how: how it is brought to rest.
         worth: what a start from the snapshot looks like.
     """
 
@@ -35,6 +37,7 @@ class Kind:
     driver: Callable[[Server, Tools], Driver]
     data_dir: Callable[[ProcessFact], str]
     grants: str
+    how: str
     worth: str
 
 
@@ -60,7 +63,8 @@ KINDS = (
         programs=frozenset({"mariadbd", "mysqld"}),
         driver=MariaDbDriver,
         data_dir=working_directory,
-        grants="GRANT RELOAD, PROCESS, SUPER ON *.* TO 'snap-self'@'localhost'",
+        grants="GRANT RELOAD, SUPER ON *.* TO 'snap-self'@'localhost'",
+        how="`BACKUP STAGE` up to `BLOCK_COMMIT`, then an InnoDB checkpoint",
         worth="InnoDB starts without crash recovery; transactions open at the cut are rolled "
         "back. Aria, which holds the server's own tables, says that it recovers.",
     ),
@@ -71,6 +75,7 @@ KINDS = (
         driver=MySqlDriver,
         data_dir=working_directory,
         grants="GRANT BACKUP_ADMIN, RELOAD ON *.* TO 'snap-self'@'localhost'",
+        how="`LOCK INSTANCE FOR BACKUP`, `FLUSH TABLES WITH READ LOCK`, then InnoDB's own flushing",
         worth="InnoDB's redo log is empty; transactions open at the cut are rolled back. Checked "
         "against its protocol only, not with a real server.",
     ),
@@ -82,6 +87,7 @@ KINDS = (
         data_dir=working_directory,
         grants='GRANT pg_checkpoint TO "snap-self"; GRANT EXECUTE ON FUNCTION '
         'pg_backup_start, pg_backup_stop TO "snap-self"',
+        how="`CHECKPOINT`; a backup session where its files cannot be cut at one instant",
         worth="It says that it recovers, as it does after everything but a shutdown, and replays "
         "what was written between the checkpoint and the cut.",
     ),
@@ -92,7 +98,8 @@ KINDS = (
         driver=RedisDriver,
         data_dir=working_directory,
         grants="ACL SETUSER snap-self on >PASSWORD +ping +info +time +bgsave +client|pause "
-        "+client|unpause +client|setinfo",
+        "+client|unpause",
+        how="`BGSAVE`, or its append-only file written out; then `CLIENT PAUSE … WRITE`",
         worth="It loads a complete dump or append-only file. Of the dump it holds what was "
         "written before the dump began.",
     ),
@@ -103,6 +110,7 @@ KINDS = (
         driver=MongoDbDriver,
         data_dir=folder_of("WiredTiger.lock"),
         grants='db.grantRolesToUser("snap-self", ["hostManager", "clusterMonitor"])',
+        how="`fsync` with a lock",
         worth="Everything is in its checkpoint. Checked against its protocol only, not with a "
         "real server.",
     ),
