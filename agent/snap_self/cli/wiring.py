@@ -178,13 +178,22 @@ class Wiring:
         return replace(self.tools(), hold=hold_tools(self, request.before))
 
     def end_stale_freeze(self) -> str:
-        """End what a freeze marker names; where there is none, nothing is even imported."""
+        """End what a freeze marker names, and tell which hooks were released without the agent."""
+        return "; ".join(filter(None, (self._thawed(), self._hooks_released())))
+
+    def _thawed(self) -> str:
         if not MARKER.exists():
             return ""
         from snap_self.cli.holding import freeze_ports
         from snap_self.usecases.holding import end_stale
 
         return end_stale(freeze_ports(self))
+
+    def _hooks_released(self) -> str:
+        from snap_self.quiesce.hooks.aftermath import interrupted_hooks
+
+        released = interrupted_hooks(self.store)
+        return released.sentence() if released else ""
 
     def renew(self, min_life_s: float) -> None:
         """See to it that the keys live so long."""
