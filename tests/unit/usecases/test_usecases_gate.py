@@ -31,8 +31,13 @@ def test_shut_gate_says_nothing_until_it_opens_and_keeps_the_order() -> None:
 def test_gate_opens_when_the_block_fails() -> None:
     heard: list[Event] = []
     gate = Gate(heard.append)
-    with pytest.raises(RuntimeError), gate.shut():
-        gate(note("one"))
-        raise RuntimeError
+
+    def fail_inside() -> None:
+        with gate.shut():
+            gate(note("one"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_inside()
     gate(note("two"))
     assert heard == [note("one"), note("two")]
