@@ -1,1 +1,0 @@
-"""What is about to change on this machine, and whether that is risky."""
