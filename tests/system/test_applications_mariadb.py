@@ -186,3 +186,34 @@ def test_user_with_the_named_grants_is_enough(
     one = rig.quiescer("mariadb", mount, user="snap-self", password_file=secret)
     rig.start(one)
     assert one.stop() == ""
+
+
+def test_user_without_the_checkpoints_privilege_is_told_so(
+    where: rig.Place, mount: Path, server: MariaDb
+) -> None:
+    server.ask(f"CREATE USER 'lesser'@'localhost' IDENTIFIED BY '{rig.PASSWORD}'")
+    server.ask("GRANT RELOAD ON *.* TO 'lesser'@'localhost'")
+    secret = str(rig.password_file(where))
+    one = rig.quiescer("mariadb", mount, user="lesser", password_file=secret, timeout_s=3)
+    with pytest.raises(QuiesceFailed, match="redo log did not come to rest") as caught:
+        rig.start(one)
+    assert "SUPER" in caught.value.hint
+    server.ask("INSERT INTO t.rows_ VALUES (1, '')")
+
+
+def test_transaction_that_is_open_at_the_cut_goes_on_and_is_not_in_the_snapshot(
+    where: rig.Place, mount: Path, server: MariaDb
+) -> None:
+    server.ask("INSERT INTO t.rows_ VALUES (1, '')")
+    with contextlib.closing(server.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO t.rows_ VALUES (2, '')")
+        cut = rig.cut(where, mount, rig.quiescer("mariadb", mount))
+        cursor.execute("COMMIT")
+    assert (cut.checked, cut.stopped) == ("", "")
+    assert server.rows() == {1, 2}
+    with rig.restored(where, cut.snapshot_id, "ext4") as folder:
+        rows, log = restart(where, folder, "open")
+    assert rows == {1}
+    assert not rig.log_lines(log, "InnoDB: Starting crash recovery")
