@@ -71,13 +71,19 @@ class Diagnosis:
 
 
 def diagnose(
-    tools: Tools, *, credentials: Callable[[], Sequence[tuple[str, str]]], root: bool
+    tools: Tools,
+    *,
+    credentials: Callable[[], Sequence[tuple[str, str]]],
+    root: bool,
+    try_freeze: Callable[[], str] | None,
 ) -> Diagnosis:
     """Run every check; one failed check does not stop those that do not need it.
 
     Args:
         credentials: resolves credentials and returns each source of the chain with its verdict.
         root: whether this process is root.
+        try_freeze: freezes and thaws a small filesystem made for it and returns what went wrong;
+            None unless the root filesystem may be frozen.
     """
     known = _Known(tools)
     findings: list[Finding] = []
@@ -89,7 +95,27 @@ def diagnose(
         if name == "metadata":
             findings += _credentials(credentials)
     findings += _root(root)
+    if try_freeze is not None:
+        findings += _freeze(try_freeze)
     return Diagnosis(findings=tuple(findings), identity=known.identity)
+
+
+def _freeze(try_freeze: Callable[[], str]) -> Iterator[Finding]:
+    """Tell how the freeze's self-test went, without which the root filesystem is never frozen."""
+    try:
+        why = try_freeze()
+    except SnapSelfError as error:
+        yield _failed("freeze", error)
+        return
+    if not why:
+        yield _ok("freeze", "a filesystem made for the test was frozen and thawed as it should")
+        return
+    yield Finding(
+        check="freeze",
+        verdict=Verdict.WARN,
+        text=f"the freeze's self-test failed: {why}",
+        hint="the root filesystem will not be frozen; levels above flush fall to flush",
+    )
 
 
 def _failed(check: str, error: SnapSelfError) -> Finding:
@@ -130,8 +156,9 @@ def _api(known: _Known) -> Iterator[Finding]:
         yield _skipped("api", "the metadata service")
         return
     known.tools.warm()
-    known.cloud = known.tools.connect(known.identity)
-    known.disks = known.cloud.describe_disks(known.identity.instance_id)
+    cloud = known.tools.connect(known.identity)
+    known.disks = cloud.describe_disks(known.identity.instance_id)
+    known.cloud = cloud  # it answers: one that does not would be waited for again by each check
     if known.disks:
         yield _ok("api", f"DescribeDisks shows {len(known.disks)} disks of this instance")
         return
