@@ -187,3 +187,10 @@ def test_explained_group_gets_its_retention_once_it_is_uploaded() -> None:
         list_snapshots(job.tools)
         kept = [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
         assert kept == [14, 14]
+
+
+def test_job_that_waits_too_long_for_another_asks_the_cloud_nothing() -> None:
+    with main_job() as job, job.tools.lock.hold(timeout_s=1.0, purpose="another"):
+        report = job.run(REQUEST, lock_wait_s=0.0)
+        assert report.exit_status is ExitStatus.LOCKED
+        assert job.simulator.calls == []
