@@ -73,7 +73,13 @@ def show(wanted: str, manner: Manner) -> int:
 def doctor(manner: Manner, *, record: Path | None) -> int:
     """Check every precondition; with ``record`` also write down what was found."""
     with _session(manner) as (streams, wiring):
-        diagnosis = diagnose(wiring.tools(), credentials=wiring.trail, root=os.geteuid() == 0)
+        root = os.geteuid() == 0
+        diagnosis = diagnose(
+            wiring.tools(),
+            credentials=wiring.trail,
+            root=root,
+            try_freeze=wiring.try_freeze if root and wiring.root_may_freeze else None,
+        )
         if record is not None:
             write_recording(wiring, record)
             streams.message(f"Recorded in {record}; read it before you give it away.")

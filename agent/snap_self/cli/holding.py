@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snap_self.cli.wiring import MARKER
+from snap_self.errors import EnvironmentFault
 from snap_self.model.disks import Coverage
 from snap_self.model.hooks import HookFacts, HookResult
-from snap_self.model.request import FreezeRoot
+from snap_self.quiesce.applications.base import ApplicationQuiescer
 from snap_self.quiesce.applications.base import Tools as ApplicationTools
 from snap_self.quiesce.applications.finding import find_applications
 from snap_self.quiesce.freeze import FreezeLimits, FreezePorts
@@ -20,6 +21,7 @@ from snap_self.quiesce.hooks.hookset import HookPlaces, HookPorts, Hooks, load_h
 from snap_self.quiesce.order import FreezeOrder
 from snap_self.quiesce.preflight import FreezeFacts
 from snap_self.quiesce.quiescer import Quiescer
+from snap_self.quiesce.selftest import root_tested, run_self_test
 from snap_self.quiesce.wire import SIZE
 from snap_self.system.freeze_facts import read_freeze_facts
 from snap_self.system.freezing import KernelFreezeCalls
@@ -35,6 +37,7 @@ from snap_self.system.hook_process import SystemHookProcesses
 from snap_self.system.links import silent_link
 from snap_self.system.machine import KernelMachineReader
 from snap_self.system.processes import SystemProcesses
+from snap_self.system.scratch import LoopScratch
 from snap_self.system.textfile import read_text_file
 from snap_self.system.unlockers import UnlockerProcesses
 from snap_self.usecases.holding import HoldTools
@@ -78,6 +81,26 @@ def hold_tools(wiring: Wiring, before: str) -> HoldTools:
     )
 
 
+def try_freeze(wiring: Wiring) -> str:
+    """Run the freeze's self-test, remember its outcome, and return what went wrong.
+
+    Raises:
+        EnvironmentFault: the filesystem for the test cannot be made.
+    """
+    try:
+        return run_self_test(
+            LoopScratch(MARKER.parent),
+            freeze_ports(wiring),
+            wiring.store,
+            release=os.uname().release,
+        ).why
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the freeze's self-test cannot be run: {error.strerror or error}",
+            hint="it needs loop devices and mkfs.ext4",
+        ) from error
+
+
 def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
     own = {"state directory": wiring.config.state.dir, "working directory": Path.cwd()}
     own |= {name: Path(f"/proc/self/fd/{fd}") for name, fd in STREAMS if not os.isatty(fd)}
@@ -91,7 +114,9 @@ def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[st
         mounts,
         own=own,
         markers=MARKER.parent,
-        root_tested=wiring.config.freeze.root is FreezeRoot.ALLOW,
+        root_tested=root_tested(
+            wiring.store, release=os.uname().release, allowed=wiring.root_may_freeze
+        ),
     )
 
 
@@ -165,6 +190,14 @@ class _RunApplications:
             for output in self.hooks.outputs
             for line in output.text.splitlines()
         ]
+
+    def kept(self) -> Mapping[str, str]:
+        return {
+            f"{each.name}: {name}": text
+            for each in self.quiescers
+            if isinstance(each, ApplicationQuiescer)
+            for name, text in each.kept.items()
+        }
 
     def close(self) -> None:
         self.hooks.close()

@@ -14,7 +14,7 @@ from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import Config
 from snap_self.model.ids import RunId
 from snap_self.model.progress import Event, EventKind, Listener
-from snap_self.model.request import Request
+from snap_self.model.request import FreezeRoot, Request
 from snap_self.model.snapshots import Credentials, Identity
 from snap_self.plan import is_held
 from snap_self.ports import Clock
@@ -176,6 +176,17 @@ class Wiring:
         from snap_self.cli.holding import hold_tools
 
         return replace(self.tools(), hold=hold_tools(self, request.before))
+
+    @property
+    def root_may_freeze(self) -> bool:
+        """Whether the configuration lets the root filesystem be frozen."""
+        return self.config.freeze.root is FreezeRoot.ALLOW
+
+    def try_freeze(self) -> str:
+        """Freeze and thaw a small filesystem made for it; return what went wrong."""
+        from snap_self.cli.holding import try_freeze
+
+        return try_freeze(self)
 
     def end_stale_freeze(self) -> str:
         """End what a freeze marker names, and tell which hooks were released without the agent."""

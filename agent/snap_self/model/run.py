@@ -51,6 +51,7 @@ class RunRecord:
         exit_status: None until finished.
         result: one word for people and programs: ``done``, ``interrupted``, ``failed`` …
         explained: what a later command found out about an interrupted run.
+        kept: what a restore needs beside the snapshots, by name.
         outcome: what came of the change the snapshot was made for, if known.
     """
 
@@ -74,3 +75,4 @@ class RunRecord:
     result: str = ""
     explained: str = ""
     outcome: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)

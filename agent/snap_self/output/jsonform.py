@@ -98,6 +98,7 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             "exit_status": record.exit_status,
             "explained": record.explained,
             "outcome": record.outcome,
+            "kept": dict(record.kept),
         },
         "undo": list(shown.undo),
         "notes": list(shown.notes),

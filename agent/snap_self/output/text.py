@@ -76,6 +76,9 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
             streams.data(f"           used by {shot.used_by}")
     for line in _undo_lines(shown.undo):
         streams.data(line)
+    for name, content in record.kept.items() if record else ():
+        streams.data(f"Needed for a restore, {name}:")
+        streams.data("\n".join(f"  {line}" for line in content.splitlines()))
     for note in shown.notes:
         streams.message(f"Note: {note}")
 

@@ -12,11 +12,11 @@ made it worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from snap_self.errors import (
@@ -67,6 +67,10 @@ class Applications(Protocol):
         """Return what hooks printed, line by line."""
         ...
 
+    def kept(self) -> Mapping[str, str]:
+        """Return what a restore needs beside the snapshot, by name; known after the release."""
+        ...
+
     def close(self) -> None:
         """End what watches over the hooks."""
         ...
@@ -101,6 +105,7 @@ class Held:
         frozen_s: how long filesystems were frozen, None if none was.
         lines: for people: what was frozen, for how long, what each hook and application did.
         fault: a filesystem may still be frozen.
+        kept: what a restore needs beside the snapshot (PostgreSQL's ``backup_label``), by name.
     """
 
     level: Consistency | None
@@ -108,6 +113,7 @@ class Held:
     frozen_s: float | None
     lines: tuple[str, ...]
     fault: ThawFailed | None
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 Create = Callable[[], tuple[Made, Settled]]
@@ -182,8 +188,10 @@ class Hold:
                 applications.say_cut()
         self._tell_applications(session.results)
         self._lines += applications.outputs()
-        held = self._held(frozen, settled, at_rest=still)
-        return Outcome(made=made, settled=settled, held=held)
+        # Some servers can tell only when they are released that they did not stay at rest.
+        released = not self._release_faults(session.results)
+        held = self._held(frozen, settled, at_rest=still and released)
+        return Outcome(made=made, settled=settled, held=replace(held, kept=applications.kept()))
 
     def _checked_order(self, coverage: Coverage) -> FreezeOrder | None:
         filesystems: dict[str, Filesystem] = {
@@ -269,11 +277,15 @@ class Hold:
             return False
         return True
 
+    def _release_faults(self, results: Sequence[QuiesceResult]) -> bool:
+        faults = [f"{each.name}: {each.release_why}" for each in results if each.release_why]
+        self._why += faults
+        return bool(faults)
+
     def _tell_applications(self, results: Sequence[QuiesceResult]) -> None:
         for each in results:
             state = "at rest" if each.ok else f"not at rest: {each.why}"
-            trouble = f"; its release: {each.release_why}" if each.release_why else ""
-            self._lines.append(f"{each.name}: {state} after {each.seconds:.2f} s{trouble}")
+            self._lines.append(f"{each.name}: {state} after {each.seconds:.2f} s")
 
     def _held(self, frozen: FreezeResult | None, settled: Settled, *, at_rest: bool) -> Held:
         if frozen is not None:
@@ -296,6 +308,11 @@ class Hold:
     def _tell_freeze(self, frozen: FreezeResult) -> None:
         if not frozen.held:
             self._why.append(frozen.why)
+        if frozen.warm_up_s:
+            self._lines.append(
+                f"each filesystem was frozen and thawed once before, {frozen.warm_up_s:.3f} s in all, so "
+                "that none waits frozen for another"
+            )
         self._lines += frozen.notes
         self._lines += [
             f"{each.path} ({each.fstype}): {each.outcome.value}, frozen {each.frozen_s:.3f} s "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class RunFacts:
     notes: list[str] = field(default_factory=list)
     frozen_s: float | None = None
     maybe_frozen: SnapSelfError | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def weaker(self) -> bool:
@@ -65,6 +67,7 @@ class RunFacts:
         self.why = "; ".join(filter(None, (self.why, held.why)))
         self.frozen_s = held.frozen_s
         self.maybe_frozen = held.fault
+        self.kept = held.kept
         if held.frozen_s is not None:
             self.steps.add(
                 "freeze",

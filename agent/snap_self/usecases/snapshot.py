@@ -249,6 +249,7 @@ class _SnapshotRun:
                 orders=made.records,
                 consistency_reached=self.facts.reached,
                 consistency_why=self.facts.why,
+                kept=self.facts.kept,
             )
             if made.errors and not any(_is_made(record) for record in made.records):
                 self._close(recorder, made.errors[0], *made.errors)

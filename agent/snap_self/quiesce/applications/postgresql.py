@@ -3,7 +3,7 @@
 PostgreSQL has no lock that stops all commits, and starts without recovery only after a shutdown.
 What the checkpoint gives: the files are complete up to it, and a start replays only what was
 written between it and the cut (the freeze stops commits, since each has to reach the disk).
-Measured with 15: "automatic recovery in progress", 163 kB replayed under load, 176 bytes when idle.
+Measured with 15: "automatic recovery in progress", 163 kB replayed under load, 56 bytes when idle.
 
 Source: PostgreSQL documentation, "Making a Base Backup Using the Low Level API" and "File System
 Level Backup": a snapshot of all files at one instant needs no more than crash recovery.
