@@ -21,7 +21,8 @@ from snap_self.output.streams import Streams, make_streams
 from snap_self.usecases.doctor import diagnose
 from snap_self.usecases.listing import list_snapshots as list_use_case
 from snap_self.usecases.listing import show as show_use_case
-from snap_self.usecases.snapshot import plan_snapshot, take_snapshot
+from snap_self.usecases.planning import plan_snapshot
+from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Tools
 
 

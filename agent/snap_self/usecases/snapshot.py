@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from snap_self.disks.flush import flush_plan
 from snap_self.errors import (
     PreconditionRefused,
     QuiesceFailed,
@@ -21,16 +20,17 @@ from snap_self.model.report import Report
 from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import Consistency, WaitFor
-from snap_self.plan import Situation, expiry, is_held, make_plan, ungrouped, with_level
+from snap_self.plan import expiry, is_held, ungrouped, with_level
 from snap_self.usecases.aftercare import explain_interrupted, set_retention, tag_level
 from snap_self.usecases.flushing import flush
 from snap_self.usecases.making import Made, adopt, make
 from snap_self.usecases.own import own_snapshots
-from snap_self.usecases.recording import Recorder, StepLog, fingerprint
-from snap_self.usecases.reporting import RunFacts, build_report
+from snap_self.usecases.planning import begin, look_around, plan_run
+from snap_self.usecases.recording import Recorder, fingerprint
+from snap_self.usecases.reporting import build_report
 from snap_self.usecases.resuming import fits, outcome_is_open, resumable
 from snap_self.usecases.reuse import find_reusable
-from snap_self.usecases.survey import Survey, cover, survey
+from snap_self.usecases.survey import Survey
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 
@@ -48,27 +48,14 @@ def take_snapshot(request: Request, tools: Tools) -> Report:
     return _SnapshotRun(request, tools).execute()
 
 
-def plan_snapshot(request: Request, tools: Tools) -> Report:
-    """Return what the main job would do as a report; nothing is changed.
-
-    Raises:
-        SnapSelfError: the main job would fail for this reason.
-    """
-    run = _SnapshotRun(request, tools)
-    run.look()
-    return build_report(run.facts, result="planned")
-
-
 class _SnapshotRun:
     """One run from start to end; each step a method, the facts gathered on the way."""
 
     def __init__(self, request: Request, tools: Tools) -> None:
         self._request = request
         self._tools = tools
-        self._log = StepLog(tools.clock, tools.listener)
-        self.facts = RunFacts(
-            request=request, started=tools.clock.now(), run_id=tools.new_run_id(), steps=self._log
-        )
+        self.facts = begin(request, tools)
+        self._log = self.facts.steps
         self._result = "done"
 
     def execute(self) -> Report:
@@ -83,20 +70,12 @@ class _SnapshotRun:
         self.facts.finished = self._tools.clock.now()
         return build_report(self.facts, result=self._result)
 
-    def look(self) -> None:
-        """Survey and plan, without a trace."""
-        found = self._survey()
-        coverage = cover(self._tools, found, self._request.selection)
-        self.facts.coverage = coverage
-        self._plan(found, coverage)
-
     def _under_lock(self) -> None:
         if ended := self._tools.end_stale_freeze():
             self._tell(ended)
         earlier = resumable(self._tools, self._request)
-        found = self._survey()
-        coverage = cover(self._tools, found, self._request.selection)
-        self.facts.coverage = coverage
+        found = look_around(self.facts, self._tools)
+        coverage = self.facts.need_coverage()
         if earlier and not fits(found.cloud, earlier, coverage):
             earlier = None
         explain_interrupted(self._tools, found.cloud, but=earlier)
@@ -105,33 +84,7 @@ class _SnapshotRun:
         elif self._request.reuse_s is not None and self._reuse(found, coverage):
             self._result = "reused"
         else:
-            self._new_run(found, coverage)
-
-    def _survey(self) -> Survey:
-        with self._log.step("identify", "learn who and where this instance is and what it carries"):
-            found = survey(self._tools)
-        self.facts.identity = found.identity
-        self.facts.cloud_disks = found.disks
-        return found
-
-    def _plan(self, found: Survey, coverage: Coverage) -> Plan:
-        flushes, unflushable = flush_plan(coverage)
-        plan = make_plan(
-            Situation(
-                request=self._request,
-                coverage=coverage,
-                instance_id=found.identity.instance_id,
-                instance=found.instance,
-                run_id=self.facts.run_id,
-                now=self.facts.started,
-                flushes=flushes,
-                unflushable=unflushable,
-                history=found.history,
-                busy=self._tools.busy(),
-            )
-        )
-        self.facts.plan = plan
-        return plan
+            self._new_run(found)
 
     def _resume(self, found: Survey, record: RunRecord) -> None:
         self._result = "resumed"
@@ -144,7 +97,7 @@ class _SnapshotRun:
         self.facts.reached = record.consistency_reached
         self.facts.why = record.consistency_why
         self.facts.expires = record.expires
-        self._plan(found, self.facts.need_coverage())
+        plan_run(self.facts, self._tools, found)
         recorder = Recorder(self._tools.store, record)
         recorder.save(
             pid=self._tools.process.pid,
@@ -175,8 +128,8 @@ class _SnapshotRun:
         self._tell(f"run {reusable.run_id} made a snapshot of these disks; it is reused")
         return True
 
-    def _new_run(self, found: Survey, coverage: Coverage) -> None:
-        plan = self._plan(found, coverage)
+    def _new_run(self, found: Survey) -> None:
+        plan = plan_run(self.facts, self._tools, found)
         self.facts.expires = expiry(self._request, self.facts.started)
         recorder = Recorder(self._tools.store, self._first_record(found, plan))
         recorder.save()
