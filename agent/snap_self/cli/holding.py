@@ -102,7 +102,7 @@ def try_freeze(wiring: Wiring) -> str:
 
 
 def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
-    own = {"state directory": wiring.config.state.dir, "working directory": Path.cwd()}
+    own = {"state directory": wiring.config.state.dir}
     own |= {name: Path(f"/proc/self/fd/{fd}") for name, fd in STREAMS if not os.isatty(fd)}
     mounts = {
         mount.mount_id: target.key

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from snap_self.cloud import answers
 from snap_self.cloud.faults import explain, retry_text
-from snap_self.cloud.retry import Trouble, attempt_s, classify, wait_s
+from snap_self.cloud.retry import Trouble, attempt_s, classify, passes_soon, wait_s
 from snap_self.errors import ApiFault, CloudAnswerUnclear, SnapSelfError
 from snap_self.model.disks import CloudDisk
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, SnapshotId
@@ -149,26 +149,41 @@ class EcsClient:
                 found += answers.groups(page)
         return tuple(found)
 
-    def create_snapshot(self, order: SnapshotOrder, *, deadline_s: float) -> SnapshotId:
-        """Ask for a snapshot of one disk; the same order always names the same snapshot."""
+    def create_snapshot(
+        self, order: SnapshotOrder, *, deadline_s: float, hurried: bool = False
+    ) -> SnapshotId:
+        """Ask for a snapshot of one disk; the same order always names the same snapshot.
+
+        Args:
+            hurried: filesystems are frozen, so wait for no trouble that lasts longer than that may.
+        """
         (disk_id,) = order.disk_ids
         params = {"DiskId": disk_id, **_given(SnapshotName=order.name), **_order_params(order)}
         if order.retention_days is not None:
             params["RetentionDays"] = str(order.retention_days)
-        answer = self._call("CreateSnapshot", params, deadline_s=deadline_s)
+        answer = self._call("CreateSnapshot", params, deadline_s=deadline_s, hurried=hurried)
         return answers.created_snapshot(answer)
 
     def create_group(
-        self, order: SnapshotOrder, *, instance_id: InstanceId, deadline_s: float
+        self,
+        order: SnapshotOrder,
+        *,
+        instance_id: InstanceId,
+        deadline_s: float,
+        hurried: bool = False,
     ) -> GroupId:
-        """Ask for a snapshot-consistent group; the same order always names the same group."""
+        """Ask for a snapshot-consistent group; the same order always names the same group.
+
+        Args:
+            hurried: as for ``create_snapshot``.
+        """
         params = {
             "InstanceId": instance_id,
             **_numbered("DiskId", order.disk_ids),
             **_given(Name=order.name),
             **_order_params(order),
         }
-        answer = self._call("CreateSnapshotGroup", params, deadline_s=deadline_s)
+        answer = self._call("CreateSnapshotGroup", params, deadline_s=deadline_s, hurried=hurried)
         return answers.created_group(answer)
 
     def set_retention(
@@ -264,7 +279,7 @@ class EcsClient:
         yield page
 
     def _call(
-        self, action: str, params: Mapping[str, str], *, deadline_s: float
+        self, action: str, params: Mapping[str, str], *, deadline_s: float, hurried: bool = False
     ) -> Mapping[str, Any]:
         """Return a good answer, trying again as ``cloud.retry`` has it."""
         end = self._end(deadline_s)
@@ -282,6 +297,8 @@ class EcsClient:
             trouble = classify(failed)
             met[trouble] += 1
             pause_s = wait_s(trouble, met[trouble], self._random())
+            if hurried and not passes_soon(trouble, failed):
+                pause_s = None
             if pause_s is None or pause_s + LEAST_TRY_S > self._left(end):
                 raise explain(failed, action=action, trouble=trouble, maybe_done=maybe_done)
             self._on_retry(retry_text(failed, action=action, pause_s=pause_s))

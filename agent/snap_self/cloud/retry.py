@@ -26,6 +26,9 @@ class Trouble(Enum):
     FINAL = "final"
 
 
+# An earlier try with the same token is still at work; the same token gets its result later.
+SAME_CALL = ("IdempotentProcessing", "LastTokenProcessing")
+
 # Source: ECS API reference, common error codes; ECS developer guide, idempotence.
 CODES: Mapping[str, Trouble] = {
     "InternalError": Trouble.SERVER_FAULT,
@@ -34,9 +37,7 @@ CODES: Mapping[str, Trouble] = {
     "ServiceUnavailable.RegionMaintaining": Trouble.SERVER_FAULT,
     "OperationConflict": Trouble.BUSY,
     "Operation.Conflict": Trouble.BUSY,
-    # An earlier try with the same token is still at work; the same token gets its result later.
-    "IdempotentProcessing": Trouble.BUSY,
-    "LastTokenProcessing": Trouble.BUSY,
+    **dict.fromkeys(SAME_CALL, Trouble.BUSY),
     "SignatureNonceUsed": Trouble.NONCE_USED,
     "InvalidSecurityToken.Expired": Trouble.KEYS_STALE,
     "InvalidSecurityToken.Malformed": Trouble.KEYS_STALE,
@@ -98,6 +99,17 @@ def _classify_code(failure: RpcFailed) -> Trouble:
     if failure.code == "Throttling" or failure.code.startswith("Throttling."):
         return Trouble.THROTTLED
     return Trouble.SERVER_FAULT if failure.http_status >= 500 else Trouble.FINAL
+
+
+def passes_soon(trouble: Trouble, failure: RpcFailed) -> bool:
+    """Tell whether filesystems may stay frozen while this trouble is waited out.
+
+    A throttled minute or another operation on the disk lasts longer than any freeze may; an earlier
+    try of the same call does not.
+    """
+    if trouble is Trouble.BUSY:
+        return failure.code in SAME_CALL
+    return trouble is not Trouble.THROTTLED
 
 
 def wait_s(trouble: Trouble, times: int, chance: float) -> float | None:

@@ -6,8 +6,9 @@ is sent, the cut of every member is seen, filesystems thaw, applications are rel
 freeze and thaw nothing is written anywhere: the journal was written before, events are kept back.
 
 The create call runs on a thread of its own, so that the thaw never waits for an answer: when the
-freeze has to end, it ends, and the call goes on. Such a snapshot is worth what the flush before it
-made it worth.
+hold has to end, it ends, and applications are released. What the cloud did not take by then is sent
+again afterwards, or given up, by policy. Such a snapshot is worth what the flush before it made it
+worth.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from snap_self.errors import (
+    CloudThrottled,
+    CloudUnreachable,
     PreconditionRefused,
     QuiesceFailed,
     StateUnusable,
@@ -36,9 +39,9 @@ from snap_self.quiesce.preflight import FreezeFacts, Severity, check_freeze
 from snap_self.quiesce.quiescer import Quiescer
 from snap_self.quiesce.session import QuiesceResult, QuiesceSession
 from snap_self.quiesce.stale import end_stale_freeze
+from snap_self.usecases.cutting import Cut, HeldCalls
 from snap_self.usecases.gate import Gate
 from snap_self.usecases.making import Made
-from snap_self.usecases.waiting import Reached, Settled, reached
 
 # The thaw and its report must fit between the last look at the cloud and the guardian's deadline.
 THAW_MARGIN_S = 0.5
@@ -116,29 +119,38 @@ class Held:
     kept: Mapping[str, str] = field(default_factory=dict)
 
 
-Create = Callable[[], tuple[Made, Settled]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
-    """The cloud calls of a hold.
-
-    Args:
-        warm: opens the connection and does the imports that ``create`` will need.
-        create: sends the orders and looks until all are cut; must not write anything anywhere.
-    """
-
-    warm: Callable[[], None]
-    create: Create
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was made, where it stands, and what the hold was worth."""
+    """What was made, and what the hold was worth."""
 
     made: Made
-    settled: Settled
     held: Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """What happened while everything was held.
+
+    Args:
+        call: the create call; None if it was not sent.
+        in_time: it ended while everything was still held.
+        frozen: None if nothing was frozen.
+        at_rest: the applications were at rest all the time.
+        kept: what they gave to be kept for a restore, by name.
+    """
+
+    call: Future[Cut] | None = None
+    in_time: bool = False
+    frozen: FreezeResult | None = None
+    at_rest: bool = False
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cut(self) -> bool:
+        """Tell whether every cut was seen while everything was held."""
+        ended = self.call is not None and self.in_time and self.call.exception() is None
+        unbroken = self.frozen is None or self.frozen.held
+        return ended and unbroken and self.call is not None and self.call.result().whole
 
 
 class Hold:
@@ -155,45 +167,55 @@ class Hold:
         self._why: list[str] = []
         self._lines: list[str] = []
 
-    def run(self, run_id: RunId, coverage: Coverage, calls: Calls, *, one_cut: bool) -> Outcome:
+    def run(self, run_id: RunId, coverage: Coverage, calls: HeldCalls) -> Outcome:
         """Hold everything still around the create call, and return what it made and was worth.
 
         Raises:
-            QuiesceFailed, PreconditionRefused: something could not be held and the policy is to
-                abort; nothing was asked of the cloud.
-            SnapSelfError: the create call failed; everything is thawed and released.
+            SnapSelfError: something could not be held and the policy is to abort, or a filesystem
+                may still be frozen; nothing was asked of the cloud.
         """
-        order = self._checked_order(coverage)
-        if self._asked is not Consistency.APPLICATION:
-            made, settled, frozen = self._frozen(order, calls)
-            held = self._held(frozen, settled, at_rest=False)
-            return Outcome(made=made, settled=settled, held=held)
-        with closing(self._tools.applications(run_id, coverage, one_cut)) as applications:
-            return self._around(applications, order, calls)
+        # Nothing is told before all is thawed and released: whoever reads it may be at rest too.
+        with self._gate.shut():
+            order = self._checked_order(coverage)
+            if self._asked is Consistency.APPLICATION:
+                attempt = self._around(run_id, coverage, order, calls)
+            else:
+                attempt = self._frozen(order, calls)
+        cut = attempt.call.result() if attempt.call else None
+        held = self._held(attempt, cut)
+        return Outcome(made=self._made(calls, cut, held), held=held)
 
     def _around(
-        self, applications: Applications, order: FreezeOrder | None, calls: Calls
-    ) -> Outcome:
+        self, run_id: RunId, coverage: Coverage, order: FreezeOrder | None, calls: HeldCalls
+    ) -> _Attempt:
         """Freeze and create while the applications are at rest."""
-        self._lines += applications.notes
-        quiescers = tuple(applications.quiescers)
-        if not quiescers:
-            self._why.append("no hook and no application on these disks is switched on")
-        limit_s = self._tools.applications_limit_s
-        with QuiesceSession(quiescers, self._clock, limit_s=limit_s) as session:
-            at_rest = self._rest(session)
-            made, settled, frozen = self._frozen(order, calls)
-            still = at_rest and self._still(quiescers)
-            if all_cut(settled):
-                applications.say_cut()
-        self._tell_applications(session.results)
-        self._lines += applications.outputs()
-        # Some servers can tell only when they are released that they did not stay at rest.
-        released = not self._release_faults(session.results)
-        held = self._held(frozen, settled, at_rest=still and released)
-        return Outcome(made=made, settled=settled, held=replace(held, kept=applications.kept()))
+        with closing(self._tools.applications(run_id, coverage, calls.count == 1)) as found:
+            self._lines += found.notes
+            quiescers = tuple(found.quiescers)
+            if not quiescers:
+                self._weaken("no hook and no application on these disks is switched on")
+            limit_s = self._tools.applications_limit_s
+            with QuiesceSession(quiescers, self._clock, limit_s=limit_s) as session:
+                at_rest = self._rest(session)
+                attempt = self._frozen(order, calls)
+                if at_rest and attempt.call is None:
+                    attempt = self._cut(calls, self._tools.limits.hold_s)
+                attempt = replace(attempt, at_rest=at_rest and self._still(quiescers))
+                if attempt.cut:
+                    found.say_cut()
+            self._tell_applications(session.results)
+            self._lines += found.outputs()
+            # Some servers can tell only when they are released that they did not stay at rest.
+            released = not self._release_faults(session.results)
+            return replace(attempt, at_rest=attempt.at_rest and released, kept=found.kept())
 
     def _checked_order(self, coverage: Coverage) -> FreezeOrder | None:
+        """Return what to freeze; None if that is refused or there is nothing.
+
+        Raises:
+            PreconditionRefused, QuiesceFailed: it is not all that was asked for, and the policy is
+                to abort.
+        """
         filesystems: dict[str, Filesystem] = {
             filesystem.key: filesystem
             for target in coverage.targets
@@ -205,17 +227,27 @@ class Hold:
         findings = check_freeze(order, facts, hold_s=self._tools.limits.hold_s)
         refusals = [each for each in findings if each.severity is Severity.REFUSE]
         self._lines += [each.what for each in findings if each.severity is Severity.WARN]
-        self._why += [
-            f"{each.path} ({each.fstype}) was only flushed: {each.why}"
-            for each in order.left_out
-            if each.weakens
-        ]
-        if not refusals:
-            return order
-        if self._strict:
+        if refusals and self._strict:
             raise PreconditionRefused(refusals[0].what, hint=refusals[0].hint)
+        for each in order.left_out:
+            if each.weakens:
+                self._weaken(f"{each.path} ({each.fstype}) was only flushed: {each.why}")
         self._why += [each.what for each in refusals]
-        return None
+        if not order.targets:
+            self._weaken("there is no filesystem to freeze on these disks")
+        return None if refusals or not order.targets else order
+
+    def _weaken(self, why: str) -> None:
+        """Note, before anything is made, that less will be reached than was asked for.
+
+        Raises:
+            QuiesceFailed: the policy is to abort.
+        """
+        if self._strict:
+            raise QuiesceFailed(
+                why, hint="nothing was made; `--on-quiesce-failure continue` takes the weaker level"
+            )
+        self._why.append(why)
 
     def _rest(self, applications: QuiesceSession) -> bool:
         try:
@@ -232,50 +264,54 @@ class Hold:
         self._why += faults
         return not faults
 
-    def _frozen(
-        self, order: FreezeOrder | None, calls: Calls
-    ) -> tuple[Made, Settled, FreezeResult | None]:
-        if order is None or not order.targets:
-            made, settled = calls.create()
-            return made, settled, None
-        with FreezeSession(order.targets, self._tools.ports, self._tools.limits) as session:
+    def _frozen(self, order: FreezeOrder | None, calls: HeldCalls) -> _Attempt:
+        """Create while everything is frozen; without a call if nothing could be frozen."""
+        if order is None:
+            return _Attempt()
+        limits = self._tools.limits
+        with FreezeSession(order.targets, self._tools.ports, limits) as session:
             try:
-                self._tools.renew(self._tools.limits.hold_s + KEY_MARGIN_S)
+                self._tools.renew(limits.hold_s + KEY_MARGIN_S)
                 session.prepare()
                 calls.warm()
-                with self._gate.shut():
-                    session.freeze()
-                    return self._within(session, calls.create)
-            except QuiesceFailed as error:
-                if self._strict:
-                    raise
-                self._why.append(error.message)
-        made, settled = calls.create()
-        return made, settled, None
-
-    def _within(self, session: FreezeSession, create: Create) -> tuple[Made, Settled, FreezeResult]:
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cut")
-        call: Future[tuple[Made, Settled]] = pool.submit(create)
-        try:
-            in_time = self._wait(call, session)
+                session.freeze()
+            except (QuiesceFailed, CloudUnreachable, CloudThrottled) as error:
+                self._weaken(error.message)
+                return _Attempt()
+            attempt = self._cut(calls, session.remaining_s() - THAW_MARGIN_S)
             result = session.thaw()
+        if not attempt.in_time:
+            late = "the freeze ended before the cut was seen"
+            result = replace(result, held=False, why=result.why or late)
+        return replace(attempt, frozen=result)
+
+    def _cut(self, calls: HeldCalls, limit_s: float) -> _Attempt:
+        """Send the create call and wait for its end, but no longer than the hold may last."""
+        limit_s = max(0.0, limit_s)
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cut")
+        try:
+            call = pool.submit(calls.cut, limit_s)
+            call.exception(timeout=limit_s)
+        except NotYet:
+            return _Attempt(call=call, in_time=False)
         finally:
             pool.shutdown(wait=False)
-        made, settled = call.result()
-        if not in_time:
-            result = replace(
-                result, held=False, why=result.why or "the freeze ended before the cut was seen"
-            )
-        return made, settled, result
+        return _Attempt(call=call, in_time=True)
 
-    def _wait(self, call: Future[tuple[Made, Settled]], session: FreezeSession) -> bool:
-        """Wait for the call until the freeze must end; tell whether it ended first."""
-        left_s = session.remaining_s() - THAW_MARGIN_S
-        try:
-            call.exception(timeout=max(0.0, left_s))
-        except NotYet:
-            return False
-        return True
+    def _made(self, calls: HeldCalls, cut: Cut | None, held: Held) -> Made:
+        """Return what was made, after sending again what may be taken now that nothing is held."""
+        if cut is None:
+            return calls.patiently(None)
+        if not cut.may_pass or held.fault:
+            return cut.made
+        if not self._strict:
+            return calls.patiently(cut.made)
+        first = cut.made.errors[0]
+        given_up = QuiesceFailed(
+            f"the snapshots could not be had while everything was held: {first.message}",
+            hint=first.hint,
+        )
+        return replace(cut.made, errors=(given_up, *cut.made.errors))
 
     def _release_faults(self, results: Sequence[QuiesceResult]) -> bool:
         faults = [f"{each.name}: {each.release_why}" for each in results if each.release_why]
@@ -287,22 +323,25 @@ class Hold:
             state = "at rest" if each.ok else f"not at rest: {each.why}"
             self._lines.append(f"{each.name}: {state} after {each.seconds:.2f} s")
 
-    def _held(self, frozen: FreezeResult | None, settled: Settled, *, at_rest: bool) -> Held:
+    def _held(self, attempt: _Attempt, cut: Cut | None) -> Held:
+        frozen = attempt.frozen
         if frozen is not None:
             self._tell_freeze(frozen)
-        clean = frozen is not None and frozen.held and all_cut(settled) and not self._weakened()
+            if frozen.held and cut is not None and not cut.whole:
+                self._why.append(cut.why)
         level = None
-        if clean:
-            level = Consistency.APPLICATION if at_rest else Consistency.FILESYSTEM
+        if frozen is not None and attempt.cut and not self._partial():
+            level = Consistency.APPLICATION if attempt.at_rest else Consistency.FILESYSTEM
         return Held(
             level=level,
             why="; ".join(self._why),
             frozen_s=round(frozen.frozen_s, 4) if frozen else None,
             lines=tuple(self._lines),
             fault=frozen.fault() if frozen else None,
+            kept=attempt.kept,
         )
 
-    def _weakened(self) -> bool:
+    def _partial(self) -> bool:
         return any("was only flushed" in why for why in self._why)
 
     def _tell_freeze(self, frozen: FreezeResult) -> None:
@@ -310,8 +349,8 @@ class Hold:
             self._why.append(frozen.why)
         if frozen.warm_up_s:
             self._lines.append(
-                f"each filesystem was frozen and thawed once before, {frozen.warm_up_s:.3f} s in all, so "
-                "that none waits frozen for another"
+                "each filesystem was frozen and thawed once before, "
+                f"{frozen.warm_up_s:.3f} s in all, so that none waits frozen for another"
             )
         self._lines += frozen.notes
         self._lines += [
@@ -319,12 +358,6 @@ class Hold:
             f"(freezing {each.freeze_s * 1000:.1f} ms, thawing {each.thaw_s * 1000:.1f} ms)"
             for each in frozen.filesystems
         ]
-
-
-def all_cut(settled: Settled) -> bool:
-    """Tell whether every disk asked for is known to be cut."""
-    asked = [disk_id for record in settled.records for disk_id in record.order.disk_ids]
-    return all(reached(settled.snapshots.get(disk_id)) >= Reached.CUT for disk_id in asked)
 
 
 def end_stale(ports: FreezePorts) -> str:

@@ -50,16 +50,30 @@ def make(
     *,
     instance_id: InstanceId,
     deadline_s: float,
+    hurried: bool = False,
 ) -> Made:
     """Send every order that has no snapshot yet; an order keeps its client token, so that a lost
     answer and a repeated call still make one snapshot.
+
+    Args:
+        hurried: filesystems are frozen: wait for no trouble that lasts longer than that may.
     """
+
+    def ask(record: OrderRecord) -> OrderRecord:
+        order = record.order
+        if order.grouped:
+            group = cloud.create_group(
+                order, instance_id=instance_id, deadline_s=deadline_s, hurried=hurried
+            )
+            return replace(record, group_id=group, error="")
+        snapshot = cloud.create_snapshot(order, deadline_s=deadline_s, hurried=hurried)
+        return replace(record, snapshot_ids={order.disk_ids[0]: snapshot}, error="")
 
     def send(record: OrderRecord) -> tuple[OrderRecord, SnapSelfError | None]:
         if record.group_id or record.snapshot_ids:
             return record, None
         try:
-            return _send(cloud, record, instance_id=instance_id, deadline_s=deadline_s), None
+            return ask(record), None
         except SnapSelfError as error:
             return replace(record, error=error.message), error
 
@@ -72,17 +86,6 @@ def make(
         records=tuple(record for record, _ in results),
         errors=tuple(error for _, error in results if error),
     )
-
-
-def _send(
-    cloud: EcsClient, record: OrderRecord, *, instance_id: InstanceId, deadline_s: float
-) -> OrderRecord:
-    order = record.order
-    if order.grouped:
-        group = cloud.create_group(order, instance_id=instance_id, deadline_s=deadline_s)
-        return replace(record, group_id=group, error="")
-    snapshot = cloud.create_snapshot(order, deadline_s=deadline_s)
-    return replace(record, snapshot_ids={order.disk_ids[0]: snapshot}, error="")
 
 
 def adopt(

@@ -66,7 +66,7 @@ class RunFacts:
         self.reached = held.level or self.reached
         self.why = "; ".join(filter(None, (self.why, held.why)))
         self.frozen_s = held.frozen_s
-        self.maybe_frozen = held.fault
+        self.maybe_frozen = self.maybe_frozen or held.fault
         self.kept = held.kept
         if held.frozen_s is not None:
             self.steps.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from snap_self.errors import (
@@ -39,8 +40,6 @@ from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 CREATE_LIMIT_S = 150.0
 # `--wait none` returns once the cloud took the order; a group's members are looked for so long.
 MEMBERS_LIMIT_S = 3.0
-# A cut takes about a second; a freeze ends long before this.
-CUT_LIMIT_S = 60.0
 
 
 def take_snapshot(request: Request, tools: Tools) -> Report:
@@ -191,12 +190,10 @@ class _SnapshotRun:
     def _create_and_wait(self, found: Survey, recorder: Recorder) -> None:
         orders = [replace(order, sent=True) for order in recorder.record.orders]
         recorder.save(stage=Stage.CREATING, orders=tuple(orders))
-        held = is_held(self._request.consistency)
         with self._log.step("create", "ask the cloud for the snapshots"):
-            send = self._send_held if held else self._send
-            made = send(found, recorder)
+            made = self._send_as_asked(found, recorder)
             if made.group_refused and self._order_singles(recorder, made):
-                made = send(found, recorder)
+                made = self._send_as_asked(found, recorder)
             recorder.save(
                 stage=Stage.CREATED,
                 orders=made.records,
@@ -205,9 +202,23 @@ class _SnapshotRun:
                 kept=self.facts.kept,
             )
             if made.errors and not any(_is_made(record) for record in made.records):
-                self._close(recorder, made.errors[0], *made.errors)
-                raise made.errors[0]
+                error = self.facts.maybe_frozen or made.errors[0]
+                self._close(recorder, error, *made.errors)
+                raise error
         self._finish(found, recorder, made)
+
+    def _send_as_asked(self, found: Survey, recorder: Recorder) -> Made:
+        if not is_held(self._request.consistency):
+            return self._send(found, recorder.record.orders)
+        try:
+            return self._send_held(found, recorder)
+        except SnapSelfError as error:
+            # Nothing was asked of the cloud by this hold; what an earlier run asked for stays open.
+            if self._result != "resumed":
+                unsent = [replace(each, sent=False) for each in recorder.record.orders]
+                recorder.save(orders=tuple(unsent))
+                self._close(recorder, error)
+            raise
 
     def _order_singles(self, recorder: Recorder, made: Made) -> bool:
         """Put single orders in place of a group that the cloud does not make here."""
@@ -226,7 +237,8 @@ class _SnapshotRun:
     def _send_held(self, found: Survey, recorder: Recorder) -> Made:
         """Send the orders while everything is held still, and take over what that was worth."""
         # Only a run that freezes pays for the import.
-        from snap_self.usecases.holding import Calls, Hold
+        from snap_self.usecases.cutting import HeldCalls
+        from snap_self.usecases.holding import Hold
 
         if self._tools.hold is None:
             raise PreconditionRefused("nothing can be frozen here: the machine is a recording")
@@ -237,20 +249,24 @@ class _SnapshotRun:
             asked=self._request.consistency,
             strict=self._request.on_quiesce_failure is OnQuiesceFailure.ABORT,
         )
-        waiter = Waiter(found.cloud, self._tools.clock, self._tools.listener)
-
-        def create() -> tuple[Made, Settled]:
-            made = self._send(found, recorder)
-            return made, waiter.until(made.records, WaitFor.CUT, timeout_s=CUT_LIMIT_S)
-
-        outcome = hold.run(
-            self.facts.run_id,
-            self.facts.need_coverage(),
-            Calls(warm=lambda: found.cloud.warm(found.identity.instance_id), create=create),
-            one_cut=len(recorder.record.orders) == 1,
+        calls = HeldCalls(
+            found.cloud,
+            self._tools.clock,
+            self._tools.listener,
+            instance_id=found.identity.instance_id,
+            orders=recorder.record.orders,
+            send_again=lambda orders: self._send_unheld(found, orders),
         )
+        outcome = hold.run(self.facts.run_id, self.facts.need_coverage(), calls)
         self.facts.take_hold(outcome.held)
-        return replace(outcome.made, records=outcome.settled.records)
+        return outcome.made
+
+    def _send_unheld(self, found: Survey, orders: Sequence[OrderRecord]) -> Made:
+        """Send what a hold could not get; what was flushed before the hold is old by now."""
+        if why := flush(self._tools.filesystems, self.facts.need_plan().flushes):
+            self.facts.reached = Consistency.CRASH
+            self.facts.why = "; ".join(filter(None, (self.facts.why, why)))
+        return self._send(found, orders)
 
     def _finish(self, found: Survey, recorder: Recorder, made: Made) -> None:
         settled = self._wait(found, made)
@@ -259,11 +275,11 @@ class _SnapshotRun:
         recorder.save(orders=retained)
         self._judge(settled, recorder, made)
 
-    def _send(self, found: Survey, recorder: Recorder) -> Made:
+    def _send(self, found: Survey, orders: Sequence[OrderRecord]) -> Made:
         limit_s = min(CREATE_LIMIT_S, max(self._request.timeout_s, 1.0))
         return make(
             found.cloud,
-            recorder.record.orders,
+            orders,
             instance_id=found.identity.instance_id,
             deadline_s=limit_s,
         )
