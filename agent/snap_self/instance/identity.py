@@ -101,8 +101,17 @@ def _document(metadata: MetadataClient) -> dict[str, str]:
         return {}
     if not isinstance(document, dict):
         raise _wrong(DOCUMENT, "a JSON object")
-    present = {key: document[key] for key in ITEMS if document.get(key) not in (None, "")}
-    return {key: _checked(f"{DOCUMENT}: {key}", key, value) for key, value in present.items()}
+    facts = {}
+    for key in ITEMS:
+        value = document.get(key)
+        if value in (None, ""):
+            continue
+        # Only what is required may make the answer unusable; account numbers may come bare.
+        if key in REQUIRED:
+            facts[key] = _checked(f"{DOCUMENT}: {key}", key, value)
+        elif SHAPES[key].fullmatch(str(value)):
+            facts[key] = str(value)
+    return facts
 
 
 def _complete(known: dict[str, str], submit: Submit) -> tuple[dict[str, str], str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fakes.http import FakeTransport, nobody
 from fakes.instance import SECRET, MetadataService, client
 from snap_self.errors import MetadataRefused, MetadataUnreachable, NotOnEcs, SnapSelfError
-from snap_self.instance.identity import DOCUMENT, looks_like_ecs, read_identity
+from snap_self.instance.identity import DOCUMENT, REQUIRED, looks_like_ecs, read_identity
 from snap_self.model.snapshots import Identity
 
 FACTS = {
@@ -79,8 +79,6 @@ def test_identity_when_only_the_needed_items_exist_then_leaves_the_rest_empty() 
         ("instance-id", "i-abc\n"),
         ("region-id", "cn hangzhou"),
         ("region-id", ["cn-hangzhou"]),
-        ("zone-id", "../.."),
-        ("owner-account-id", 1234),
     ],
 )
 def test_identity_when_the_document_is_malformed_then_names_the_attribute(
@@ -88,6 +86,21 @@ def test_identity_when_the_document_is_malformed_then_names_the_attribute(
 ) -> None:
     with pytest.raises(MetadataRefused, match=f"{DOCUMENT}: {key} is not"):
         identity_of(document(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "zone", "account"),
+    [
+        ({"zone-id": "../.."}, "", "1234567890"),
+        ({"owner-account-id": 1234}, "cn-hangzhou-i", "1234"),
+        ({"owner-account-id": {"id": 1}, "zone-id": ["x"]}, "", ""),
+    ],
+)
+def test_identity_when_an_optional_fact_is_odd_then_the_rest_still_serves(
+    changes: dict[str, object], zone: str, account: str
+) -> None:
+    found = identity_of(document(**changes))
+    assert (found.region, found.zone, found.account) == ("cn-hangzhou", zone, account)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '"x"', "7"])
@@ -160,7 +173,7 @@ def test_identity_when_the_document_is_anything_then_only_our_errors(text: str) 
         identity_of({DOCUMENT: text})
 
 
-@given(st.sampled_from(list(FACTS)), st.text(max_size=5), st.text(max_size=5))
+@given(st.sampled_from(REQUIRED), st.text(max_size=5), st.text(max_size=5))
 def test_identity_when_a_value_is_wrong_then_the_error_does_not_show_it(
     key: str, before: str, after: str
 ) -> None:
