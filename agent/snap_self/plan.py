@@ -292,6 +292,10 @@ def _steps(
         )
 
 
+_ONCE_SET = (
+    ", once the retention is set, which needs one more snap-self command after the upload "
+    "(`snap-self list` is enough) unless this one waits for it"
+)
 _FREEZE_STEP = Step(
     name=StepName.FREEZE,
     what="each filesystem",
@@ -333,7 +337,8 @@ def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[st
     if expires is None:
         yield "kept for ever: snapshots cost money until you delete them"
     else:
-        yield f"kept until {expires:%Y-%m-%d %H:%M} UTC; snapshots cost money until deleted"
+        once = _ONCE_SET if any(order.grouped for order in orders) else ""
+        yield f"kept until {expires:%Y-%m-%d %H:%M} UTC{once}; snapshots cost money until deleted"
     if request.wait is not WaitFor.ACCOMPLISHED:
         yield NO_REBOOT
     if situation.busy:

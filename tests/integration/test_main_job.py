@@ -13,9 +13,12 @@ from fakes.filesystems import FakeFilesystems
 from fakes.main_job import DISKS, MainJob, config, main_job
 from snap_self.errors import ExitStatus
 from snap_self.model.disks import Selection
+from snap_self.model.ids import SnapshotId
 from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import Stage
 from snap_self.model.snapshots import Consistency, WaitFor
+from snap_self.usecases.aftercare import finish_pending
+from snap_self.usecases.listing import list_snapshots
 
 REQUEST = Request(before="os upgrade")
 # The cloud takes one snapshot of a disk at a time: a second set must wait for the first's upload.
@@ -199,6 +202,29 @@ def test_members_that_appear_late_are_waited_for(job: MainJob) -> None:
     assert len(report.snapshots) == 2
 
 
+@pytest.mark.parametrize("lvm", [False, True], ids=["two-volumes", "one-volume"])
+def test_members_not_seen_within_wait_none_are_not_called_left_out(*, lvm: bool) -> None:
+    with main_job(lvm=lvm) as job:
+        job.simulator.set_life(member_lag_s=5000.0)
+        report = job.run(replace(REQUEST, wait=WaitFor.NONE))
+        assert report.exit_status is ExitStatus.DONE, report.error
+        assert report.skipped == ()
+        assert [shot.snapshot_id for shot in report.snapshots] == [None, None]
+
+
+@pytest.mark.parametrize("action", ["DescribeInstances", "DescribeSnapshots"])
+@pytest.mark.parametrize("code", ["Forbidden.RAM:403", "Throttling.User:400"])
+def test_advice_that_cannot_be_had_does_not_keep_the_job_waiting(
+    job: MainJob, action: str, code: str
+) -> None:
+    fault = Fault(kind=f"error:{code}", action=action, count=1000)
+    job.simulator.inject(fault)
+    began_s = job.clock.monotonic()
+    job.run(replace(REQUEST, wait=WaitFor.NONE))
+    assert job.sets() == 1
+    assert job.clock.monotonic() - began_s < 30
+
+
 @pytest.mark.parametrize("stage", ["before_cut", "after_cut", "after_available"])
 def test_snapshot_that_fails_is_told(job: MainJob, stage: str) -> None:
     job.simulator.set_life(fail_at=stage)
@@ -233,6 +259,70 @@ def test_usual_wait_leaves_retention_pending_in_the_journal(job: MainJob) -> Non
     job.run(REQUEST)
     (record,) = job.journal.all()
     assert len(record.orders[0].retention_pending) == 2
+
+
+def _retentions(job: MainJob) -> list[int | None]:
+    return [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
+
+
+def _let_it_upload(job: MainJob) -> None:
+    while any(
+        shot["status"] != "accomplished" for shot in job.simulator.dump()["snapshots"].values()
+    ):
+        job.clock.sleep(0.01)
+
+
+def test_next_run_sets_the_retention_that_the_last_one_left_pending(job: MainJob) -> None:
+    job.run(REQUEST)
+    _let_it_upload(job)
+    job.run(replace(REQUEST, before="another thing"))
+    assert _retentions(job)[:2] == [14, 14]
+
+
+def test_members_that_nobody_saw_appear_get_their_retention_later(job: MainJob) -> None:
+    job.simulator.set_life(member_lag_s=5.0)
+    job.run(replace(REQUEST, wait=WaitFor.NONE))
+    assert job.journal.all()[0].orders[0].snapshot_ids == {}
+    job.simulator.set_clock_offset(10.0)
+    _let_it_upload(job)
+    list_snapshots(job.tools)
+    assert _retentions(job) == [14, 14]
+
+
+def test_retention_of_a_snapshot_deleted_meanwhile_is_not_pending_for_ever(job: MainJob) -> None:
+    report = job.run(REQUEST)
+    job.clock.sleep(3600)
+    _let_it_upload(job)
+    cloud = job.tools.connect(job.tools.identify())
+    cloud.delete_snapshot(SnapshotId(str(report.snapshots[0].snapshot_id)))
+    assert finish_pending(job.tools, cloud) == 0
+
+
+def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> None:
+    job.run(REQUEST)
+    _let_it_upload(job)
+    action = "ModifySnapshotAttribute"
+    job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
+    assert finish_pending(job.tools, job.tools.connect(job.tools.identify())) == 2
+    assert sum(call.action == action for call in job.simulator.calls) == 1
+
+
+def test_made_snapshots_are_named_when_the_role_may_not_look_at_them(job: MainJob) -> None:
+    for action in ("DescribeSnapshots", "DescribeSnapshotGroups"):
+        job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
+    report = job.run(REQUEST)
+    assert report.exit_status is ExitStatus.CREDENTIALS
+    assert report.result == "partial"
+    assert all(shot.group_id for shot in report.snapshots)
+
+
+def test_reuse_waits_for_what_was_asked(job: MainJob) -> None:
+    job.simulator.set_life(cut_s=0.01, available_s=0.3, accomplished_s=0.6)
+    job.run(replace(REQUEST, wait=WaitFor.CUT))
+    report = job.run(replace(REQUEST, wait=WaitFor.ACCOMPLISHED, reuse_s=3600.0))
+    assert report.result == "reused"
+    assert [shot.status for shot in report.snapshots] == ["accomplished"] * 2
+    assert job.sets() == 1
 
 
 def test_flush_that_fails_makes_the_snapshot_weaker(job: MainJob) -> None:

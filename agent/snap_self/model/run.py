@@ -29,6 +29,7 @@ class OrderRecord:
         snapshot_ids: disk to snapshot, as far as known.
         error: what the cloud said, if it refused.
         retention_pending: members whose retention could not be set yet.
+        members_final: no further member of the group is looked for.
     """
 
     order: SnapshotOrder
@@ -37,6 +38,7 @@ class OrderRecord:
     snapshot_ids: Mapping[DiskId, SnapshotId] = field(default_factory=dict)
     error: str = ""
     retention_pending: tuple[SnapshotId, ...] = ()
+    members_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

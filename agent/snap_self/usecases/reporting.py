@@ -100,7 +100,7 @@ class RunFacts:
             for record in settled.records
             if record.group_id or record.snapshot_ids
             for disk_id in record.order.disk_ids
-            if disk_id not in settled.missing or not record.snapshot_ids
+            if disk_id not in settled.missing
         )
 
 

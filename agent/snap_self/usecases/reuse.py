@@ -11,10 +11,11 @@ from snap_self.model.disks import Coverage
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.report import SnapshotReport
 from snap_self.model.request import Request
-from snap_self.model.snapshots import Consistency
+from snap_self.model.run import OrderRecord
+from snap_self.model.snapshots import Consistency, SnapshotOrder, WaitFor
 from snap_self.usecases.own import OwnSnapshot
 from snap_self.usecases.reporting import LEVELS, snapshot_report
-from snap_self.usecases.waiting import Reached, reached
+from snap_self.usecases.waiting import WANTED, Reached, reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,47 @@ class Reusable:
 
     run_id: RunId
     level: Consistency
-    snapshots: tuple[SnapshotReport, ...]
+    found: tuple[OwnSnapshot, ...]
     expires: datetime | None
+
+    @property
+    def snapshots(self) -> tuple[SnapshotReport, ...]:
+        """Return how they were found."""
+        return tuple(
+            snapshot_report(
+                own.shot,
+                disk_id=own.shot.disk_id,
+                snapshot_id=own.shot.snapshot_id,
+                group_id=own.group_id,
+                expires=own.expires,
+            )
+            for own in self.found
+        )
+
+    @property
+    def records(self) -> tuple[OrderRecord, ...]:
+        """Return them as orders that were carried out, to be waited for."""
+        return tuple(
+            OrderRecord(
+                order=SnapshotOrder(
+                    disk_ids=(own.shot.disk_id,),
+                    grouped=bool(own.group_id),
+                    name=own.shot.name,
+                    description=own.shot.description,
+                    tags=own.tags,
+                    retention_days=own.shot.retention_days,
+                    client_token="",
+                ),
+                sent=True,
+                group_id=own.group_id,
+                snapshot_ids={own.shot.disk_id: own.shot.snapshot_id},
+            )
+            for own in self.found
+        )
+
+    def is_as_far_as(self, wait: WaitFor) -> bool:
+        """Tell whether all have come as far as is to be waited for."""
+        return all(reached(own.shot) >= WANTED[wait] for own in self.found)
 
 
 def find_reusable(
@@ -71,14 +111,5 @@ def _reusable(run_id: RunId, shots: Sequence[OwnSnapshot]) -> Reusable:
         run_id=run_id,
         level=min((own.level for own in shots), key=LEVELS.index),
         expires=shots[0].expires,
-        snapshots=tuple(
-            snapshot_report(
-                own.shot,
-                disk_id=own.shot.disk_id,
-                snapshot_id=own.shot.snapshot_id,
-                group_id=own.group_id,
-                expires=own.expires,
-            )
-            for own in shots
-        ),
+        found=tuple(shots),
     )

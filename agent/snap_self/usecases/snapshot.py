@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from snap_self.errors import (
@@ -22,7 +23,12 @@ from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import Consistency, WaitFor
 from snap_self.plan import expiry, is_held, ungrouped, with_level
-from snap_self.usecases.aftercare import explain_interrupted, set_retention, tag_level
+from snap_self.usecases.aftercare import (
+    explain_interrupted,
+    finish_pending,
+    set_retention,
+    tag_level,
+)
 from snap_self.usecases.flushing import flush
 from snap_self.usecases.making import Made, adopt, make
 from snap_self.usecases.own import own_snapshots
@@ -83,6 +89,9 @@ class _SnapshotRun:
         elif self._request.reuse_s is not None and self._reuse(found, coverage):
             self._result = "reused"
         else:
+            # Once this run's snapshots are being made, no other one of their disks can be modified.
+            with suppress(SnapSelfError):
+                finish_pending(self._tools, found.cloud)
             self._new_run(found)
 
     def _resume(self, found: Survey, record: RunRecord) -> None:
@@ -125,6 +134,10 @@ class _SnapshotRun:
         self.facts.run_id = reusable.run_id
         self.facts.expires = reusable.expires
         self._tell(f"run {reusable.run_id} made a snapshot of these disks; it is reused")
+        if not reusable.is_as_far_as(self._request.wait):
+            settled = self._wait(found, Made(records=reusable.records, errors=()))
+            if error := _failure(settled) or self._ran_out(settled):
+                raise error
         return True
 
     def _new_run(self, found: Survey) -> None:
@@ -289,7 +302,12 @@ class _SnapshotRun:
         wait = self._request.wait
         limit_s = MEMBERS_LIMIT_S if wait is WaitFor.NONE else self._request.timeout_s
         with self._log.step("wait", f"wait until the snapshots are {_WAITED_FOR[wait]}"):
-            settled = waiter.until(made.records, wait, timeout_s=limit_s)
+            try:
+                settled = waiter.until(made.records, wait, timeout_s=limit_s)
+            except SnapSelfError:
+                # Not allowed to look, say: what was made must be named all the same.
+                self.facts.settle(waiter.known(made.records))
+                raise
         self.facts.settle(settled)
         return settled
 

@@ -10,7 +10,7 @@ from snap_self.cloud.client import EcsClient
 from snap_self.disks.coverage import choose
 from snap_self.disks.layout import read_layout
 from snap_self.disks.mapping import DiskMap, map_disks
-from snap_self.errors import CloudRefused, CloudUnreachable
+from snap_self.errors import ApiFault, CloudUnreachable
 from snap_self.model.disks import CloudDisk, Coverage, Layout, Selection
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.snapshots import Identity, InstanceState, Snapshot
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 # Enough for the question "is there an earlier snapshot, is one in progress".
 HISTORY_PAGES = 1
+# Advice is not worth a throttled minute of waiting.
+ADVICE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +51,12 @@ def survey(tools: Tools) -> Survey:
         warming.result()
         cloud = tools.connect(identity)
         instance_id = identity.instance_id
-        instance_read = pool.submit(cloud.describe_instance, instance_id)
+        instance_read = pool.submit(cloud.describe_instance, instance_id, deadline_s=ADVICE_S)
         history_read = pool.submit(
-            cloud.describe_snapshots, instance_id=instance_id, max_pages=HISTORY_PAGES
+            cloud.describe_snapshots,
+            instance_id=instance_id,
+            max_pages=HISTORY_PAGES,
+            deadline_s=ADVICE_S,
         )
         disks = cloud.describe_disks(instance_id)
         layout = layout_read.result()
@@ -82,7 +87,7 @@ def _advisory(tools: Tools, read: Future[T], otherwise: T, what: str) -> T:
     """Return a read's result, or a stand-in with a warning: these reads only make advice better."""
     try:
         return read.result()
-    except (CloudRefused, CloudUnreachable) as error:
+    except (ApiFault, CloudUnreachable) as error:
         tools.listener(
             Event(kind=EventKind.WARNING, text=f"{what} could not be read: {error.message}")
         )

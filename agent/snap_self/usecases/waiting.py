@@ -47,7 +47,8 @@ class Settled:
 
     Args:
         snapshots: by disk, those the cloud shows.
-        missing: disks asked for that the cloud left out of their group.
+        missing: disks asked for that the cloud left out of their group for certain; one that is
+            only not seen yet is in no list.
         timed_out: the wait ended before all had come as far as was asked.
         unseen: last reason why the cloud could not be asked; empty if it could.
     """
@@ -81,7 +82,7 @@ class Waiter:
         self._listener = listener
         self._told: dict[DiskId, tuple[Reached, int]] = {}
         self._snapshots: dict[DiskId, Snapshot] = {}
-        self._complete_since: float | None = None
+        self._cut_since: float | None = None
         self._unseen = ""
 
     def until(self, records: Sequence[OrderRecord], wait: WaitFor, *, timeout_s: float) -> Settled:
@@ -100,6 +101,10 @@ class Waiter:
             self._clock.sleep(pause)
             pause = min(pause * POLL_GROWTH, LAST_POLL_S)
 
+    def known(self, records: Sequence[OrderRecord]) -> Settled:
+        """Return where things stand as far as it was seen, without another poll."""
+        return self._settled(tuple(records), _missing(records), timed_out=True)
+
     def look(self, records: Sequence[OrderRecord], *, timeout_s: float) -> Settled:
         """Poll once, for a report of how things stand."""
         current = self._look(tuple(records), self._clock.monotonic() + timeout_s)
@@ -111,7 +116,7 @@ class Waiter:
         return Settled(
             records=records,
             snapshots=dict(self._snapshots),
-            missing=missing,
+            missing=missing if self._grace_is_over() else (),
             timed_out=timed_out,
             unseen=self._unseen,
         )
@@ -128,6 +133,8 @@ class Waiter:
         except (CloudUnreachable, CloudThrottled) as error:
             # The snapshots go on without being watched; the next poll may get through.
             self._unseen = error.message
+        if self._cut_since is None and _all_known_are_cut(records, self._snapshots):
+            self._cut_since = self._clock.monotonic()
         return records
 
     def _learn_members(
@@ -179,10 +186,15 @@ class Waiter:
         return not missing or self._grace_is_over()
 
     def _grace_is_over(self) -> bool:
-        now = self._clock.monotonic()
-        if self._complete_since is None:
-            self._complete_since = now
-        return now - self._complete_since >= MEMBER_GRACE_S
+        since = self._cut_since
+        return since is not None and self._clock.monotonic() - since >= MEMBER_GRACE_S
+
+
+def _all_known_are_cut(
+    records: Sequence[OrderRecord], snapshots: Mapping[DiskId, Snapshot]
+) -> bool:
+    known = [disk_id for record in records for disk_id in record.snapshot_ids]
+    return bool(known) and all(reached(snapshots.get(each)) >= Reached.CUT for each in known)
 
 
 def _missing(records: Sequence[OrderRecord]) -> tuple[DiskId, ...]:
