@@ -83,6 +83,7 @@ def job(  # one parameter per documented option
         print(f"snap-self {__version__}")
         return 0
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context.invoked_subcommand, context)
         return 0
     options = JobOptions(
         before=before,
@@ -108,6 +109,28 @@ def job(  # one parameter per documented option
     if dry_run:
         return commands.plan(options, manner, recorded=recorded, offline=False)
     return commands.snapshot(options, manner, recorded=recorded)
+
+
+def _refuse_options_before(command: str, context: typer.Context) -> None:
+    """Refuse options in front of a command's name, since that command never sees them.
+
+    Raises:
+        UsageError: there are some.
+    """
+    given = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        from snap_self.errors import UsageError
+
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"{options} before the word {command} would have no effect",
+            hint=f"options of a command follow its name: snap-self {command} …; "
+            f"`snap-self {command} --help` shows which it takes",
+        )
 
 
 @app.command()
