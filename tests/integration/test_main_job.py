@@ -316,6 +316,15 @@ def test_made_snapshots_are_named_when_the_role_may_not_look_at_them(job: MainJo
     assert all(shot.group_id for shot in report.snapshots)
 
 
+def test_list_shows_what_it_can_when_the_groups_may_not_be_seen(job: MainJob) -> None:
+    job.run(ONE_DISK)
+    action = "DescribeSnapshotGroups"
+    job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
+    listing = list_snapshots(job.tools)
+    assert [shot.disk_id for shot in listing.snapshots] == [DISKS[1]]
+    assert any("DescribeSnapshotGroups" in note for note in listing.notes)
+
+
 def test_reuse_waits_for_what_was_asked(job: MainJob) -> None:
     job.simulator.set_life(cut_s=0.01, available_s=0.3, accomplished_s=0.6)
     job.run(replace(REQUEST, wait=WaitFor.CUT))

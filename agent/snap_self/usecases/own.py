@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from snap_self.cloud.client import EcsClient
+from snap_self.errors import ApiFault
 from snap_self.model.ids import GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.snapshots import (
     BEFORE_TAG,
@@ -18,6 +20,8 @@ from snap_self.model.snapshots import (
     Snapshot,
     SnapshotGroup,
 )
+
+T = TypeVar("T")
 
 # API limits are shared by the whole account, so a list must not use them up; pages hold 100.
 CALL_BUDGET = 100
@@ -90,17 +94,31 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     calls.spend(here)
     if not calls.left:
         return _all_here(here, instance_id)
-    tagged = cloud.describe_snapshots(tags=tags, max_pages=calls.left)
+    # The other two only add to what is on the disks here.
+    tagged, unread = _read(lambda: cloud.describe_snapshots(tags=tags, max_pages=calls.left))
     calls.spend(tagged)
     shots = {shot.snapshot_id: shot for shot in (*here, *tagged)}
     if not calls.left:
         return _all_here(tuple(shots.values()), instance_id)
-    groups = _Groups.of(cloud.describe_groups(tags=tags))
+    found, groups_unread = _read(lambda: cloud.describe_groups(tags=tags))
+    groups = _Groups.of(found)
     unseen = [sid for sid in groups.by_member if sid not in shots]
     for shot in cloud.describe_snapshots(ids=unseen):
         shots[shot.snapshot_id] = shot
     own = (groups.own(shot, instance_id) for shot in shots.values())
-    return OwnSnapshots(found=tuple(one for one in own if one), incomplete="")
+    why = "; ".join(filter(None, (unread, groups_unread)))
+    return OwnSnapshots(
+        found=tuple(one for one in own if one),
+        incomplete=f"some may be missing: {why}" if why else "",
+    )
+
+
+def _read(read: Callable[[], tuple[T, ...]]) -> tuple[tuple[T, ...], str]:
+    """Return what was read, or nothing and why the cloud refused it."""
+    try:
+        return read(), ""
+    except ApiFault as error:
+        return (), error.message
 
 
 class _Budget:
