@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from snap_self.model.applications import ProcessFact
-from snap_self.model.endpoint import Endpoint
-from snap_self.model.guardian import Source
-from snap_self.model.hooks import HookCommand, PathHop, ProcessView
-from snap_self.model.ids import RunId
-from snap_self.model.machine import MachineText, PathFact
-from snap_self.model.run import RunRecord
-from snap_self.model.snapshots import Credentials
+if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others need not
+    from snap_self.model.applications import ProcessFact
+    from snap_self.model.endpoint import Endpoint
+    from snap_self.model.guardian import Source
+    from snap_self.model.hooks import HookCommand, PathHop, ProcessView
+    from snap_self.model.ids import RunId
+    from snap_self.model.machine import MachineText, PathFact
+    from snap_self.model.run import RunRecord
+    from snap_self.model.snapshots import Credentials
 
 
 class Clock(Protocol):

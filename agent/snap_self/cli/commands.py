@@ -1,36 +1,37 @@
-"""The commands' bodies: configuration, wiring, one use case, rendering, exit status."""
+"""The commands' bodies: configuration, wiring, one use case, rendering, exit status.
+
+Each imports its own use case: a plan is not to wait for what makes a snapshot.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snap_self.cli.options import JobOptions, Manner
-from snap_self.cli.recorded import recorded_tools, simulated_tools, write_recording
 from snap_self.cli.requesting import make_request
 from snap_self.cli.wiring import Wiring, load_settings
 from snap_self.model.progress import Event, EventKind
-from snap_self.model.report import Report
 from snap_self.output import jsonform, text
 from snap_self.output.progress import progress_view
 from snap_self.output.streams import Streams, make_streams
-from snap_self.usecases.doctor import diagnose
-from snap_self.usecases.listing import list_snapshots as list_use_case
-from snap_self.usecases.listing import show as show_use_case
-from snap_self.usecases.planning import plan_snapshot
-from snap_self.usecases.snapshot import take_snapshot
-from snap_self.usecases.tools import Tools
+
+if TYPE_CHECKING:
+    from snap_self.model.report import Report
+    from snap_self.usecases.tools import Tools
 
 
 def snapshot(options: JobOptions, manner: Manner, *, recorded: Path | None) -> int:
     """Run the main job; of a recorded machine only against a simulated cloud."""
+    from snap_self.usecases.snapshot import take_snapshot
+
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = wiring.tools_for(request) if recorded is None else simulated_tools(wiring, recorded)
+        tools = wiring.tools_for(request) if recorded is None else _simulated(wiring, recorded)
         report = take_snapshot(request, tools)
         _tell_source(streams, wiring)
     return _report(streams, report)
@@ -42,17 +43,24 @@ def plan(options: JobOptions, manner: Manner, *, recorded: Path | None, offline:
     Args:
         offline: the recording also tells what the cloud says; else the cloud is asked.
     """
+    from snap_self.usecases.planning import plan_snapshot
+
     with _session(manner) as (streams, wiring):
         request = make_request(options, wiring.config)
-        tools = _tools(wiring, recorded, recorded_tools if offline else simulated_tools)
+        if recorded is None:
+            tools = wiring.tools()
+        else:
+            tools = (_recorded if offline else _simulated)(wiring, recorded)
         report = plan_snapshot(request, tools)
     return _report(streams, report)
 
 
 def list_snapshots(manner: Manner) -> int:
     """List our snapshots."""
+    from snap_self.usecases import listing as use_case
+
     with _session(manner) as (streams, wiring):
-        listing = list_use_case(wiring.tools())
+        listing = use_case.list_snapshots(wiring.tools())
     if streams.json:
         _json(streams, jsonform.listing_json(listing))
     else:
@@ -62,8 +70,10 @@ def list_snapshots(manner: Manner) -> int:
 
 def show(wanted: str, manner: Manner) -> int:
     """Show one run in full."""
+    from snap_self.usecases import listing as use_case
+
     with _session(manner) as (streams, wiring):
-        shown = show_use_case(wiring.tools(), wanted)
+        shown = use_case.show(wiring.tools(), wanted)
     if streams.json:
         _json(streams, jsonform.shown_json(shown))
     else:
@@ -73,6 +83,9 @@ def show(wanted: str, manner: Manner) -> int:
 
 def doctor(manner: Manner, *, record: Path | None) -> int:
     """Check every precondition; with ``record`` also write down what was found."""
+    from snap_self.output.diagnosis import write_diagnosis
+    from snap_self.usecases.doctor import diagnose
+
     with _session(manner) as (streams, wiring):
         root = os.geteuid() == 0
         diagnosis = diagnose(
@@ -82,12 +95,14 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
             try_freeze=wiring.try_freeze if root and wiring.root_may_freeze else None,
         )
         if record is not None:
+            from snap_self.cli.recorded import write_recording
+
             write_recording(wiring, record)
             streams.message(f"Recorded in {record}; read it before you give it away.")
     if streams.json:
         _json(streams, jsonform.diagnosis_json(diagnosis))
     else:
-        text.write_diagnosis(streams, diagnosis)
+        write_diagnosis(streams, diagnosis)
     return int(diagnosis.exit_status)
 
 
@@ -111,10 +126,16 @@ def _session(manner: Manner) -> Iterator[tuple[Streams, Wiring]]:
         yield streams, Wiring(config=config, env=os.environ, listener=view)
 
 
-def _tools(
-    wiring: Wiring, recorded: Path | None, of_recording: Callable[[Wiring, Path], Tools]
-) -> Tools:
-    return wiring.tools() if recorded is None else of_recording(wiring, recorded)
+def _recorded(wiring: Wiring, directory: Path) -> Tools:
+    from snap_self.cli.recorded import recorded_tools
+
+    return recorded_tools(wiring, directory)
+
+
+def _simulated(wiring: Wiring, directory: Path) -> Tools:
+    from snap_self.cli.recorded import simulated_tools
+
+    return simulated_tools(wiring, directory)
 
 
 def _report(streams: Streams, report: Report) -> int:

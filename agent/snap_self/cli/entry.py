@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 # Imports and answers make many objects that stay and hardly any rings. Looking through them after
 # every 700 new ones, as is the default, is a tenth of a command's processor time.
-GC_AFTER = 20_000
+GC_AFTER = 100_000
 
 
 def main() -> None:
@@ -16,7 +16,10 @@ def main() -> None:
     gc.set_threshold(GC_AFTER)
     from snap_self.cli.boundary import run_bounded
 
-    raise SystemExit(run_bounded(_command, sys.argv[1:]))
+    status = run_bounded(_command, sys.argv[1:])
+    # Or the interpreter looks through all of them, several times, as it ends.
+    gc.freeze()
+    raise SystemExit(status)
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from snap_self.disks.mountinfo import MountLine
@@ -60,22 +60,40 @@ class MountTable:
                     return line
         return None
 
+    def below_any(
+        self, paths: Iterable[str], *, without: Collection[str] = ()
+    ) -> Iterable[MountLine]:
+        """Return the mounts that absolute paths lie on, each once: ``find`` for thousands.
+
+        A host's overlays have ten times as many layers, most of them in one folder.
+        """
+        visible, folders = self._visible, self._folders
+        found: dict[int, MountLine] = {}
+        for path in paths:
+            line = visible.get(path) or folders.get(path.rpartition("/")[0])
+            if line is None or line.devno in without or _is_crooked(path):
+                line = self.find(path, without=without)
+            if line is not None:
+                found[line.mount_id] = line
+        return found.values()
+
     @cached_property
     def _visible(self) -> dict[str, MountLine]:
         return {line.path: line for line in self.lines if line.mount_id not in self.hidden}
 
     def _find_visible(self, path: str) -> MountLine | None:
-        """Return the mount; remember it for the folder, since paths come in thousands."""
-        if "/." in path:
-            path = posixpath.normpath(path)
-        if line := self._visible.get(path):
-            return line
-        folder = path.rpartition("/")[0]
-        if folder not in self._folders:
-            places = _upwards(posixpath.normpath(folder or "/"))
-            visible = self._visible
-            self._folders[folder] = next((visible[p] for p in places if p in visible), None)
-        return self._folders[folder]
+        """Return the mount; remember it for the folders above, since paths come in thousands."""
+        if _is_crooked(path):
+            path = "/" + posixpath.normpath(path).lstrip("/")
+        visible, folders = self._visible, self._folders
+        climbed = []
+        place = path
+        while place and place not in visible and place not in folders:
+            place = place.rpartition("/")[0]
+            climbed.append(place)
+        line = visible.get(place or "/") or folders.get(place)
+        folders.update(dict.fromkeys(climbed, line))
+        return line
 
     def _reach(self, line: MountLine, known: dict[int, bool]) -> None:
         """Note for a mount and its ancestors whether the path to each is free."""
@@ -106,6 +124,11 @@ class MountTable:
 
     def _cover(self, line: MountLine) -> int | None:
         return self._children.get(line.mount_id, {}).get(line.path)
+
+
+def _is_crooked(path: str) -> bool:
+    """Return whether a path may have to be normalised before it can be looked up."""
+    return "/." in path or "//" in path
 
 
 def _upwards(path: str) -> Iterator[str]:

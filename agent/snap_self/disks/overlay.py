@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from snap_self.disks.mountinfo import MountLine, options
+from snap_self.disks.mountinfo import MountLine, unescape
 
 _LAYER_OPTIONS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
 _LOWER = frozenset({"lowerdir", "lowerdir+", "datadir+"})
@@ -22,18 +22,16 @@ def layers(mount: MountLine) -> list[str]:
     """
     upper: list[str] = []
     lower: list[str] = []
-    for name, value in options(mount):
-        if name not in _LAYER_OPTIONS:
-            continue
-        kept = lower if name in _LOWER else upper
-        if name != "lowerdir":
-            kept.append(_plain(value))
-        elif "\\" not in value:
-            kept.extend(value.split(":"))
-        else:
-            kept.extend(_plain(part) for part in _COLON.split(value))
-    return [path for path in dict.fromkeys((*upper, *lower)) if path.startswith("/")]
+    for option in mount.super_options.split(","):
+        name, _, value = option.partition("=")
+        if name in _LAYER_OPTIONS:
+            kept = lower if name in _LOWER else upper
+            kept += _directories(name, unescape(value))
+    return [path for path in dict.fromkeys(upper + lower) if path.startswith("/")]
 
 
-def _plain(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+def _directories(name: str, value: str) -> list[str]:
+    if "\\" not in value:  # as nearly all are
+        return value.split(":") if name == "lowerdir" else [value]
+    parts = _COLON.split(value) if name == "lowerdir" else [value]
+    return [_ESCAPED.sub(r"\1", part) for part in parts]

@@ -37,7 +37,8 @@ class Superblock:
 
     def mounts(self) -> tuple[Mount, ...]:
         """Return its mounts, those best fit for opening first."""
-        return tuple(_mount(line, table) for line, table in sorted(self.placed, key=_fitness))
+        placed = self.placed if len(self.placed) == 1 else sorted(self.placed, key=_fitness)
+        return tuple(_mount(line, table) for line, table in placed)
 
 
 class Superblocks:
@@ -66,6 +67,7 @@ class Superblocks:
         by_devno = _by_devno(tables)
         self._fsids = btrfs.assign(btrfs_members, self._btrfs_sources(by_devno))
         self._known: dict[str, Below] = {}
+        self._known_mounts: dict[int, Below] = {}
         self._open: set[str] = set()
         self.all = {devno: self._superblock(devno, placed) for devno, placed in by_devno.items()}
 
@@ -118,31 +120,31 @@ class Superblocks:
 
     def _walk(self, line: MountLine) -> Below:
         if line.fstype == OVERLAY:
-            parts = [self._below_mount(mount) for mount in self._layer_mounts(line)]
+            layers = self._own.below_any(overlay.layers(line), without=self._open)
+            parts = [self._below_mount(mount) for mount in layers]
         else:
             parts = [self.stack.below(name) for name in self._devices(line)]
+        if len(parts) == 1:
+            return parts[0]
         chains: dict[str, str] = {}
         for part in parts:
             for disk, way in part.chains.items():
                 chains.setdefault(disk, way)
         return Below(chains=chains, carriers=frozenset().union(*(p.carriers for p in parts)))
 
-    def _layer_mounts(self, line: MountLine) -> Iterable[MountLine]:
-        """Return the mounts that an overlay's layers lie on, each once."""
-        found = {}
-        for path in overlay.layers(line):
-            if mount := self._own.find(path, without=self._open):
-                found[mount.mount_id] = mount
-        return found.values()
-
     def _below_mount(self, line: MountLine) -> Below:
-        """Return what lies below a file of a mount."""
+        """Return what lies below a file of a mount of the agent's own namespace."""
+        if known := self._known_mounts.get(line.mount_id):
+            return known
         superblock = self.all[line.devno]
         way = self.below(superblock)
-        return Below(
+        result = Below(
             chains={disk: line.path + ARROW + rest for disk, rest in way.chains.items()},
             carriers=frozenset({superblock.key}),
         )
+        if line.devno in self._known:  # and not in the middle of being walked
+            self._known_mounts[line.mount_id] = result
+        return result
 
     def _devices(self, line: MountLine) -> Iterable[str]:
         """Return the block devices that a filesystem lies on itself."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.disks import Target
-from snap_self.model.report import SCHEMA, Report, SnapshotReport
-from snap_self.usecases.doctor import Diagnosis
-from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
+from snap_self.model.report import SCHEMA
+
+if TYPE_CHECKING:  # the form of one value is not to load what makes the others
+    from snap_self.model.disks import Target
+    from snap_self.model.report import Report, SnapshotReport
+    from snap_self.usecases.doctor import Diagnosis
+    from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
 
 
 def dumps(value: Mapping[str, Any]) -> str:

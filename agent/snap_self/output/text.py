@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from snap_self.errors import ExitStatus, SnapSelfError
-from snap_self.model.disks import CloudDisk, Target
-from snap_self.model.report import Report, SnapshotReport
 from snap_self.output.streams import Streams
-from snap_self.usecases.doctor import Diagnosis, Verdict
-from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
+
+if TYPE_CHECKING:  # the text of one value is not to load what makes the others
+    from snap_self.model.disks import CloudDisk, Target
+    from snap_self.model.report import Report, SnapshotReport
+    from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
 
 SHOWN_MOUNTS = 6
 SHOWN_GAPS = 4
@@ -81,29 +83,6 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data("\n".join(f"  {line}" for line in content.splitlines()))
     for note in shown.notes:
         streams.message(f"Note: {note}")
-
-
-def write_diagnosis(streams: Streams, diagnosis: Diagnosis) -> None:
-    """Write every check with its verdict, each failed one with its mend."""
-    for finding in diagnosis.findings:
-        streams.data(f"{_MARK[finding.verdict]}  {finding.check}: {finding.text}")
-        if finding.hint and finding.verdict is not Verdict.OK:
-            streams.data(f"      -> {finding.hint}")
-    status = diagnosis.exit_status
-    warnings = sum(finding.verdict is Verdict.WARN for finding in diagnosis.findings)
-    if status is ExitStatus.DONE:
-        heed = f" Heed the {warnings} marked warn." if warnings else ""
-        streams.message(f"Ready: the main job can run.{heed}")
-    else:
-        streams.message(f"Not ready: the main job would end with status {int(status)}.")
-
-
-_MARK = {
-    Verdict.OK: "ok  ",
-    Verdict.WARN: "warn",
-    Verdict.FAIL: "FAIL",
-    Verdict.SKIPPED: "skip",
-}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snap_self.errors import SnapSelfError
 from snap_self.model.progress import Event, EventKind, Listener
 from snap_self.model.report import StepReport
 from snap_self.model.request import Request
-from snap_self.model.run import RunRecord
 from snap_self.ports import Clock, RunStore
+
+if TYPE_CHECKING:  # a plan has no record
+    from snap_self.model.run import RunRecord
 
 
 def fingerprint(request: Request) -> str:

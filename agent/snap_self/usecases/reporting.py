@@ -23,10 +23,10 @@ from snap_self.model.snapshots import Consistency, Identity, Snapshot
 from snap_self.plan import NO_REBOOT
 from snap_self.usecases.recording import StepLog
 from snap_self.usecases.undo import ways_back
-from snap_self.usecases.waiting import Settled
 
-if TYPE_CHECKING:  # only a run that freezes pays for the import
+if TYPE_CHECKING:  # only a run that waits, or freezes, pays for the import
     from snap_self.usecases.holding import Held
+    from snap_self.usecases.waiting import Settled
 
 LEVELS = tuple(Consistency)
 

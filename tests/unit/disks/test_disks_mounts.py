@@ -71,7 +71,16 @@ def test_mounts_that_are_each_others_parent_do_not_hang() -> None:
 
 @pytest.mark.parametrize(
     ("path", "mount_id"),
-    [("/", 1), ("/ab", 1), ("/a", 2), ("/a/", 2), ("/a/../x", 1), ("/a/..", 1), ("/a//b", 2)],
+    [
+        ("/", 1),
+        ("/ab", 1),
+        ("/a", 2),
+        ("/a/", 2),
+        ("/a/../x", 1),
+        ("/a/..", 1),
+        ("/a//b", 2),
+        ("//a", 2),
+    ],
 )
 def test_path_is_compared_by_whole_components(path: str, mount_id: int) -> None:
     assert found(MountTable([line(1, 0, "/"), line(2, 1, "/a")]), path) == mount_id
@@ -86,3 +95,19 @@ def test_devices_to_look_through_reveal_what_is_below() -> None:
     mount = table.find("/a/image", without={"7:0"})
     assert mount is not None
     assert mount.mount_id == 1
+
+
+def test_doubled_slash_on_the_way_to_a_mount_point_leads_to_it() -> None:
+    assert found(MountTable([line(1, 0, "/"), line(2, 1, "/a/b")]), "/a//b/c") == 2
+
+
+def test_many_paths_lead_to_the_mounts_that_each_leads_to_alone() -> None:
+    paths = ["/a/x/1", "/a/x/2", "/a/b", "/a/b/..", "/a/x/../../c", "/a/x/1/2", "/c/y/1", "/c/y/2"]
+    lines = [line(1, 0, "/"), line(2, 1, "/a"), line(3, 2, "/a/b"), line(4, 1, "/c", "7:0")]
+    table = MountTable(lines)
+    for without in ((), {"7:0"}, {"253:2", "7:0"}):
+        for some in (paths, paths[::-1], paths * 2):
+            alone = [MountTable(lines).find(path, without=without) for path in some]
+            expected = dict.fromkeys(mount.mount_id for mount in alone if mount)
+            together = table.below_any(some, without=without)
+            assert [mount.mount_id for mount in together] == list(expected)
