@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snap_self.cloud.client import EcsClient
 from snap_self.cloud.endpoint import candidates, choose, parse_override
 from snap_self.cloud.rpc import SdkRpc
-from snap_self.errors import StateUnusable
+from snap_self.errors import ConfigError, StateUnusable
 from snap_self.model.endpoint import Endpoint
 from snap_self.model.snapshots import Identity
 from snap_self.ports import FactStore
@@ -25,7 +26,7 @@ def connect(wiring: Wiring, identity: Identity) -> EcsClient:
 
     Raises:
         CloudUnreachable: no host of the region takes a connection.
-        ConfigError: the configured endpoint cannot be used.
+        ConfigError: the configured endpoint or CA file cannot be used.
     """
     return EcsClient(
         make_rpc(wiring, identity),
@@ -40,11 +41,29 @@ def connect(wiring: Wiring, identity: Identity) -> EcsClient:
 def make_rpc(wiring: Wiring, identity: Identity) -> SdkRpc:
     """Return the signed calls to the host that is configured, remembered or found."""
     network = wiring.config.network
+    check_ca_bundle(network.ca_bundle)
     if network.ecs_endpoint:
         endpoint = parse_override(network.ecs_endpoint)
     else:
         endpoint = _found(wiring.store, identity, network.ca_bundle)
     return SdkRpc(endpoint, region=identity.region, ca_bundle=network.ca_bundle)
+
+
+def check_ca_bundle(path: str) -> None:
+    """Refuse a file of CA certificates that cannot be read: TLS would only say it broke off.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if not path:
+        return
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise ConfigError(
+            f"network.ca_bundle {path!r} cannot be read: {error.strerror}",
+            hint="name a readable file of PEM certificates, or leave it empty",
+        ) from None
 
 
 def forget_endpoint(facts: FactStore) -> None:
