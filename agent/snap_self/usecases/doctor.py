@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from snap_self.cloud.client import EcsClient
@@ -51,6 +51,7 @@ class _Known:
 
     tools: Tools
     identity: Identity | None = None
+    keys: bool = True
     cloud: EcsClient | None = None
     disks: tuple[CloudDisk, ...] = ()
     coverage: Coverage | None = None
@@ -93,7 +94,7 @@ def diagnose(
         except SnapSelfError as error:
             findings.append(_failed(name, error))
         if name == "metadata":
-            findings += _credentials(credentials)
+            findings += _credentials(known, credentials)
     findings += _root(root)
     if try_freeze is not None:
         findings += _freeze(try_freeze)
@@ -142,11 +143,17 @@ def _metadata(known: _Known) -> Iterator[Finding]:
     yield _ok("metadata", f"{one.instance_id} in {one.region}, {one.source}, {one.mode} mode")
 
 
-def _credentials(resolve: Callable[[], Sequence[tuple[str, str]]]) -> Iterator[Finding]:
+def _credentials(
+    known: _Known, resolve: Callable[[], Sequence[tuple[str, str]]]
+) -> Iterator[Finding]:
     try:
         trail = resolve()
     except SnapSelfError as error:
-        yield _failed("credentials", error)
+        known.keys = False
+        failed = _failed("credentials", error)
+        others = (line for line in error.details.splitlines() if error.message not in line)
+        looked_at = "; ".join(others)
+        yield replace(failed, text=f"{failed.text} ({looked_at})") if looked_at else failed
         return
     yield _ok("credentials", "; ".join(f"{source}: {verdict}" for source, verdict in trail))
 
@@ -154,6 +161,9 @@ def _credentials(resolve: Callable[[], Sequence[tuple[str, str]]]) -> Iterator[F
 def _api(known: _Known) -> Iterator[Finding]:
     if known.identity is None:
         yield _skipped("api", "the metadata service")
+        return
+    if not known.keys:
+        yield _skipped("api", "credentials")
         return
     known.tools.warm()
     cloud = known.tools.connect(known.identity)
