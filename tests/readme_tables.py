@@ -14,6 +14,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 def error_codes() -> str:
     """Return the table of error codes, in the order of the error tree."""
     from snap_self import errors
+    from snap_self.cli.boundary import ENDED_BY_SIGNAL
 
     kinds = [
         each
@@ -26,7 +27,8 @@ def error_codes() -> str:
         if each is not errors.SnapSelfError
     ]
     bug = (f"`{errors.SnapSelfError.code}`", "1", "A bug in snap-self.")
-    return table(("code", "status", "when"), [bug, *rows])
+    signal = (f"`{ENDED_BY_SIGNAL}`", "128+n", "Signal n ended the command; the snapshot goes on.")
+    return table(("code", "status", "when"), [bug, *rows, signal])
 
 
 def configuration() -> str:

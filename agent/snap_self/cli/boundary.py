@@ -16,6 +16,7 @@ from types import FrameType
 from snap_self.errors import ExitStatus, SnapSelfError, UsageError
 from snap_self.output.streams import OutputLost, Streams, make_streams
 
+ENDED_BY_SIGNAL = "ended-by-signal"
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -38,11 +39,7 @@ def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str
     except SnapSelfError as error:
         status = fail(streams, error)
     except Interrupted as interrupt:
-        streams.fault(
-            f"snap-self: ended by {signal.Signals(interrupt.number).name}; what the cloud was "
-            "asked for goes on, and the next snap-self command tells what became of it"
-        )
-        status = 128 + interrupt.number
+        status = tell_interrupted(streams, interrupt.number)
         _leave(status)
     except OutputLost as lost:
         status = _lost(streams, lost)
@@ -64,6 +61,25 @@ def fail(streams: Streams, error: SnapSelfError) -> int:
         except OutputLost:
             _forget_stdout()
     return int(error.exit_status)
+
+
+def tell_interrupted(streams: Streams, number: int) -> int:
+    """Say that a signal ended the command, and return the exit status."""
+    from snap_self.output.jsonform import dumps, fault_json
+
+    status = 128 + number
+    message = f"ended by {signal.Signals(number).name}"
+    hint = (
+        "what the cloud was asked for goes on, and the next snap-self command tells what became "
+        "of it"
+    )
+    streams.fault(f"snap-self: {message}; {hint}")
+    if streams.json:
+        said = fault_json(SnapSelfError(message, hint=hint))
+        said |= {"exit_status": status, "error": {**said["error"], "code": ENDED_BY_SIGNAL}}
+        with suppress(OutputLost):
+            streams.data(dumps(said))
+    return status
 
 
 def _lost(streams: Streams, lost: OutputLost) -> int:
