@@ -25,6 +25,7 @@ from snap_self.cli.options import (
     Manner,
     Name,
     OnQuiesceFailure,
+    OnSnapshotFailure,
     Paths,
     Quiet,
     Reuse,
@@ -185,6 +186,61 @@ def plan(
     return commands.plan(options, manner, recorded=recorded, offline=True)
 
 
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[
+        list[str], typer.Argument(metavar="CMD...", help="The command and its arguments.")
+    ],
+    before: Before = None,
+    path: Paths = None,
+    disk: Disks = None,
+    exclude: Exclude = None,
+    consistency: Level = None,
+    on_quiesce_failure: OnQuiesceFailure = None,
+    on_snapshot_failure: OnSnapshotFailure = None,
+    wait: Wait = None,
+    timeout: Timeout = None,
+    keep: Keep = None,
+    name: Name = None,
+    tag: Tags = None,
+    description: Description = None,
+    reuse: Reuse = None,
+    recorded: Annotated[Path | None, typer.Option("--recorded", hidden=True)] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Make the snapshot, then run CMD; its exit status is passed on.
+
+    CMD has the terminal, standard input and output as if it had been started without snap-self.
+    Without a snapshot it is not started, and the status is 125.
+
+    Example: snap-self run --before "schema change" -- ./migrate.sh --all
+    """
+    options = JobOptions(
+        before=before,
+        paths=path or (),
+        disks=disk or (),
+        exclude=exclude or (),
+        consistency=consistency,
+        on_quiesce_failure=on_quiesce_failure,
+        wait=wait,
+        timeout=timeout,
+        keep=keep,
+        name=name,
+        tags=tag or (),
+        description=description,
+        reuse=reuse,
+    )
+    manner = Manner(json=json, quiet=quiet, verbose=verbose)
+    from snap_self.cli import running
+
+    extra = running.RunOptions(
+        argv=tuple(command), on_snapshot_failure=on_snapshot_failure, recorded=recorded
+    )
+    return running.run(options, extra, manner)
+
+
 @app.command("list")
 def list_command(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
     """List this instance's snapshots made by snap-self, newest first.
@@ -210,6 +266,64 @@ def show(
     from snap_self.cli import commands
 
     return commands.show(wanted, Manner(json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command()
+def prune(
+    keep_last: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-last",
+            metavar="N",
+            min=1,
+            help="Keep the N newest of the same disks; older ones go even before their date.",
+        ),
+    ] = None,
+    keep_per_text: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-per-text",
+            metavar="N",
+            min=1,
+            help="The same, for each --before text. With both, what either keeps is kept.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Also those that disks were made from; these cannot be re-initialised then.",
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Delete. Without a terminal this or --dry-run is needed."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only show what would go. [default on a terminal]"),
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Delete this instance's snapshots made by snap-self that are past their date.
+
+    Never the newest good one of a disk, one kept for ever, one that an image or a disk depends on,
+    or one that is not tagged as this instance's. A group goes as a whole or stays.
+
+    Example: snap-self prune --keep-last 5 --yes
+    """
+    from snap_self.cli import pruning
+
+    options = pruning.PruneOptions(
+        keep_last=keep_last,
+        keep_per_text=keep_per_text,
+        force=force,
+        yes=yes,
+        dry_run=dry_run,
+    )
+    return pruning.prune(options, Manner(json=json, quiet=quiet, verbose=verbose))
 
 
 @app.command()

@@ -73,10 +73,12 @@ class OwnSnapshots:
 
     Args:
         incomplete: why some may be missing; empty if none should be.
+        groups: those that carry the tag themselves.
     """
 
     found: tuple[OwnSnapshot, ...]
     incomplete: str
+    groups: tuple[SnapshotGroup, ...] = ()
 
 
 def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
@@ -110,6 +112,7 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     return OwnSnapshots(
         found=tuple(one for one in own if one),
         incomplete=f"some may be missing: {why}" if why else "",
+        groups=found,
     )
 
 
