@@ -81,9 +81,14 @@ class _Reading:
             self.failures.append(f"{path}: {error.strerror}")
             return None
         try:
-            return self.row_of_fd(f"self/fdinfo/{fd}")
+            return self.row_of_fd(f"self/fdinfo/{fd}") or self.row_on(os.fstat(fd).st_dev)
         finally:
             os.close(fd)
+
+    def row_on(self, device: int) -> _Row | None:
+        """Return a mount of that device: a descriptor given to us may be of another namespace."""
+        number = f"{os.major(device)}:{os.minor(device)}"
+        return next((row for row in self.rows.values() if row.device == number), None)
 
     def row_of_fd(self, fdinfo: str) -> _Row | None:
         """Return the mount of a descriptor, from its fdinfo in procfs."""
