@@ -32,6 +32,14 @@ PLACEHOLDERS = ("REGION", "ACCOUNT", "INSTANCE_ID", "DISK_ID")
 OWNER_TAG = "acs:ResourceTag/snap-self-owner"
 
 
+PRUNE = FOLDER / "snap-self-prune.json"
+# What each deletion names. Source: ECS API reference, RAM authorization table.
+DELETIONS = {
+    "ecs:DeleteSnapshot": "acs:ecs:REGION:ACCOUNT:snapshot/*",
+    "ecs:DeleteSnapshotGroup": "acs:ecs:REGION:ACCOUNT:snapshotgroup/*",
+}
+
+
 def aslist(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
@@ -107,12 +115,34 @@ def test_policy_has_every_reading_action_that_the_agent_calls(
     assert called <= allowed
 
 
-def test_policy_after_the_documented_replacement_has_no_placeholder() -> None:
-    text = (FOLDER / "snap-self-create.json").read_text(encoding="utf-8")
+def test_prune_policy_deletes_snapshots_and_groups_and_nothing_else() -> None:
+    policy = json.loads(PRUNE.read_text(encoding="utf-8"))
+    named = [(a, s["Effect"], s["Resource"]) for a, s in actions(policy["Statement"])]
+    assert named == [(action, "Allow", resource) for action, resource in DELETIONS.items()]
+
+
+def test_prune_policy_deletes_only_what_is_tagged_as_its_own() -> None:
+    policy = json.loads(PRUNE.read_text(encoding="utf-8"))
+    conditions = [statement["Condition"] for statement in policy["Statement"]]
+    assert conditions == [{"StringEquals": {OWNER_TAG: "INSTANCE_ID"}}] * len(DELETIONS)
+
+
+def test_prune_policy_has_every_deletion_that_the_agent_calls() -> None:
+    called = {
+        f"ecs:{text}"
+        for module in read_package(ROOT / "agent/snap_self/cloud")
+        for text in re.findall(r"_call\(\"(Delete[A-Z]\w+)\"", module.source)
+    }
+    assert called == set(DELETIONS)
+
+
+@pytest.mark.parametrize("name", ["snap-self-create.json", "snap-self-prune.json"])
+def test_policy_after_the_documented_replacement_has_no_placeholder(name: str) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
     guide = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name in PLACEHOLDERS:
-        assert f"s/{name}/" in guide
+    for placeholder in PLACEHOLDERS:
+        assert f"s/{placeholder}/" in guide
         # sed replaces the first one of a line only.
-        assert all(line.count(name) <= 1 for line in text.splitlines())
-        text = text.replace(name, "x")
+        assert all(line.count(placeholder) <= 1 for line in text.splitlines())
+        text = text.replace(placeholder, "x")
     assert not re.findall(r"\b[A-Z][A-Z_]+\b", text)
