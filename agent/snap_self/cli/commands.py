@@ -109,7 +109,7 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
 def thaw(manner: Manner) -> int:
     """End a freeze that an interrupted run left behind."""
     with _session(manner) as (streams, wiring):
-        ended = wiring.end_stale_freeze()
+        ended = wiring.end_stale_freeze(must_look=True)
     streams.message(ended or "No freeze of snap-self is left: there is no marker of one.")
     if streams.json:
         _json(streams, {"schema": 1, "thawed": bool(ended), "text": ended})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import Config
+from snap_self.errors import RootNeeded
 from snap_self.model.ids import RunId
 from snap_self.model.progress import Event, EventKind, Listener
 from snap_self.model.request import FreezeRoot, Request
@@ -188,13 +189,25 @@ class Wiring:
 
         return try_freeze(self)
 
-    def end_stale_freeze(self) -> str:
-        """End what a freeze marker names, and tell which hooks were released without the agent."""
-        return "; ".join(filter(None, (self._thawed(), self._hooks_released())))
+    def end_stale_freeze(self, *, must_look: bool = False) -> str:
+        """End what a freeze marker names, and tell which hooks were released without the agent.
+
+        Args:
+            must_look: not being root is an error, instead of nothing to do.
+
+        Raises:
+            RootNeeded: only root may look.
+        """
+        try:
+            marked = has_marker(MARKER.exists)
+        except RootNeeded:
+            if must_look:
+                raise
+            marked = False
+        thawed = self._thawed() if marked else ""
+        return "; ".join(filter(None, (thawed, self._hooks_released())))
 
     def _thawed(self) -> str:
-        if not MARKER.exists():
-            return ""
         from snap_self.cli.holding import freeze_ports
         from snap_self.usecases.holding import end_stale
 
@@ -227,6 +240,21 @@ class Wiring:
 
     def _new_run_id(self) -> RunId:
         return RunId(f"{self.clock.now():%Y%m%dt%H%M%Sz}-{os.urandom(3).hex()}")
+
+
+def has_marker(look: Callable[[], bool]) -> bool:
+    """Tell whether a freeze left its marker, whose folder is root's alone.
+
+    Raises:
+        RootNeeded: this user may not look.
+    """
+    try:
+        return look()
+    except PermissionError:
+        raise RootNeeded(
+            "only root may see whether a freeze of snap-self was left behind",
+            hint="sudo snap-self thaw",
+        ) from None
 
 
 def busy() -> str:
