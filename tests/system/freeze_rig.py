@@ -222,7 +222,16 @@ class Rig:
                     break
                 time.sleep(0.1)
         for place in reversed(self._extra):
-            run("umount", place)
+            unmount(place)
+
+
+def unmount(place: str | Path) -> None:
+    """Unmount a place; what a process that is just ending holds there is waited for."""
+    for _ in range(50):
+        if not subprocess.run(["umount", str(place)], capture_output=True).returncode:
+            return
+        time.sleep(0.1)
+    run("umount", place)
 
 
 class Agent:
