@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,10 @@ GROUPABLE = frozenset({"cloud_essd", "cloud_auto", "cloud_essd_entry", REGIONAL}
 READY_DISK = frozenset({"in_use", "available"})
 READY_INSTANCE = frozenset({"running", "stopped"})
 NEVER = "never"
+# Most manual snapshots of a disk, and from where on that is worth a word. Source: ECS user guide,
+# "Limits", block storage snapshots.
+MANUAL_LIMIT = 256
+NEAR_LIMIT = 230
 NO_REBOOT = "do not stop or reboot the instance before the upload is finished"
 
 
@@ -117,6 +122,17 @@ def expiry(request: Request, now: datetime) -> datetime | None:
 def is_held(level: Consistency) -> bool:
     """Tell whether a level needs filesystems to be frozen until the cut."""
     return level in (Consistency.FILESYSTEM, Consistency.APPLICATION)
+
+
+def near_limit(shots: Iterable[Snapshot], disk_ids: Iterable[DiskId]) -> Mapping[DiskId, str]:
+    """Return a sentence for each disk that has nearly as many manual snapshots as are allowed."""
+    counts = Counter(shot.disk_id for shot in shots if not shot.automatic)
+    return {
+        disk_id: f"{disk_id} has {counts[disk_id]} manual snapshots that were seen; from "
+        f"{MANUAL_LIMIT} on the cloud refuses another one"
+        for disk_id in disk_ids
+        if counts[disk_id] >= NEAR_LIMIT
+    }
 
 
 def _check_targets(coverage: Coverage) -> None:
@@ -348,6 +364,9 @@ def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[st
 
 
 def _history_notes(situation: Situation) -> Iterable[str]:
+    disk_ids = [target.cloud.disk_id for target in situation.coverage.targets]
+    for sentence in near_limit(situation.history, disk_ids).values():
+        yield f"{sentence}: see `snap-self prune`"
     full: list[DiskId] = []
     for target in situation.coverage.targets:
         own = [s for s in situation.history if s.disk_id == target.cloud.disk_id]

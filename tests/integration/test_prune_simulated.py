@@ -18,7 +18,9 @@ from snap_self.errors import ExitStatus, LockHeld
 from snap_self.model.disks import Selection
 from snap_self.model.request import Request
 from snap_self.model.snapshots import OWNER_TAG, WaitFor
+from snap_self.usecases.doctor import Verdict, diagnose
 from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.planning import plan_snapshot
 from snap_self.usecases.prune import Pruned, prune
 from snap_self.usecases.pruning import PrunePolicy
 
@@ -264,3 +266,17 @@ def test_prune_forgets_the_retention_of_what_it_deleted(job: MainJob) -> None:
     pending = [s for r in job.journal.all() for o in r.orders for s in o.retention_pending]
     assert set(pending) == there(job)
     assert {s.snapshot_id for s in list_snapshots(job.tools).snapshots} == there(job)
+
+
+def test_doctor_and_plan_name_a_disk_that_nears_its_limit(job: MainJob) -> None:
+    job.simulator.add_snapshots(DISKS[0], 240, tags={})
+    job.simulator.add_snapshots(DISKS[1], 20, tags={})
+    sentence = f"{DISKS[0]} has 240 manual snapshots"
+    diagnosis = diagnose(
+        job.tools, credentials=lambda: [("role", "ok")], root=True, try_freeze=None
+    )
+    (finding,) = (f for f in diagnosis.findings if f.check == "limit")
+    assert (finding.verdict, sentence in finding.text) == (Verdict.WARN, True)
+    assert "prune" in finding.hint
+    report = plan_snapshot(GROUP, job.tools)
+    assert [sentence in note for note in report.notes if "manual snapshots" in note] == [True]

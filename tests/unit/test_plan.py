@@ -181,6 +181,14 @@ def test_plan_says_first_snapshot_is_slow_only_without_history() -> None:
     assert not any("whole disk" in note for note in later.notes)
 
 
+@pytest.mark.parametrize(("count", "warned"), [(229, False), (230, True), (256, True)])
+def test_plan_names_a_disk_that_nears_its_limit(count: int, warned: bool) -> None:
+    history = [snapshot(1)] * count + [replace(snapshot(1), automatic=True)] * 300
+    plan = make_plan(situation(target(1), target(2), history=tuple(history)))
+    found = [note for note in plan.notes if f"{count} manual snapshots" in note]
+    assert [cloud_disk(1).disk_id in note for note in found] == [True] * warned
+
+
 def test_plan_warns_of_a_snapshot_in_progress() -> None:
     running = snapshot(1, status=SnapshotStatus.PROGRESSING, progress=45)
     plan = make_plan(situation(target(1), history=(running,)))

@@ -146,6 +146,7 @@ def _snapshot(node: Node) -> Snapshot:
         usage=node.text("Usage") or "none",
         group_id=GroupId(group.group(1)) if group else None,
         tags=_tags(node),
+        automatic=node.text("SnapshotType") in ("auto", "timer"),
     )
 
 

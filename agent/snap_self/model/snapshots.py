@@ -53,6 +53,7 @@ class Snapshot:
         retention_days: None when kept for ever.
         group_id: from the ``Created_from_ssg-…`` text the cloud leaves on group members, if seen.
         size_gib: of the source disk.
+        automatic: made by an automatic snapshot policy, which has a limit of its own.
     """
 
     snapshot_id: SnapshotId
@@ -69,6 +70,7 @@ class Snapshot:
     usage: str
     group_id: GroupId | None
     tags: Mapping[str, str]
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,13 @@ from snap_self.disks.mapping import map_disks
 from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.model.disks import CloudDisk, Coverage, Selection
 from snap_self.model.snapshots import OWNER_TAG, Identity
-from snap_self.plan import can_group
+from snap_self.plan import can_group, near_limit
 from snap_self.usecases.aftercare import finish_pending
 from snap_self.usecases.own import PAGE
 from snap_self.usecases.tools import Tools
+
+# Enough to see a few disks' limit come near; API limits are shared by the whole account.
+LIMIT_PAGES = 12
 
 
 class Verdict(Enum):
@@ -260,6 +263,17 @@ def _snapshots(known: _Known) -> Iterator[Finding]:
     groups = known.cloud.describe_groups(tags=tags)
     some = f"{len(shots)}{'+' if len(shots) == PAGE else ''} tagged snapshots"
     yield _ok("snapshots", f"ours that can be seen: {some}, {len(groups)} groups")
+    everybodys = known.cloud.describe_snapshots(
+        instance_id=known.identity.instance_id, max_pages=LIMIT_PAGES
+    )
+    for sentence in near_limit(everybodys, (disk.disk_id for disk in known.disks)).values():
+        yield Finding(
+            check="limit",
+            verdict=Verdict.WARN,
+            text=sentence,
+            hint="`snap-self prune` deletes what is past its date, with --keep-last N more; those "
+            "of other programs are deleted in the console",
+        )
 
 
 def _journal(known: _Known) -> Iterator[Finding]:

@@ -19,8 +19,9 @@ from snap_self.usecases.tools import Tools
 
 T = TypeVar("T")
 
-# Enough for the question "is there an earlier snapshot, is one in progress".
-HISTORY_PAGES = 1
+# Enough for the questions "is there an earlier one, is one in progress", and to see a single disk's
+# limit of 256 come near.
+HISTORY_PAGES = 3
 # Advice is not worth a throttled minute of waiting.
 ADVICE_S = 10.0
 

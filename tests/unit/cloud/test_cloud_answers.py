@@ -273,3 +273,10 @@ def parse_all(answer: dict[str, Any]) -> None:
             parse(answer)
     with contextlib.suppress(CloudAnswerUnclear):
         answers.next_token(answer, "Any")
+
+
+@pytest.mark.parametrize(
+    ("kind", "automatic"), [("auto", True), ("timer", True), ("user", False), ("", False)]
+)
+def test_snapshot_of_a_policy_is_automatic(kind: str, automatic: bool) -> None:
+    assert snapshot(SnapshotType=kind).automatic is automatic
