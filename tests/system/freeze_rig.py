@@ -226,12 +226,16 @@ class Rig:
 
 
 def unmount(place: str | Path) -> None:
-    """Unmount a place; what a process that is just ending holds there is waited for."""
+    """Unmount a place; what a process that is just ending holds there is waited for.
+
+    A mount namespace of somebody else's, made meanwhile, keeps a copy of the loop mounts and with
+    them the image busy for as long as it lives: then the place is unmounted lazily.
+    """
     for _ in range(50):
         if not subprocess.run(["umount", str(place)], capture_output=True).returncode:
             return
         time.sleep(0.1)
-    run("umount", place)
+    run("umount", "--lazy", place)
 
 
 class Agent:
