@@ -202,7 +202,8 @@ def _doubt(disk: CloudDisk, claimed: Sequence[_Claim]) -> str:
     if local.size_bytes != disk.size_gib * GIB:
         return (
             f"the cloud says {disk.size_gib} GiB, but {local.name} has "
-            f"{local.size_bytes / GIB:g} GiB"
+            f"{local.size_bytes / GIB:g} GiB; a disk that was enlarged must be rescanned, or the "
+            "instance rebooted, before its new size is seen here"
         )
     return ""
 

@@ -80,7 +80,8 @@ def test_id_made_of_the_serial_ties_only_when_the_api_confirms_it() -> None:
 
 def test_size_that_differs_ties_nothing_and_tells_both() -> None:
     disk_map = map_of(two_disks(), recorded.described(serial(2), 120))
-    assert disk_map.doubts == {VDB: "the cloud says 120 GiB, but vdb has 100 GiB"}
+    assert disk_map.doubts[VDB].startswith("the cloud says 120 GiB, but vdb has 100 GiB; ")
+    assert "rescanned" in disk_map.doubts[VDB]
 
 
 def test_disk_attached_elsewhere_is_no_disk_of_this_instance() -> None:
