@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others need not
     from snap_self.model.applications import ProcessFact
+    from snap_self.model.command import Ended, NotStartable
     from snap_self.model.endpoint import Endpoint
     from snap_self.model.guardian import Source
     from snap_self.model.hooks import HookCommand, PathHop, ProcessView
@@ -628,5 +629,21 @@ class UnlockerStarter(Protocol):
         Raises:
             OSError: it could not be started.
             TimeoutError: it did not get ready in time.
+        """
+        ...
+
+
+class ForegroundCommands(Protocol):
+    """Runs the user's own command in the agent's place."""
+
+    def fault(self, program: str) -> NotStartable | None:
+        """Return why the program cannot be started, None if it seems it can."""
+        ...
+
+    def run(self, argv: Sequence[str]) -> Ended | NotStartable:
+        """Run it to its end with the agent's terminal, streams, directory and environment.
+
+        Keyboard signals reach it from the terminal; others that the agent gets are passed on, and
+        from the call on none ends the agent.
         """
         ...

@@ -25,6 +25,7 @@ from snap_self.cli.options import (
     Manner,
     Name,
     OnQuiesceFailure,
+    OnSnapshotFailure,
     Paths,
     Quiet,
     Reuse,
@@ -183,6 +184,61 @@ def plan(
     from snap_self.cli import commands
 
     return commands.plan(options, manner, recorded=recorded, offline=True)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    command: Annotated[
+        list[str], typer.Argument(metavar="CMD...", help="The command and its arguments.")
+    ],
+    before: Before = None,
+    path: Paths = None,
+    disk: Disks = None,
+    exclude: Exclude = None,
+    consistency: Level = None,
+    on_quiesce_failure: OnQuiesceFailure = None,
+    on_snapshot_failure: OnSnapshotFailure = None,
+    wait: Wait = None,
+    timeout: Timeout = None,
+    keep: Keep = None,
+    name: Name = None,
+    tag: Tags = None,
+    description: Description = None,
+    reuse: Reuse = None,
+    recorded: Annotated[Path | None, typer.Option("--recorded", hidden=True)] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Make the snapshot, then run CMD; its exit status is passed on.
+
+    CMD has the terminal, standard input and output as if it had been started without snap-self.
+    Without a snapshot it is not started, and the status is 125.
+
+    Example: snap-self run --before "schema change" -- ./migrate.sh --all
+    """
+    options = JobOptions(
+        before=before,
+        paths=path or (),
+        disks=disk or (),
+        exclude=exclude or (),
+        consistency=consistency,
+        on_quiesce_failure=on_quiesce_failure,
+        wait=wait,
+        timeout=timeout,
+        keep=keep,
+        name=name,
+        tags=tag or (),
+        description=description,
+        reuse=reuse,
+    )
+    manner = Manner(json=json, quiet=quiet, verbose=verbose)
+    from snap_self.cli import running
+
+    extra = running.RunOptions(
+        argv=tuple(command), on_snapshot_failure=on_snapshot_failure, recorded=recorded
+    )
+    return running.run(options, extra, manner)
 
 
 @app.command("list")

@@ -32,7 +32,8 @@ def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str
     """Run a command line and return its exit status, whatever happens in it."""
     _fill_standard_streams()
     for number in ENDING_SIGNALS:
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
+            signal.signal(number, _interrupt)
     streams = _streams(arguments)
     try:
         status = command(arguments)

@@ -87,6 +87,14 @@ Reuse = Annotated[
         help="Be content with a good snapshot of the same disks at most so old. [off]",
     ),
 ]
+OnSnapshotFailure = Annotated[
+    str | None,
+    typer.Option(
+        "--on-snapshot-failure",
+        metavar="WHAT",
+        help="stop (CMD is not started, status 125) or run it all the same. [default: stop]",
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")
 ]

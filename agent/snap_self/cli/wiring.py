@@ -168,6 +168,7 @@ class Wiring:
             gate=self.gate,
             user_map=dict(self.config.disks.map),
             resume_s=self.config.state.resume_s,
+            process_started=process_started,
         )
 
     def tools_for(self, request: Request) -> Tools:
@@ -265,6 +266,13 @@ def busy() -> str:
     if load / cpus < BUSY_LOAD_PER_CPU:
         return ""
     return f"load {load:.1f} on {cpus} processors"
+
+
+def process_started(pid: int) -> int | None:
+    """Return when a process was started, in the kernel's ticks; None when it has ended."""
+    from snap_self.system.guardian_launch import ProcBootFacts
+
+    return ProcBootFacts().started(pid)
 
 
 def _own_home() -> str:

@@ -18,9 +18,11 @@ from snap_self.config.settings import (
     FreezeSettings,
     HookSettings,
     NetworkSettings,
+    RunSettings,
     SnapshotSettings,
     StateSettings,
 )
+from snap_self.model.command import OnSnapshotFailure
 from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
 
@@ -84,6 +86,7 @@ def merge_tags(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, A
 
 SECTIONS: Mapping[str, type] = {
     "snapshot": SnapshotSettings,
+    "run": RunSettings,
     "disks": DiskSettings,
     "credentials": CredentialSettings,
     "network": NetworkSettings,
@@ -180,6 +183,15 @@ KEYS: tuple[Key, ...] = (
         accepted=f"{_DURATION}; or off",
         doc="Be content with a good snapshot of the same disks at most this old.",
         option="--reuse",
+    ),
+    Key(
+        section="run",
+        name="on_snapshot_failure",
+        parse=parsers.choice(OnSnapshotFailure),
+        default="stop",
+        accepted="stop, run",
+        doc="What becomes of the command of snap-self run when the snapshot was not made.",
+        option="--on-snapshot-failure",
     ),
     Key(
         section="disks",

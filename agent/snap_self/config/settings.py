@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snap_self.model.applications import ApplicationSettings
+from snap_self.model.command import OnSnapshotFailure
 from snap_self.model.ids import DiskId
 from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
@@ -31,6 +32,13 @@ class SnapshotSettings:
     name: str
     tags: Mapping[str, str]
     reuse_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What ``snap-self run`` does."""
+
+    on_snapshot_failure: OnSnapshotFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +138,7 @@ class Config:
     """All settings."""
 
     snapshot: SnapshotSettings
+    run: RunSettings
     disks: DiskSettings
     credentials: CredentialSettings
     network: NetworkSettings

@@ -18,6 +18,8 @@ class Stage(Enum):
     CREATING = "creating"
     CREATED = "created"
     FINISHED = "finished"
+    # The snapshot is made, and the command it was made for is running.
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,25 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRecord:
+    """A command that the snapshot was made for; never its words, which may hold a secret.
+
+    Args:
+        number: of its start under this run, from 1.
+        pid: of the agent that started it.
+        pid_started: when that process was started, in the kernel's ticks since boot.
+        outcome: empty while it runs.
+    """
+
+    number: int
+    started: datetime
+    pid: int
+    pid_started: int
+    boot_id: str
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of the main job.
 
@@ -55,6 +76,7 @@ class RunRecord:
         explained: what a later command found out about an interrupted run.
         kept: what a restore needs beside the snapshots, by name.
         outcome: what came of the change the snapshot was made for, if known.
+        commands: those started after it by ``snap-self run``; several where it was reused.
     """
 
     run_id: RunId
@@ -78,3 +100,4 @@ class RunRecord:
     explained: str = ""
     outcome: str = ""
     kept: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[CommandRecord, ...] = ()

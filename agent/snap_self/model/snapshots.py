@@ -14,6 +14,7 @@ RUN_TAG = "snap-self-run"
 BEFORE_TAG = "snap-self-before"
 CONSISTENCY_TAG = "snap-self-consistency"
 EXPIRES_TAG = "snap-self-expires"
+OUTCOME_TAG = "snap-self-outcome"
 
 
 class Consistency(Enum):

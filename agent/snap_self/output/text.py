@@ -49,7 +49,9 @@ def write_error(streams: Streams, error: SnapSelfError) -> None:
 def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
     """Write the list as a table, newest first."""
     rows = [_listed_row(shot, now) for shot in listing.snapshots]
-    for line in table(("SNAPSHOT", "AGE", "BEFORE", "LEVEL", "DISK", "STATE", "EXPIRES"), rows):
+    for line in table(
+        ("SNAPSHOT", "AGE", "BEFORE", "LEVEL", "DISK", "STATE", "EXPIRES", "OUTCOME"), rows
+    ):
         streams.data(line)
     for note in listing.notes:
         streams.message(f"Note: {note}")
@@ -64,6 +66,8 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(f"Started    {_instant(record.started)}; result {ended}")
         if record.explained:
             streams.data(f"Explained  {record.explained}")
+    if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
+        streams.data(f"Command    {outcome}")
     for shot in shown.snapshots:
         group = f", group {shot.group_id}" if shot.group_id else ""
         streams.data(
@@ -210,6 +214,7 @@ def _listed_row(shot: ListedSnapshot, now: datetime) -> tuple[str, ...]:
         f"{shot.disk_id} {shot.size_gib}G",
         state,
         f"{shot.expires:%Y-%m-%d}" if shot.expires else "never",
+        shot.outcome or "-",
     )
 
 

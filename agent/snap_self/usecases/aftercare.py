@@ -16,6 +16,7 @@ from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, SnapshotStatus
 from snap_self.plan import is_held
 from snap_self.usecases.making import adopt
+from snap_self.usecases.outcomes import explain_lost_commands
 from snap_self.usecases.resuming import INTERRUPTED
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.waiting import Settled
@@ -40,7 +41,13 @@ def explain_interrupted(
     for record in tools.store.unfinished():
         if but is not None and record.run_id == but.run_id:
             continue
-        closed = _explained(tools, cloud, record)
+        if record.stage is Stage.COMMAND:
+            lost = explain_lost_commands(tools, record)
+            if lost is None:
+                continue
+            closed = lost
+        else:
+            closed = _explained(tools, cloud, record)
         tools.store.save(closed)
         explained.append(closed)
         tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))

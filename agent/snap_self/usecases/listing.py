@@ -8,7 +8,7 @@ from datetime import datetime
 from snap_self.errors import StateUnusable, UsageError
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.run import RunRecord
-from snap_self.model.snapshots import Consistency, Identity
+from snap_self.model.snapshots import OUTCOME_TAG, Consistency, Identity
 from snap_self.ports import RunStore
 from snap_self.usecases.aftercare import explain_interrupted, finish_pending
 from snap_self.usecases.own import OwnSnapshot, own_snapshots
@@ -23,7 +23,7 @@ class ListedSnapshot:
 
     Args:
         state: ``accomplished``, ``available``, ``progressing`` or ``failed``.
-        outcome: what came of the change, from the journal; empty if not known.
+        outcome: what came of the change, from the journal or the tag; empty if not known.
     """
 
     snapshot_id: SnapshotId
@@ -161,14 +161,14 @@ def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
         size_gib=shot.size_gib,
         expires=own.expires,
         used_by="" if shot.usage == "none" else shot.usage,
-        outcome=record.outcome if record else "",
+        outcome=(record.outcome if record else "") or own.tags.get(OUTCOME_TAG, ""),
     )
 
 
 def _level(own: OwnSnapshot, record: RunRecord | None) -> Consistency:
     """Return the level proved; the tag may say less, if the role may not tag after the fact."""
-    proved = record.consistency_reached if record else None
-    return max((own.level, proved or own.level), key=LEVELS.index)
+    told, proved = own.level, record.consistency_reached if record else None
+    return max(told, proved, key=LEVELS.index) if proved else told
 
 
 def _newest_first(shot: ListedSnapshot) -> tuple[float, str]:

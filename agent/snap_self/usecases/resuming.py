@@ -25,6 +25,8 @@ from snap_self.usecases.recording import fingerprint
 from snap_self.usecases.tools import Tools
 
 INTERRUPTED = "interrupted"
+# The main job has come to its end, whatever was started after it.
+ENDED = (Stage.FINISHED, Stage.COMMAND)
 
 
 def resumable(tools: Tools, request: Request) -> RunRecord | None:
@@ -51,7 +53,7 @@ def fits(cloud: EcsClient, record: RunRecord, coverage: Coverage) -> bool:
     ordered = {disk_id for order in record.orders for disk_id in order.order.disk_ids}
     if ordered != {target.cloud.disk_id for target in coverage.targets}:
         return False
-    return record.stage is not Stage.FINISHED or _still_there(cloud, record)
+    return record.stage not in ENDED or _still_there(cloud, record)
 
 
 def outcome_is_open(error: SnapSelfError) -> bool:
@@ -68,7 +70,7 @@ def snapshot_ids(record: RunRecord) -> tuple[SnapshotId, ...]:
 
 def _is_open(record: RunRecord) -> bool:
     return (
-        record.stage is not Stage.FINISHED
+        record.stage not in ENDED
         or record.result == INTERRUPTED
         or record.exit_status == ExitStatus.WAIT_RAN_OUT
     )

@@ -40,6 +40,8 @@ class Tools:
         gate: passes events on to the listener.
         hold: what a freeze needs; None where nothing can be frozen.
         lock_wait_s: how long to wait for another run to end.
+        process_started: when a process was started, in the kernel's ticks since boot; None when
+            it has ended.
     """
 
     clock: Clock
@@ -59,6 +61,7 @@ class Tools:
     resume_s: float = 600.0
     lock_wait_s: float = 60.0
     hold: HoldTools | None = None
+    process_started: Callable[[int], int | None] = lambda pid: None  # noqa: ARG005
 
     @property
     def listener(self) -> Listener:

@@ -1,0 +1,98 @@
+"""``run``: the main job, then the command it was made for, then what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from snap_self.errors import ExitStatus
+from snap_self.model.command import Ended, NotStartable, OnSnapshotFailure, lasted, may_start
+from snap_self.model.report import Report
+from snap_self.model.request import Request
+from snap_self.ports import ForegroundCommands
+from snap_self.usecases.outcomes import note_outcome, note_started, tag_outcome
+from snap_self.usecases.snapshot import take_snapshot
+from snap_self.usecases.tools import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be run, and before it what snapshot to make."""
+
+    request: Request
+    argv: tuple[str, ...]
+    policy: OnSnapshotFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What became of it.
+
+    Args:
+        report: the main job's; None if it was not begun, since the command cannot be started.
+        ending: None if the command was not tried.
+        seconds: how long it ran.
+    """
+
+    report: Report | None
+    ending: Ended | NotStartable | None = None
+    seconds: float | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """What ``run`` ends with."""
+        if self.ending is None:
+            return int(ExitStatus.NOT_STARTED)
+        return self.ending.exit_status if isinstance(self.ending, Ended) else int(self.ending)
+
+
+class ChangeView(Protocol):
+    """Is told how far it is, while the terminal is the agent's and not the command's."""
+
+    def snapshot_ended(self, report: Report, *, starting: bool) -> None:
+        """Show the main job's report; the command is started next, or not at all."""
+        ...
+
+    def command_ended(self, changed: Changed) -> None:
+        """Show how the command ended."""
+        ...
+
+
+def run_change(
+    change: Change, tools: Tools, commands: ForegroundCommands, view: ChangeView
+) -> Changed:
+    """Do the main job, then run the command unless the snapshot is missing, and keep its outcome.
+
+    A command that cannot be started gets no snapshot, which would be paid for in vain.
+    """
+    if fault := commands.fault(change.argv[0]):
+        return Changed(report=None, ending=fault)
+    report = take_snapshot(change.request, tools)
+    starting = may_start(report.exit_status, change.policy)
+    view.snapshot_ended(report, starting=starting)
+    if not starting:
+        return Changed(report=report)
+    return _run(change, report, tools, commands, view)
+
+
+def _run(
+    change: Change, report: Report, tools: Tools, commands: ForegroundCommands, view: ChangeView
+) -> Changed:
+    number = note_started(tools, report.run_id) if report.run_id else 0
+    began = tools.clock.monotonic()
+    ending = commands.run(change.argv)
+    seconds = max(0.0, tools.clock.monotonic() - began)
+    changed = Changed(report=report, ending=ending, seconds=round(seconds, 3))
+    outcome = _outcome(ending, seconds)
+    if report.run_id:
+        note_outcome(tools, report.run_id, number, outcome)
+    # The ways back come before the cloud is asked again: the command may have cut the network.
+    view.command_ended(changed)
+    tag_outcome(tools, report, outcome)
+    return changed
+
+
+def _outcome(ending: Ended | NotStartable, seconds: float) -> str:
+    if isinstance(ending, Ended):
+        return f"{ending.words()} after {lasted(seconds)}"
+    return f"not started: {ending.name.lower().replace('_', ' ')}"

@@ -1,0 +1,129 @@
+"""What every runner of the user's command does, in memory and for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.foreground import FakeForeground
+from snap_self.model.command import Ended, NotStartable
+from snap_self.ports import ForegroundCommands
+from snap_self.system.foreground import FROM_KEYBOARD, PASSED_ON, SystemForeground
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """Put back the handlers, which the real one keeps to the end of its process."""
+    numbers = (*FROM_KEYBOARD, *PASSED_ON, signal.SIGCHLD)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def runner(kind: str, ending: Ended | None = None) -> ForegroundCommands:
+    if kind == "real":
+        return SystemForeground()
+    missing = {
+        "no-such-program": NotStartable.NOT_FOUND,
+        "/etc/passwd": NotStartable.NOT_EXECUTABLE,
+    }
+    return FakeForeground(ending, missing=missing)
+
+
+BOTH = pytest.mark.parametrize("kind", ["real", "memory"])
+
+
+@BOTH
+def test_every_exit_status_is_told(kind: str) -> None:
+    for status in range(256):
+        ended = runner(kind, Ended(status=status)).run(["sh", "-c", f"exit {status}"])
+        assert ended == Ended(status=status)
+
+
+@BOTH
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_signal_that_ended_it_is_told(kind: str, number: signal.Signals) -> None:
+    wanted = Ended(signal=int(number), signal_name=number.name)
+    assert runner(kind, wanted).run(["sh", "-c", f"kill -{int(number)} $$"]) == wanted
+
+
+def test_signal_without_a_name_is_told_by_its_number() -> None:
+    number = signal.SIGRTMIN + 3
+    ended = SystemForeground().run(["bash", "-c", f"kill -{number} $$"])
+    assert ended == Ended(signal=number, signal_name=f"signal {number}")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("no-such-program", NotStartable.NOT_FOUND),
+        ("/etc/passwd", NotStartable.NOT_EXECUTABLE),
+        ("sh", None),
+    ],
+)
+def test_program_that_cannot_be_started_is_seen_before(
+    kind: str, program: str, why: NotStartable | None
+) -> None:
+    assert runner(kind).fault(program) is why
+
+
+@BOTH
+def test_program_that_cannot_be_started_is_no_error(kind: str) -> None:
+    assert runner(kind).run(["no-such-program"]) is NotStartable.NOT_FOUND
+    assert runner(kind).run(["/etc/passwd"]) is NotStartable.NOT_EXECUTABLE
+
+
+def test_directory_and_empty_name_cannot_be_started() -> None:
+    assert SystemForeground().fault("/etc") is NotStartable.NOT_EXECUTABLE
+    assert SystemForeground().fault("") is NotStartable.NOT_FOUND
+
+
+def test_script_without_interpreter_line_is_the_shells(tmp_path: Path) -> None:
+    script = tmp_path / "bare"
+    script.write_text('[ "$1" = argument ] && exit 9\n', encoding="utf-8")
+    script.chmod(0o755)
+    assert SystemForeground().run([str(script), "argument"]) == Ended(status=9)
+
+
+@pytest.mark.parametrize("number", PASSED_ON)
+def test_signal_to_the_agent_is_passed_on(number: signal.Signals, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+
+    def send() -> None:
+        ready.read_text(encoding="utf-8")
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    command = f'trap "exit 40" {int(number)}; echo > {ready}; while :; do sleep 0.02; done'
+    ended = SystemForeground().run(["sh", "-c", command])
+    sender.join()
+    assert ended == Ended(status=40)
+
+
+def test_signals_ignored_by_the_agents_caller_stay_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert SystemForeground().run(["sh", "-c", "kill -HUP $$; exit 6"]) == Ended(status=6)
+
+
+def test_status_is_told_though_the_caller_ignored_ends_of_children() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    assert SystemForeground().run(["sh", "-c", "exit 8"]) == Ended(status=8)
+
+
+def test_signal_after_the_end_does_nothing() -> None:
+    foreground = SystemForeground()
+    foreground.run(["true"])
+    for number in (*FROM_KEYBOARD, *PASSED_ON):
+        os.kill(os.getpid(), number)
+    assert foreground.fault("true") is None

@@ -1,0 +1,96 @@
+"""A pseudo terminal with the agent as its foreground job, typed at and read like a person would."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from agent_runner import AgentRunner
+
+LIMIT_S = 30.0
+# A shell with job control, which tells what becomes of its one job.
+JOB = """
+set -m
+"$@"
+status=$?
+echo "shell: $status"
+while [ $status = 148 ]; do
+    fg %1 >/dev/null
+    status=$?
+    echo "shell: $status"
+done
+"""
+
+
+class Terminal:
+    """The person's side of it."""
+
+    def __init__(self, descriptor: int, process: subprocess.Popen[bytes]) -> None:
+        self._descriptor = descriptor
+        self.process = process
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._descriptor, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Pull the window to this size."""
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def wait_for(self, words: str) -> None:
+        """Read until these words have been shown."""
+        end = time.monotonic() + LIMIT_S
+        while words not in self.seen:
+            assert time.monotonic() < end, f"never shown: {words!r}\n{self.seen}"
+            if not self._read():
+                assert words in self.seen, f"ended without {words!r}\n{self.seen}"
+
+    def finish(self) -> int:
+        """Read to the end and return the first process's status."""
+        end = time.monotonic() + LIMIT_S
+        while self._read():
+            assert time.monotonic() < end, f"never ended\n{self.seen}"
+        return self.process.wait(LIMIT_S)
+
+    def _read(self) -> bool:
+        if not select.select([self._descriptor], [], [], 0.1)[0]:
+            return self.process.poll() is None
+        data = b""
+        with suppress(OSError):  # EIO: nobody has the terminal open any more
+            data = os.read(self._descriptor, 65536)
+        self.seen += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+@contextmanager
+def terminal(user: AgentRunner, *arguments: str) -> Iterator[Terminal]:
+    """Run the agent under a shell with job control on a terminal of its own."""
+    folder = user.run_directory.new_folder("agent", "terminal-" + "-".join(arguments))
+    ours, theirs = os.openpty()
+    agent = [sys.executable, "-m", "snap_self", *arguments]
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "bash", "-c", JOB, "bash", *agent],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**user.environment(), "TERM": "dumb"},
+        cwd="/",
+    )
+    os.close(theirs)
+    one = Terminal(ours, process)
+    try:
+        yield one
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)  # hangs up whoever still sits there
+        (folder / "stdout").write_text(one.seen, encoding="utf-8")
