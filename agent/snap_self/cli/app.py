@@ -189,7 +189,7 @@ def plan(
 @app.command(context_settings={"allow_interspersed_args": False})
 def run(
     command: Annotated[
-        list[str], typer.Argument(metavar="CMD...", help="The command and its arguments.")
+        list[str], typer.Argument(metavar="CMD", help="The command and its arguments.")
     ],
     before: Before = None,
     path: Paths = None,
