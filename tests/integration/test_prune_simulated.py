@@ -14,6 +14,7 @@ from ecs_simulator.config import LifeTimes
 from ecs_simulator.faults import Fault, Throttle
 from fakes.lock import FakeLock
 from fakes.main_job import DISKS, MainJob, config, main_job
+from snap_self.cloud.client import EcsClient
 from snap_self.errors import ExitStatus, LockHeld
 from snap_self.model.disks import Selection
 from snap_self.model.request import Request
@@ -235,6 +236,27 @@ def test_prune_with_a_lost_answer_still_ends_well(
     assert result.exit_status is ExitStatus.DONE, result.error
     assert (result.left_over, there(job)) == (0, last)
     assert len(deletions(job)) == 2
+
+
+class SilentCloud:
+    """A client whose group deletions come to nothing and tell nothing."""
+
+    def __init__(self, cloud: EcsClient) -> None:
+        self._cloud = cloud
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cloud, name)
+
+    def delete_group(self, group_id: str) -> tuple[()]:
+        return ()
+
+
+def test_prune_of_a_group_whose_answer_names_no_member_looks_for_them(job: MainJob) -> None:
+    old, _ = made(job, times=2)
+    connect: Any = lambda identity: SilentCloud(job.tools.connect(identity))  # noqa: E731
+    result = prune(replace(job.tools, connect=connect), PrunePolicy(keep_last=1), dry_run=False)
+    assert (result.exit_status, result.deleted) == (ExitStatus.PRECONDITION, 0)
+    assert {sid for o in result.outcomes for sid in o.failed} == old
 
 
 def test_prune_that_is_throttled_waits_and_ends_well(job: MainJob) -> None:
