@@ -9,7 +9,7 @@ from snap_self.model.request import Request
 from snap_self.plan import Situation, make_plan
 from snap_self.usecases.recording import StepLog
 from snap_self.usecases.reporting import RunFacts, build_report
-from snap_self.usecases.survey import Survey, cover, survey
+from snap_self.usecases.survey import PLAN_PAGES, Survey, cover, survey
 from snap_self.usecases.tools import Tools
 
 
@@ -20,7 +20,7 @@ def plan_snapshot(request: Request, tools: Tools) -> Report:
         SnapSelfError: the main job would fail for this reason.
     """
     facts = begin(request, tools)
-    plan_run(facts, tools, look_around(facts, tools))
+    plan_run(facts, tools, look_around(facts, tools, history_pages=PLAN_PAGES))
     return build_report(facts, result="planned")
 
 
@@ -34,10 +34,10 @@ def begin(request: Request, tools: Tools) -> RunFacts:
     )
 
 
-def look_around(facts: RunFacts, tools: Tools) -> Survey:
+def look_around(facts: RunFacts, tools: Tools, *, history_pages: int) -> Survey:
     """Learn who and where this instance is, and which of its disks are meant."""
     with facts.steps.step("identify", "learn who and where this instance is and what it carries"):
-        found = survey(tools)
+        found = survey(tools, history_pages=history_pages)
     facts.identity = found.identity
     facts.cloud_disks = found.disks
     facts.coverage = cover(tools, found, facts.request.selection)

@@ -37,7 +37,7 @@ from snap_self.usecases.recording import Recorder, fingerprint
 from snap_self.usecases.reporting import build_report
 from snap_self.usecases.resuming import fits, outcome_is_open, resumable
 from snap_self.usecases.reuse import find_reusable
-from snap_self.usecases.survey import Survey
+from snap_self.usecases.survey import JOB_PAGES, Survey
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 
@@ -79,7 +79,7 @@ class _SnapshotRun:
         if ended := self._tools.end_stale_freeze():
             self._tell(ended)
         earlier = resumable(self._tools, self._request)
-        found = look_around(self.facts, self._tools)
+        found = look_around(self.facts, self._tools, history_pages=JOB_PAGES)
         coverage = self.facts.need_coverage()
         if earlier and not fits(found.cloud, earlier, coverage):
             earlier = None

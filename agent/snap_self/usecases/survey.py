@@ -19,9 +19,10 @@ from snap_self.usecases.tools import Tools
 
 T = TypeVar("T")
 
-# Enough for the questions "is there an earlier one, is one in progress", and to see a single disk's
-# limit of 256 come near.
-HISTORY_PAGES = 3
+# Pages come one after the other. One is enough for the questions "is there an earlier one, is one in
+# progress", and a job must not wait for more; a plan also wants to see a disk's limit of 256 near.
+JOB_PAGES = 1
+PLAN_PAGES = 3
 # Advice is not worth a throttled minute of waiting.
 ADVICE_S = 10.0
 
@@ -39,7 +40,7 @@ class Survey:
     disk_map: DiskMap
 
 
-def survey(tools: Tools) -> Survey:
+def survey(tools: Tools, *, history_pages: int) -> Survey:
     """Read everything; independent reads run at the same time.
 
     Raises:
@@ -56,7 +57,7 @@ def survey(tools: Tools) -> Survey:
         history_read = pool.submit(
             cloud.describe_snapshots,
             instance_id=instance_id,
-            max_pages=HISTORY_PAGES,
+            max_pages=history_pages,
             deadline_s=ADVICE_S,
         )
         disks = cloud.describe_disks(instance_id)
