@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from snap_self.cli.adapters import Adapters
 from snap_self.cloud.client import EcsClient
 from snap_self.cloud.endpoint import candidates, choose, parse_override
 from snap_self.cloud.rpc import SdkRpc
@@ -15,13 +15,10 @@ from snap_self.model.snapshots import Identity
 from snap_self.ports import FactStore
 from snap_self.system.probe import TlsProbe
 
-if TYPE_CHECKING:
-    from snap_self.cli.wiring import Wiring
-
 FACT = "endpoint"
 
 
-def connect(wiring: Wiring, identity: Identity) -> EcsClient:
+def connect(adapters: Adapters, identity: Identity) -> EcsClient:
     """Return a client for the instance's region; the first call opens the connection.
 
     Raises:
@@ -29,23 +26,23 @@ def connect(wiring: Wiring, identity: Identity) -> EcsClient:
         ConfigError: the configured endpoint or CA file cannot be used.
     """
     return EcsClient(
-        make_rpc(wiring, identity),
+        make_rpc(adapters, identity),
         region=identity.region,
-        credentials=wiring.credentials,
-        clock=wiring.clock,
+        credentials=adapters.credentials,
+        clock=adapters.clock,
         random=random.random,
-        on_retry=wiring.tell_retry,
+        on_retry=adapters.tell_retry,
     )
 
 
-def make_rpc(wiring: Wiring, identity: Identity) -> SdkRpc:
+def make_rpc(adapters: Adapters, identity: Identity) -> SdkRpc:
     """Return the signed calls to the host that is configured, remembered or found."""
-    network = wiring.config.network
+    network = adapters.config.network
     check_ca_bundle(network.ca_bundle)
     if network.ecs_endpoint:
         endpoint = parse_override(network.ecs_endpoint)
     else:
-        endpoint = _found(wiring.store, identity, network.ca_bundle)
+        endpoint = _found(adapters.store, identity, network.ca_bundle)
     return SdkRpc(endpoint, region=identity.region, ca_bundle=network.ca_bundle)
 
 

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from snap_self.cli.wiring import MARKER
+from snap_self.cli.adapters import MARKER, Adapters
 from snap_self.errors import EnvironmentFault
 from snap_self.model.disks import Coverage
 from snap_self.model.hooks import HookFacts, HookResult
@@ -42,13 +41,10 @@ from snap_self.system.textfile import read_text_file
 from snap_self.system.unlockers import UnlockerProcesses
 from snap_self.usecases.holding import HoldTools
 
-if TYPE_CHECKING:
-    from snap_self.cli.wiring import Wiring
-
 STREAMS = (("standard output", 1), ("standard error", 2))
 
 
-def freeze_ports(wiring: Wiring) -> FreezePorts:
+def freeze_ports(adapters: Adapters) -> FreezePorts:
     """Return the kernel's side of a freeze."""
     markers = MarkerFile(MARKER.parent)
     return FreezePorts(
@@ -57,31 +53,31 @@ def freeze_ports(wiring: Wiring) -> FreezePorts:
         markers=markers,
         calls=KernelFreezeCalls(),
         boot=ProcBootFacts(),
-        clock=wiring.clock,
+        clock=adapters.clock,
     )
 
 
-def hold_tools(wiring: Wiring, before: str) -> HoldTools:
+def hold_tools(adapters: Adapters, before: str) -> HoldTools:
     """Return everything that holding this machine still needs."""
     # While a filesystem is frozen, an import must read compiled code but never write any.
     sys.dont_write_bytecode = True
-    hold_s = float(wiring.config.freeze.limit_s)
+    hold_s = float(adapters.config.freeze.limit_s)
     return HoldTools(
-        ports=freeze_ports(wiring),
+        ports=freeze_ports(adapters),
         limits=FreezeLimits(hold_s=hold_s),
-        facts=lambda order: _facts(wiring, order),
+        facts=lambda order: _facts(adapters, order),
         applications=lambda run_id, coverage, one_cut: _RunApplications.find(
-            wiring,
+            adapters,
             HookFacts(run_id=run_id, before=before, **_places(coverage)),
             coverage,
             one_cut=one_cut,
         ),
-        renew=wiring.renew,
-        applications_limit_s=wiring.config.applications.timeout_s * 3.0,
+        renew=adapters.renew,
+        applications_limit_s=adapters.config.applications.timeout_s * 3.0,
     )
 
 
-def try_freeze(wiring: Wiring) -> str:
+def try_freeze(adapters: Adapters) -> str:
     """Run the freeze's self-test, remember its outcome, and return what went wrong.
 
     Raises:
@@ -90,8 +86,8 @@ def try_freeze(wiring: Wiring) -> str:
     try:
         return run_self_test(
             LoopScratch(MARKER.parent),
-            freeze_ports(wiring),
-            wiring.store,
+            freeze_ports(adapters),
+            adapters.store,
             release=os.uname().release,
         ).why
     except OSError as error:
@@ -101,8 +97,8 @@ def try_freeze(wiring: Wiring) -> str:
         ) from error
 
 
-def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
-    own = {"state directory": wiring.config.state.dir}
+def _facts(adapters: Adapters, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
+    own = {"state directory": adapters.config.state.dir}
     own |= {name: Path(f"/proc/self/fd/{fd}") for name, fd in STREAMS if not os.isatty(fd)}
     mounts = {
         mount.mount_id: target.key
@@ -115,7 +111,7 @@ def _facts(wiring: Wiring, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[st
         own=own,
         markers=MARKER.parent,
         root_tested=root_tested(
-            wiring.store, release=os.uname().release, allowed=wiring.root_may_freeze
+            adapters.store, release=os.uname().release, allowed=adapters.root_may_freeze
         ),
     )
 
@@ -146,14 +142,14 @@ class _RunApplications:
 
     @classmethod
     def find(
-        cls, wiring: Wiring, facts: HookFacts, coverage: Coverage, *, one_cut: bool
+        cls, adapters: Adapters, facts: HookFacts, coverage: Coverage, *, one_cut: bool
     ) -> _RunApplications:
-        config = wiring.config
+        config = adapters.config
         hooks = load_hooks(
             config.hooks,
             facts,
             HookPorts(
-                clock=wiring.clock,
+                clock=adapters.clock,
                 files=SystemHookFiles(),
                 keepers=KeeperProcessStarter(),
                 processes=SystemHookProcesses,
@@ -168,7 +164,7 @@ class _RunApplications:
             coverage,
             one_cut=one_cut,
             tools=ApplicationTools(
-                clock=wiring.clock,
+                clock=adapters.clock,
                 link=silent_link,
                 read_text=read_text_file,
                 locate=KernelMachineReader().locate,

@@ -19,8 +19,8 @@ from snap_self.usecases.tools import Tools
 
 T = TypeVar("T")
 
-# Pages come one after the other. One is enough for the questions "is there an earlier one, is one in
-# progress", and a job must not wait for more; a plan also wants to see a disk's limit of 256 near.
+# Pages come one after the other. One is enough for the questions "is there an earlier one, is one
+# in progress", and a job must not wait for more; a plan also wants to see a disk's limit near.
 JOB_PAGES = 1
 PLAN_PAGES = 3
 # Advice is not worth a throttled minute of waiting.

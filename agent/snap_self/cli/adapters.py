@@ -1,0 +1,124 @@
+"""The real adapters that others are wired from: configuration in, one of each out."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snap_self.config.settings import Config
+from snap_self.model.progress import Event, EventKind, Listener
+from snap_self.model.request import FreezeRoot
+from snap_self.model.snapshots import Credentials
+from snap_self.ports import Clock
+from snap_self.system.clock import SystemClock
+from snap_self.system.journal import Journal
+from snap_self.usecases.gate import Gate
+
+if TYPE_CHECKING:
+    from snap_self.cloud.credentials.provider import CredentialProvider
+    from snap_self.instance.metadata import MetadataClient
+    from snap_self.system.http import RequestsTransport
+
+# On tmpfs: a marker on a disk could hang on the very freeze it is about.
+RUN_DIRECTORY = Path("/run/snap-self")
+MARKER = RUN_DIRECTORY / "frozen.json"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Makes each adapter once, when it is first needed; slow imports are put off until then."""
+
+    config: Config
+    env: Mapping[str, str]
+    listener: Listener
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The system's clock."""
+        return SystemClock()
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The one way to the listener."""
+        return Gate(self.listener)
+
+    @cached_property
+    def transport(self) -> RequestsTransport:
+        """Plain HTTP without proxies, redirects or cookies."""
+        from snap_self.system.http import RequestsTransport
+
+        return RequestsTransport(ca_bundle=self.config.network.ca_bundle)
+
+    @cached_property
+    def metadata(self) -> MetadataClient:
+        """The metadata service's client."""
+        from snap_self.instance.metadata import DEFAULT_URL, MetadataClient
+
+        return MetadataClient(
+            self.transport,
+            self.clock,
+            base_url=self.config.network.metadata_url or DEFAULT_URL,
+            plain_allowed=not _is_on(self.env, "ALIBABA_CLOUD_IMDSV1_DISABLED"),
+        )
+
+    @cached_property
+    def provider(self) -> CredentialProvider:
+        """The credential chain."""
+        from snap_self.cloud.credentials.chain import default_provider
+        from snap_self.cloud.credentials.sources import Surroundings
+        from snap_self.system.commands import SystemCommands
+        from snap_self.system.textfile import read_text_file
+
+        return default_provider(
+            Surroundings(
+                env=self.env,
+                home=self.env.get("HOME") or _own_home(),
+                read=read_text_file,
+                transport=self.transport,
+                commands=SystemCommands(),
+                clock=self.clock,
+                metadata=self.metadata,
+                profile=self.config.credentials.profile,
+                role=self.config.credentials.role,
+                sts_endpoint=self.config.network.sts_endpoint,
+            )
+        )
+
+    @cached_property
+    def store(self) -> Journal:
+        """The journal in the state directory."""
+        return Journal(self.config.state.dir)
+
+    def credentials(self, force: bool) -> Credentials:
+        """Return keys with life enough for a call."""
+        return self.provider.get(min_life_s=60.0, force=force)
+
+    def renew(self, min_life_s: float) -> None:
+        """See to it that the keys live so long."""
+        self.provider.get(min_life_s=min_life_s)
+
+    def tell_retry(self, text: str) -> None:
+        """Tell the listener that a call is tried again."""
+        self.gate(Event(kind=EventKind.RETRY, text=text))
+
+    @property
+    def root_may_freeze(self) -> bool:
+        """Whether the configuration lets the root filesystem be frozen."""
+        return self.config.freeze.root is FreezeRoot.ALLOW
+
+
+def _own_home() -> str:
+    """Return the user's home where a daemon's environment does not say it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def _is_on(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").strip().lower() in ("true", "1")
