@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -135,6 +136,24 @@ def test_create_when_throttled_for_fifty_seconds_then_waits_and_succeeds() -> No
     rpc = FakeRpc(answering=answering)
     assert client(rpc, clock).create_snapshot(SINGLE, deadline_s=90) == "s-1"
     assert 50 <= sum(clock.sleeps) <= 66
+
+
+@pytest.mark.parametrize(
+    ("code", "tries"),
+    [
+        ("Throttling", 1),
+        ("OperationConflict", 1),
+        ("IdempotentProcessing", 2),
+        ("InternalError", 2),
+    ],
+)
+def test_hurried_create_when_refused_then_waits_only_for_what_passes_soon(
+    code: str, tries: int
+) -> None:
+    rpc = FakeRpc(refusal(code), MADE)
+    with suppress(errors.CloudRefused):
+        client(rpc).create_snapshot(SINGLE, deadline_s=9, hurried=True)
+    assert len(rpc.calls) == tries
 
 
 def test_create_when_throttled_beyond_the_deadline_then_ends_before_it() -> None:
