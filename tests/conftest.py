@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,21 @@ hypothesis.settings.register_profile(
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run directory; tell simulators where to note the secrets they hand out."""
+    _heed_signals()
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "base")
     kept = os.environ.get("SNAP_SELF_TEST_RUN_DIR")
     run = RunDirectory.create(Path(kept) if kept else None)
     config.stash[RUN] = run
     os.environ["SNAP_SELF_TEST_SECRETS_DIR"] = str(run.secrets_folder)
     config.pluginmanager.register(CaptureKeeper(run), "snap-self-capture-keeper")
+
+
+def _heed_signals() -> None:
+    """Undo what a background job or nohup ignores: the agents started here would inherit it."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
