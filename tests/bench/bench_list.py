@@ -66,11 +66,11 @@ def measure(count: int, cloud: SimulatorProcess, nothing: list[float]) -> None:
         def wall_s() -> float:
             cloud.control("DELETE", "calls")
             samples.append(measuring.run(measuring.snap_self("list", "--json"), env=env, out=out))
+            if samples[-1].status != 0:
+                sys.exit(out.read_text("utf-8"))
             return samples[-1].wall_s
 
         wall = measuring.in_turns({"list": wall_s}, ROUNDS)["list"]
-        if samples[-1].status != 0:
-            sys.exit(out.read_text("utf-8"))
         listed = len(json.loads(out.read_text("utf-8"))["snapshots"])
     calls = len(cloud.control("GET", "calls")["calls"])
     cpu = sorted(sample.cpu_s for sample in samples)[len(samples) // 2]

@@ -174,10 +174,8 @@ def _group(node: Node) -> SnapshotGroup:
 
 def _tags(node: Node) -> Mapping[str, str]:
     # TagKey and TagValue in DescribeSnapshots, Key and Value in DescribeSnapshotGroups.
-    return {
-        tag.text("TagKey") or tag.text("Key"): tag.text("TagValue") or tag.text("Value")
-        for tag in node.items("Tags", "Tag")
-    }
+    tags = node.pairs("Tags", "Tag", key="TagKey", value="TagValue")
+    return tags or node.pairs("Tags", "Tag", key="Key", value="Value")
 
 
 def _locks(node: Node, inner: str) -> tuple[str, ...]:

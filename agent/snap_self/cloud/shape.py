@@ -99,11 +99,23 @@ class Node:
 
     def items(self, outer: str, inner: str) -> Iterator[Node]:
         """Yield the objects of a list in the API's form ``{"Disks": {"Disk": [...]}}``."""
+        above = f"{self._below(outer)}.{inner}"
         for place, value in enumerate(self._list(outer, inner)):
-            path = f"{self._below(outer)}.{inner}[{place}]"
+            path = f"{above}[{place}]"
             if not isinstance(value, dict):
                 raise CloudAnswerUnclear(_sentence(path, "is not an object"))
             yield Node(path=path, value=value)
+
+    def pairs(self, outer: str, inner: str, *, key: str, value: str) -> dict[str, str]:
+        """Return a list of objects that name a key and a value each; those without key left out."""
+        listed = self._list(outer, inner)
+        if all(
+            isinstance(e, dict) and _is_plain(e.get(key)) and _is_plain(e.get(value))
+            for e in listed
+        ):
+            return {entry[key]: entry[value] for entry in listed}
+        nodes = self.items(outer, inner)
+        return {name: node.text(value) for node in nodes if (name := node.text(key))}
 
     def required_items(self, outer: str, inner: str) -> Iterator[Node]:
         """Yield like ``items``; the outer object must be there."""
@@ -129,6 +141,11 @@ class Node:
 
     def _below(self, name: str) -> str:
         return f"{self.path}.{name}"
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether it is a text to be taken as it is, which is what nearly all are."""
+    return isinstance(value, str) and value.isprintable() and value != ""
 
 
 def _sentence(path: str, why: str) -> str:

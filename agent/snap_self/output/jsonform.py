@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from snap_self.errors import SnapSelfError
@@ -18,8 +18,22 @@ if TYPE_CHECKING:  # the form of one value is not to load what makes the others
 
 
 def dumps(value: Mapping[str, Any]) -> str:
-    """Return one JSON object as text; paths that are not UTF-8 stay readable and reversible."""
-    return json.dumps(value, indent=2, ensure_ascii=True)
+    """Return one JSON object as text, each attribute, and each entry of a list, on its own line.
+
+    Paths that are not UTF-8 stay readable and reversible.
+    """
+    # Not `indent`: with it the encoder written in Python is used, which lists of thousands show.
+    lines = (f"  {_encode(name)}: {_attribute(entry)}" for name, entry in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+_encode = json.JSONEncoder(ensure_ascii=True).encode
+
+
+def _attribute(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return _encode(value)
+    return "[\n    " + ",\n    ".join(map(_encode, value)) + "\n  ]"
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -122,7 +136,11 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def when(instant: datetime | None) -> str | None:
     """Return an instant as ISO 8601 in UTC, to the second."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ") if instant else None
+    if instant is None:
+        return None
+    # Half of strftime's time, which a list of thousands shows.
+    text = instant.astimezone(timezone.utc).isoformat(timespec="seconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 def _error(report: Report) -> dict[str, str] | None:

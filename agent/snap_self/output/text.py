@@ -49,10 +49,8 @@ def write_error(streams: Streams, error: SnapSelfError) -> None:
 def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
     """Write the list as a table, newest first."""
     rows = [_listed_row(shot, now) for shot in listing.snapshots]
-    for line in table(
-        ("SNAPSHOT", "AGE", "BEFORE", "LEVEL", "DISK", "STATE", "EXPIRES", "OUTCOME"), rows
-    ):
-        streams.data(line)
+    head = ("SNAPSHOT", "AGE", "BEFORE", "LEVEL", "DISK", "STATE", "EXPIRES", "OUTCOME")
+    streams.data("\n".join(table(head, rows)))  # line by line would be a system call each
     for note in listing.notes:
         streams.message(f"Note: {note}")
 

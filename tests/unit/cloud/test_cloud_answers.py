@@ -152,6 +152,23 @@ def test_snapshots_when_a_name_holds_control_characters_then_they_are_spaces() -
     assert snapshot(SnapshotName="a\x1b[2Jb\n").name == "a [2Jb "
 
 
+@pytest.mark.parametrize(
+    ("listed", "tags"),
+    [
+        ([{"TagKey": "a", "TagValue": "1"}, {"TagKey": "b"}], {"a": "1", "b": ""}),
+        ([{"TagKey": "a", "TagValue": "1\n2"}, {"TagKey": "b", "TagValue": ""}],
+         {"a": "1 2", "b": ""}),
+        ([{"TagKey": "a", "TagValue": "1"}, {"TagValue": "2"}, {}], {"a": "1"}),
+        ([{"Key": "a", "Value": "1"}], {"a": "1"}),
+        ([], {}),
+    ],
+)  # fmt: skip
+def test_snapshots_when_tags_are_odd_then_what_has_a_key_is_kept(
+    listed: list[dict[str, str]], tags: dict[str, str]
+) -> None:
+    assert snapshot(Tags={"Tag": listed}).tags == tags
+
+
 def test_groups_when_documented_then_members_and_tags_are_read() -> None:
     found = group()
     assert found.tags == {"snap-self-owner": "i-bp1iiiijjjjkkkkllllm"}
@@ -193,6 +210,10 @@ def test_deletions_when_one_member_stays_then_it_is_told_why() -> None:
         ({"Tags": []}, "Tags is not an object"),
         ({"Tags": {"Tag": {}}}, "Tags.Tag is not a list"),
         ({"Tags": {"Tag": [5]}}, r"Tags.Tag\[0\] is not an object"),
+        (
+            {"Tags": {"Tag": [{"TagKey": "a", "TagValue": "1"}, {"TagKey": "b", "TagValue": 2}]}},
+            r"Tags.Tag\[1\].TagValue is not a text",
+        ),
     ],
 )
 def test_snapshots_when_a_field_is_wrong_then_the_error_names_its_path(
