@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,6 +168,24 @@ def test_kill_of_the_agent_thaws_releases_and_is_explained(one: Scene, point: Po
     assert one.tags(done) == {point.level}
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_kill_at_any_time_from_the_marker_on_leaves_nothing_frozen_or_at_rest(
+    one: Scene, delay_s: float
+) -> None:
+    one.cloud.life(cut_s=0.8)
+    with one.start() as running:
+        wait_until(one.marker.exists, "the marker", lambda: running.err)
+        time.sleep(delay_s)
+        running.kill()
+    one.wait_thawed()
+    eventually(lambda: len(one.noted()) == 2 and one.noted()[1].startswith("post "))
+    one.writable_in_time()
+    assert len(one.cloud.sets(one.before)) <= 1
+    done = one.run()
+    assert done.status in (0, 100), done.err
+    assert one.cloud.sets(one.before) == [one.cloud.disk_ids]
+
+
 def test_next_command_tells_of_hooks_released_without_the_agent(one: Scene) -> None:
     one.hang(CREATE)
     with one.start() as running:
@@ -262,12 +282,30 @@ def test_marker_with_nothing_frozen_is_taken_away_by_the_next_run(one: Scene) ->
     assert not one.marker.exists()
 
 
+def test_marker_of_what_is_not_mounted_any_more_is_status_20(one: Scene) -> None:
+    one.hang(CREATE)
+    with one.start() as running:
+        one.wait_frozen(running)
+        marker = json.loads(one.marker.read_text())
+        running.kill()
+    one.wait_thawed()
+    marker["filesystems"][1]["listed_device"] = "7:65535"
+    one.marker.write_text(json.dumps(marker))
+    one.cloud.calm()
+    for arguments in (("thaw",), one.job()):
+        done = one.agent.run(*arguments)
+        assert done.status == 20, done.err
+        assert "if it was frozen, it still is when mounted again" in done.err + done.out
+    assert one.marker.exists()
+    assert one.cloud.sets(one.before) == []
+
+
 # The cloud.
 
 
 def test_api_that_hangs_is_thawed_in_time_and_called_again(one: Scene) -> None:
     one.hang(CREATE, count=2)
-    weaker(one, one.run(), "got no answer")
+    weaker(one, one.run(), "the freeze ended")
     assert one.noted() == ["pre", "post failed"]
     assert one.cloud.sets(one.before) == [one.cloud.disk_ids]
 

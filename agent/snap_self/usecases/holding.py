@@ -45,6 +45,8 @@ from snap_self.usecases.making import Made
 
 # The thaw and its report must fit between the last look at the cloud and the guardian's deadline.
 THAW_MARGIN_S = 0.5
+# The calls end so much before the hold must, so that it is known how they ended.
+CALL_MARGIN_S = 0.2
 # Keys must outlive the freeze and the calls that follow it.
 KEY_MARGIN_S = 120.0
 
@@ -290,7 +292,7 @@ class Hold:
         limit_s = max(0.0, limit_s)
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cut")
         try:
-            call = pool.submit(calls.cut, limit_s)
+            call = pool.submit(calls.cut, max(0.0, limit_s - CALL_MARGIN_S))
             call.exception(timeout=limit_s)
         except NotYet:
             return _Attempt(call=call, in_time=False)
