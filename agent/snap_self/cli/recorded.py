@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 from snap_self.cli.wiring import Wiring
 from snap_self.cloud.client import EcsClient
-from snap_self.cloud.endpoint import parse_override
 from snap_self.disks import recording
 from snap_self.errors import UsageError
 from snap_self.instance.addresses import is_loopback
@@ -47,7 +45,7 @@ def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
             region=identity.region,
             credentials=lambda _force: NO_KEYS,
             clock=wiring.clock,
-            random=random.random,
+            random=lambda: 0.0,  # of how long to wait before a call is repeated; none is
         )
 
     return replace(
@@ -80,6 +78,8 @@ def simulated_tools(wiring: Wiring, directory: Path) -> Tools:
 
 def is_simulated(ecs_endpoint: str) -> bool:
     """Tell whether the configured endpoint is on a loopback address."""
+    from snap_self.cloud.endpoint import parse_override
+
     return bool(ecs_endpoint) and is_loopback(parse_override(ecs_endpoint).host)
 
 

@@ -64,11 +64,11 @@ def parse_mountinfo(text: str, *, origin: str) -> list[MountLine]:
     mounts = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line:
-            mounts.append(_parse_line(line, f"{origin} line {number}"))
+            mounts.append(_parse_line(line, origin, number))
     return mounts
 
 
-def _parse_line(line: str, where: str) -> MountLine:
+def _parse_line(line: str, origin: str, number: int) -> MountLine:
     fields = line.split(" ")
     try:
         # Optional fields end at the first lone hyphen; one in a path lies before field 7.
@@ -79,7 +79,7 @@ def _parse_line(line: str, where: str) -> MountLine:
         mount_id, parent_id = int(fields[0]), int(fields[1])
     except (ValueError, IndexError):
         raise TopologyError(
-            f"{where} is not a mountinfo line: {line[:120]!r}",
+            f"{origin} line {number} is not a mountinfo line: {line[:120]!r}",
             hint="please report this line together with the kernel's version",
         ) from None
     return MountLine(

@@ -71,7 +71,7 @@ class MountTable:
         found: dict[int, MountLine] = {}
         for path in paths:
             line = visible.get(path) or folders.get(path.rpartition("/")[0])
-            if line is None or line.devno in without or _is_crooked(path):
+            if line is None or "/." in path or "//" in path or line.devno in without:
                 line = self.find(path, without=without)
             if line is not None:
                 found[line.mount_id] = line
@@ -83,7 +83,7 @@ class MountTable:
 
     def _find_visible(self, path: str) -> MountLine | None:
         """Return the mount; remember it for the folders above, since paths come in thousands."""
-        if _is_crooked(path):
+        if "/." in path or "//" in path:
             path = "/" + posixpath.normpath(path).lstrip("/")
         visible, folders = self._visible, self._folders
         climbed = []
@@ -124,11 +124,6 @@ class MountTable:
 
     def _cover(self, line: MountLine) -> int | None:
         return self._children.get(line.mount_id, {}).get(line.path)
-
-
-def _is_crooked(path: str) -> bool:
-    """Return whether a path may have to be normalised before it can be looked up."""
-    return "/." in path or "//" in path
 
 
 def _upwards(path: str) -> Iterator[str]:

@@ -24,14 +24,18 @@ def layers(mount: MountLine) -> list[str]:
     lower: list[str] = []
     for option in mount.super_options.split(","):
         name, _, value = option.partition("=")
-        if name in _LAYER_OPTIONS:
-            kept = lower if name in _LOWER else upper
-            kept += _directories(name, unescape(value))
-    return [path for path in dict.fromkeys(upper + lower) if path.startswith("/")]
+        if name not in _LAYER_OPTIONS:
+            continue
+        kept = lower if name in _LOWER else upper
+        if "\\" in value:
+            kept += _unescaped(name, unescape(value))
+        elif name == "lowerdir":
+            kept += value.split(":")
+        else:
+            kept.append(value)
+    return [path for path in dict.fromkeys(upper + lower) if path[:1] == "/"]
 
 
-def _directories(name: str, value: str) -> list[str]:
-    if "\\" not in value:  # as nearly all are
-        return value.split(":") if name == "lowerdir" else [value]
+def _unescaped(name: str, value: str) -> list[str]:
     parts = _COLON.split(value) if name == "lowerdir" else [value]
     return [_ESCAPED.sub(r"\1", part) for part in parts]
