@@ -155,6 +155,11 @@ class Scene:
             lambda: not self.marker.exists() and not any(p.blocked() for p in self.probes), "thaw"
         )
 
+    def wait_guardians_ended(self, marker: str) -> None:
+        """Return when the processes that a marker names have ended; until then they may tidy up."""
+        pids = [each["pid"] for each in json.loads(marker)["processes"]]
+        wait_until(lambda: all(_ended(pid) for pid in pids), "the guardians' end")
+
     def guardians(self) -> list[int]:
         """Return the processes that the marker names: guardian and understudy."""
         marker = json.loads(self.marker.read_text(encoding="utf-8"))
@@ -235,3 +240,11 @@ def scene(
         on.loops.marker.unlink(missing_ok=True)
         hooks.close()
         on.cloud.calm()
+
+
+def _ended(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"

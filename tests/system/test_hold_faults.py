@@ -274,6 +274,7 @@ def test_marker_with_nothing_frozen_is_taken_away_by_the_next_run(one: Scene) ->
         text = one.marker.read_text()
         running.kill()
     one.wait_thawed()
+    one.wait_guardians_ended(text)
     one.marker.write_text(text)
     one.cloud.calm()
     done = one.run()
@@ -286,9 +287,11 @@ def test_marker_of_what_is_not_mounted_any_more_is_status_20(one: Scene) -> None
     one.hang(CREATE)
     with one.start() as running:
         one.wait_frozen(running)
-        marker = json.loads(one.marker.read_text())
+        text = one.marker.read_text()
         running.kill()
     one.wait_thawed()
+    one.wait_guardians_ended(text)
+    marker = json.loads(text)
     marker["filesystems"][1]["listed_device"] = "7:65535"
     one.marker.write_text(json.dumps(marker))
     one.cloud.calm()
