@@ -170,6 +170,8 @@ class AgentRunner:
             "TMPDIR": str(root / "tmp"),
             "PYTHONPATH": str(CHECKOUT / "agent"),
             "SNAP_SELF_STATE_DIR": str(self.state),
+            # A test that wants the background process says so, and ends it.
+            "SNAP_SELF_FOLLOW_ENABLED": "false",
             # For simulators that the agent itself starts, as its demo does.
             "SNAP_SELF_TEST_SECRETS_DIR": str(self.run_directory.secrets_folder),
             **self.env,

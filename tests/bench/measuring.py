@@ -52,6 +52,7 @@ def child_env(**more: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": "/nonexistent",
         "PYTHONPATH": str(AGENT),
+        "SNAP_SELF_FOLLOW_ENABLED": "false",
         **more,
     }
 

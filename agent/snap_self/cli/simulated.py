@@ -89,6 +89,8 @@ def cloud_environment(cloud: SimulatedCloud, state_dir: str) -> Mapping[str, str
         "SNAP_SELF_ECS_ENDPOINT": cloud.ecs_url,
         "SNAP_SELF_NETWORK_CA_BUNDLE": cloud.ca_file,
         "SNAP_SELF_STATE_DIR": f"{state_dir}/state",
+        # The simulated cloud ends with the demo.
+        "SNAP_SELF_FOLLOW_ENABLED": "false",
     }
 
 

@@ -152,6 +152,17 @@ def file_or_empty(value: object, what: str) -> str:
     return str(absolute_path(value, what)) if text(value, what) else ""
 
 
+def switch(value: object, what: str) -> bool:
+    """Return true or false, which the environment gives as a word."""
+    words = {"true": True, "on": True, "false": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    given = value if isinstance(value, str) else ""
+    if given not in words:
+        raise RuleError(f"{what} {shown(str(value))} is neither true nor false", hint="write true")
+    return words[given]
+
+
 def application(value: object, what: str) -> ApplicationSettings:
     """Return an application's settings from ``off``, ``auto``, ``on`` or a table of them."""
     use = choice(Use)

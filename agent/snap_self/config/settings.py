@@ -85,6 +85,18 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSettings:
+    """The process that goes on watching uploads when a command has returned.
+
+    Args:
+        limit_s: it watches, and holds back a reboot, no longer.
+    """
+
+    enabled: bool
+    limit_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FreezeSettings:
     """The freeze of levels ``filesystem`` and ``application``.
 
@@ -143,6 +155,7 @@ class Config:
     credentials: CredentialSettings
     network: NetworkSettings
     state: StateSettings
+    follow: FollowSettings
     freeze: FreezeSettings
     hooks: HookSettings
     applications: ApplicationsSettings

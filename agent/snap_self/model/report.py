@@ -63,6 +63,21 @@ class ConsistencyReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadWatch:
+    """Who watches an upload that goes on after the run, and what a reboot meanwhile meets.
+
+    Args:
+        held: a follower was started that has logind refuse a shutdown or reboot.
+        until: it does so no longer than that; None if nobody watches.
+        why: why nothing is held back; empty if it is.
+    """
+
+    held: bool
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything a run has to say.
 
@@ -71,6 +86,7 @@ class Report:
         frozen_s: how long filesystems were frozen; None if none was.
         undo: how to go back, line by line.
         notes: what else the user should know.
+        watch: None if no upload goes on.
     """
 
     result: str
@@ -91,3 +107,4 @@ class Report:
     undo: tuple[str, ...]
     notes: tuple[str, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    watch: UploadWatch | None = None

@@ -63,6 +63,61 @@ class CommandRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerRecord:
+    """The background process that watches a run's uploads and holds back a reboot meanwhile.
+
+    Args:
+        pid_started: when it was started, in the kernel's ticks since boot.
+        until: it watches no longer than that.
+        held: whether logind refuses a shutdown or reboot because of it.
+        why: why nothing is held back; empty if it is.
+        ended: why it watches no more; empty while it does, or if it was killed.
+    """
+
+    pid: int
+    pid_started: int
+    boot_id: str
+    until: datetime
+    held: bool
+    why: str = ""
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What is known of the copying of a run's snapshots into the snapshot store.
+
+    Args:
+        going_on: not all were seen to be finished or failed yet.
+        boot_id: of the boot in which it began; a reboot meanwhile can spoil it.
+        text: what became of it, in words.
+        ended: when its end was seen, which may be long after it.
+        failed: snapshots that came to nothing.
+    """
+
+    going_on: bool
+    boot_id: str
+    text: str = ""
+    ended: datetime | None = None
+    failed: tuple[SnapshotId, ...] = ()
+    follower: FollowerRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionTries:
+    """How often the cloud refused to set the retention of this run's group members.
+
+    Args:
+        last: when it was tried last.
+        why: what the cloud said.
+    """
+
+    count: int
+    last: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of the main job.
 
@@ -77,6 +132,8 @@ class RunRecord:
         kept: what a restore needs beside the snapshots, by name.
         outcome: what came of the change the snapshot was made for, if known.
         commands: those started after it by ``snap-self run``; several where it was reused.
+        upload: None in records of old, and where nothing was made.
+        retention: None if it was never refused.
     """
 
     run_id: RunId
@@ -101,3 +158,5 @@ class RunRecord:
     outcome: str = ""
     kept: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[CommandRecord, ...] = ()
+    upload: Upload | None = None
+    retention: RetentionTries | None = None

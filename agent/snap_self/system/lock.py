@@ -20,7 +20,7 @@ MAX_NOTE_BYTES = 4096
 
 
 class FileLock:
-    """Implement ``ports.RunLock`` with ``flock`` on the state directory's ``lock`` file.
+    """Implement ``ports.RunLock`` with ``flock`` on a file of the state directory.
 
     The file is never removed: whoever waits on a removed file would not see the next holder. What
     it says only serves messages. Programs that the holder starts do not get the descriptor.
@@ -28,8 +28,8 @@ class FileLock:
     Source: flock(2): the lock belongs to the open file description, not to the process.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
-        self._path = directory / "lock"
+    def __init__(self, directory: Path, clock: Clock, *, name: str = "lock") -> None:
+        self._path = directory / name
         self._clock = clock
 
     @contextmanager
