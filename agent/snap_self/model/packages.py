@@ -72,9 +72,21 @@ class Transaction:
         skip: why the manager itself was told that no snapshot is wanted; else an empty string.
         root: the root that the packages go to.
         truncated: the list was cut off or could not be read to its end.
+        release_upgrade: the whole system goes to another release.
+        essential: names of removed packages that the manager itself calls essential or protected.
     """
 
-    __slots__ = ("command", "manager", "packages", "program", "root", "skip", "truncated")
+    __slots__ = (
+        "command",
+        "essential",
+        "manager",
+        "packages",
+        "program",
+        "release_upgrade",
+        "root",
+        "skip",
+        "truncated",
+    )
 
     def __init__(
         self,
@@ -86,6 +98,8 @@ class Transaction:
         skip: str = "",
         root: str = "/",
         truncated: bool = False,
+        release_upgrade: bool = False,
+        essential: Sequence[str] = (),
     ) -> None:
         self.manager = manager
         self.program = program or manager
@@ -94,3 +108,5 @@ class Transaction:
         self.skip = skip
         self.root = root
         self.truncated = truncated
+        self.release_upgrade = release_upgrade
+        self.essential = tuple(essential)
