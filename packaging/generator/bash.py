@@ -41,7 +41,8 @@ _snap_self_runs() {
 }
 
 _snap_self() {
-    local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} option='' command='' rest=0 i
+    local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local option='' command='' rest=0 i
     COMPREPLY=()
 
     # What was typed before decides: an option's value is no command, and after CMD nothing is ours.

@@ -46,6 +46,10 @@ class Option:
         return self.names[0]
 
 
+# The parser adds it by itself.
+HELP = Option(names=("--help", "-h"), metavar="", help="Show help.", repeatable=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
     """A positional argument."""
@@ -125,8 +129,7 @@ def _command(parsed: Any, path: tuple[str, ...]) -> Command:
         path=path,
         help=help_text,
         example=example,
-        options=tuple(_option(p) for p in shown if p.param_type_name == "option")
-        + (Option(names=("--help", "-h"), metavar="", help="Show help.", repeatable=False),),
+        options=(*(_option(p) for p in shown if p.param_type_name == "option"), HELP),
         arguments=arguments,
         commands=tuple(
             _command(each, (*path, name)) for name, each in below.items() if not each.hidden

@@ -47,7 +47,7 @@ end
 
 # Succeed where a command was typed, or is being typed, that snap-self is to run.
 function __snap_self_runs_command
-    string match -qr -- "^$argv( argument)*\$" (__snap_self_typed)
+    string match -qr -- "^$argv( argument)*\\$" (__snap_self_typed)
 end
 
 function __snap_self_runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from generator.commandline import Argument, Command, Option
@@ -40,12 +40,12 @@ def roff(text: str) -> str:
     return "\\&" + text if text.startswith((".", "'", "\\(aq")) else text
 
 
-def _filled(name: str, parts: dict[str, Iterable[str]]) -> str:
+def _filled(name: str, parts: Mapping[str, Iterable[str]]) -> str:
     """Return a template with its marker lines replaced, each part being used exactly once."""
     from snap_self import __version__
 
     used = []
-    lines = []
+    lines: list[str] = []
     for line in (HERE / name).read_text(encoding="utf-8").splitlines():
         marker = re.fullmatch(r"@(.+)@", line)
         if marker:
@@ -54,7 +54,8 @@ def _filled(name: str, parts: dict[str, Iterable[str]]) -> str:
         else:
             lines.append(line.replace("@VERSION@", __version__))
     if sorted(used) != sorted(parts):
-        raise ValueError(f"{name} has the markers {used}, not {sorted(parts)}")
+        message = f"{name} has the markers {used}, not {sorted(parts)}"
+        raise ValueError(message)
     return "\n".join([*lines, ""])
 
 
