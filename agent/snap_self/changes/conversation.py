@@ -5,6 +5,7 @@ the same way::
 
     conversation = Class(stdin, stdout, stderr, env, outside)
     transaction = conversation.transaction()   # ValueError: not understood
+    conversation.detail(transaction)  # where it was found risky; else nobody waits for it
     conversation.say("taking a snapshot of …")  # for people; never before something is to be told
     conversation.keep_alive()                  # every KEEP_ALIVE_S while the snapshot is made
     status = conversation.proceed()            # or .stop("why"); the process's exit status
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
         def ask(self, argv: Sequence[str], *, limit_s: float) -> str | None:
             """Return what a program prints; None if it fails, is missing or takes too long."""
+
+        def names_in(self, folder: str) -> Sequence[str]:
+            """Return the names of a folder's entries; none if it cannot be read."""
 
         def tell_terminal(self, text: str) -> None:
             """Write a line to the terminal that controls this process, if there is one."""
@@ -98,6 +102,9 @@ class Conversation:
             ValueError: what the manager said cannot be understood; says where.
         """
         raise NotImplementedError
+
+    def detail(self, transaction: Transaction) -> None:
+        """Add to the transaction what costs time to find out; called when a snapshot is due."""
 
     def say(self, text: str) -> None:
         """Tell the person who waits one line; where standard error is not seen, elsewhere."""

@@ -1,0 +1,418 @@
+"""The conversation with libzypp: frames of its commit plugins over standard input and output.
+
+A frame is a command line, header lines ``key:value``, an empty line, a body and one NUL. libzypp
+sends PLUGINBEGIN, COMMITBEGIN with the packages, COMMITEND, PLUGINEND and _DISCONNECT, and waits
+for an answer to each. It has no answer that stops a commit: a plugin that fails is dropped and the
+commit goes on. The one way is to ask the zypper process itself to end before it is answered.
+
+Source: libzypp, ``doc/autoinclude/CommitPlugin.doc`` and ``zypp-core/zypp/PluginFrame.cc``.
+"""
+
+from __future__ import annotations
+
+from snap_self.changes.conversation import PROCEED_STATUS, STOP_STATUS, Conversation
+from snap_self.model.packages import CHANGE, INSTALL, REMOVE, Package, Transaction
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import BinaryIO, TextIO
+
+    from snap_self.changes.conversation import Outside
+
+MANAGER = "zypper"
+NUL = b"\0"
+READ_BYTES = 65536
+# A list of all packages of a big machine is 2 MiB.
+MAX_FRAME_BYTES = 64 << 20
+LENGTH_HEADER = "content-length"
+ACK = b"ACK\n"
+END_OF_ANSWER = b"\n\0"
+COMMIT_BEGIN = "COMMITBEGIN"
+DISCONNECT = "_DISCONNECT"
+KNOWN = ("PLUGINBEGIN", COMMIT_BEGIN, "COMMITEND", "PLUGINEND", DISCONNECT)
+# libzypp's own limit for a byte to arrive, and what an administrator changes it with.
+USUAL_SILENCE_S = 30.0
+SILENCE_VARIABLES = ("ZYPP_PLUGIN_RECEIVE_TIMEOUT", "ZYPP_PLUGIN_TIMEOUT")
+UPDATE_VARIABLE = "TRANSACTIONAL_UPDATE"
+# The process that libzypp is a part of.
+CALLER_VARIABLE = "ZYPP_IS_RUNNING"
+# The guard, and what a distribution may put around it.
+MAX_BETWEEN = 6
+RELEASE_WORDS = ("dup", "dist-upgrade")
+RPM_LINE = "%{NAME} %{ARCH} %{EVR}\\n"
+MAX_ASKED = 500
+ASK_S = 3.0
+SKIP_DATA = ("snap-self=skip", "snap-self:skip")
+_ESCAPES = {"n": "\n", "r": "\r", "c": ":", "\\": "\\"}
+_ACTIONS = {"+": CHANGE, "M": INSTALL, "-": REMOVE}
+
+
+class Frame:
+    """One message of libzypp."""
+
+    __slots__ = ("body", "command", "headers")
+
+    def __init__(self, command: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.command = command
+        self.headers = headers
+        self.body = body
+
+
+class FrameReader:
+    """Cuts a stream into frames, however the stream cuts them."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._held = bytearray()
+
+    def next(self) -> Frame | None:
+        """Return the next frame; None at the end of the stream, also inside a frame.
+
+        Raises:
+            ValueError: what came is no frame.
+        """
+        end = self._find(b"\n\n", NUL)
+        if end is None:
+            return None
+        if self._held[end : end + 1] == NUL:  # neither an empty line nor a body
+            return _parse_frame(self._take(end), b"")
+        head = self._take(end + 2)[:-2]
+        frame = _parse_frame(head, b"")
+        length = frame.headers.get(LENGTH_HEADER)
+        size = self._find(NUL) if length is None else self._reach(_length(length))
+        if size is None:
+            return None
+        frame.body = self._take(size)
+        return frame
+
+    def _find(self, *marks: bytes) -> int | None:
+        """Return where the first of some marks is, reading on until there is one."""
+        seen = 0
+        while True:
+            found = [at for mark in marks if (at := self._held.find(mark, seen)) >= 0]
+            if found:
+                return min(found)
+            seen = max(0, len(self._held) - 1)
+            if not self._more():
+                return None
+
+    def _reach(self, size: int) -> int | None:
+        while len(self._held) <= size:
+            if not self._more():
+                return None
+        if self._held[size : size + 1] != NUL:
+            raise ValueError(f"no NUL after the {size} bytes of a {LENGTH_HEADER}")
+        return size
+
+    def _take(self, size: int) -> bytes:
+        """Return the first bytes and forget them, with the NUL that follows."""
+        taken = bytes(self._held[:size])
+        more = self._held[size : size + 1] == NUL
+        del self._held[: size + more]
+        return taken
+
+    def _more(self) -> bool:
+        if len(self._held) > MAX_FRAME_BYTES:
+            raise ValueError(f"a frame of more than {MAX_FRAME_BYTES >> 20} MiB")
+        read = getattr(self._stream, "read1", self._stream.read)
+        chunk: bytes = read(READ_BYTES)
+        self._held += chunk
+        return bool(chunk)
+
+
+class ZypperConversation(Conversation):
+    """One commit of libzypp."""
+
+    def __init__(
+        self,
+        stdin: BinaryIO,
+        stdout: BinaryIO,
+        stderr: TextIO,
+        env: Mapping[str, str],
+        outside: Outside,
+    ) -> None:
+        super().__init__(stdin, stdout, stderr, env, outside)
+        self._frames = FrameReader(stdin)
+        self._waits = 0
+        self._unanswered = False
+        self._caller = find_caller(env, outside)
+        self.can_veto = is_zypper(self._caller, outside)
+        self.silence_s = silence_limit(env)
+
+    def transaction(self) -> Transaction | None:
+        """Answer what comes before COMMITBEGIN, and return what that one announces."""
+        skip = ""
+        while frame := self._frames.next():
+            skip = skip or told_to_skip(frame.headers.get("userdata", ""))
+            if frame.command == COMMIT_BEGIN:
+                self._unanswered = True
+                return self._announced(frame, skip)
+            if not self._answer(frame):
+                return None
+        return None
+
+    def _announced(self, frame: Frame, skip: str) -> Transaction:
+        if self.env.get(UPDATE_VARIABLE):
+            skip = f"{UPDATE_VARIABLE} is set: the running system is not changed"
+        arguments = self.outside.arguments(self._caller) if self._caller else ()
+        program = base_name(self.outside.executable(self._caller)) if self._caller else ""
+        return Transaction(
+            MANAGER,
+            parse_steps(frame.body),
+            program=program,
+            command=" ".join(arguments),
+            skip=skip,
+            release_upgrade=self.can_veto and any(each in RELEASE_WORDS for each in arguments[1:]),
+        )
+
+    def say(self, text: str) -> None:
+        """Tell it where it is read: libzypp keeps a plugin's standard error for its own log."""
+        super().say(text)
+        self.outside.tell_terminal(f"snap-self: {text}")
+        self.outside.tell_system_log(text)
+
+    def detail(self, transaction: Transaction) -> None:
+        """Add the versions that are installed now, which libzypp does not tell."""
+        names = sorted({each.name for each in transaction.packages if each.action == CHANGE})
+        if not names:
+            return
+        argv = ("rpm", "-q", "--qf", RPM_LINE, "--", *names[:MAX_ASKED])
+        # Its status only tells that some of them are not installed.
+        answer = self.outside.ask(("sh", "-c", '"$@" 2>/dev/null; :', "sh", *argv), limit_s=ASK_S)
+        have = parse_installed(answer or "")
+        transaction.packages = tuple(
+            with_installed(each, have.get((each.name, each.arch))) for each in transaction.packages
+        )
+
+    def keep_alive(self) -> None:
+        """Send a piece of the answer: libzypp's limit begins anew with every byte."""
+        if self._unanswered:
+            self._waits += 1
+            first = ACK if self._waits == 1 else b""
+            self._send(first + b"x-snap-self-wait:%d\n" % self._waits)
+
+    def proceed(self) -> int:
+        """Answer, and go on answering until libzypp ends the conversation."""
+        self._finish_answer()
+        while (frame := self._next_or_none()) is not None:
+            if not self._answer(frame):
+                break
+        return PROCEED_STATUS
+
+    def stop(self, reason: str) -> int:
+        """End zypper while it waits for our answer; another program's commit goes on."""
+        del reason
+        if not self.can_veto or not self.outside.interrupt(self._caller):
+            self.say("the change goes on all the same: only zypper itself can be stopped")
+            return self.proceed()
+        # zypper takes the signal, gives up its wait and disconnects. An answer now would let it go
+        # on before it has looked at the signal.
+        while (frame := self._next_or_none()) is not None and frame.command != DISCONNECT:
+            pass
+        return STOP_STATUS
+
+    def _next_or_none(self) -> Frame | None:
+        try:
+            return self._frames.next()
+        except ValueError:
+            return None
+
+    def _answer(self, frame: Frame) -> bool:
+        """Answer a frame; tell whether there may be more."""
+        if frame.command in KNOWN:
+            return self._send(ACK + END_OF_ANSWER) and frame.command != DISCONNECT
+        name = escape(frame.command).encode("utf-8", "surrogateescape")
+        return self._send(b"_ENOMETHOD\nCommand:" + name + b"\n" + END_OF_ANSWER)
+
+    def _finish_answer(self) -> None:
+        if self._unanswered:
+            self._unanswered = False
+            self._send(END_OF_ANSWER if self._waits else ACK + END_OF_ANSWER)
+
+    def _send(self, data: bytes) -> bool:
+        try:
+            self.stdout.write(data)
+            self.stdout.flush()
+        except (OSError, ValueError):  # libzypp has given us up
+            return False
+        return True
+
+
+def find_caller(env: Mapping[str, str], outside: Outside) -> int:
+    """Return the process that libzypp runs in; 0 where it is not above this one."""
+    text = env.get(CALLER_VARIABLE, "")
+    pid = outside.parent_pid()
+    for _ in range(MAX_BETWEEN):
+        if pid <= 1:
+            return 0
+        if str(pid) == text:
+            return pid
+        pid = outside.parent_of(pid)
+    return 0
+
+
+def is_zypper(pid: int, outside: Outside) -> bool:
+    """Tell whether a process may be ended to stop its commit: not YaST, not packagekitd."""
+    return bool(pid) and base_name(outside.executable(pid)) == "zypper"
+
+
+def base_name(path: str) -> str:
+    """Return a program's name; the kernel adds a word where its file was replaced."""
+    return path.removesuffix(" (deleted)").rpartition("/")[2]
+
+
+def silence_limit(env: Mapping[str, str]) -> float:
+    """Return how long libzypp waits for a byte."""
+    for name in SILENCE_VARIABLES:
+        text = env.get(name, "")
+        if text.isascii() and text.isdigit() and int(text) > 0:
+            return float(text)
+    return USUAL_SILENCE_S
+
+
+def told_to_skip(userdata: str) -> str:
+    """Return why no snapshot is wanted, from what ``zypper --userdata`` was given."""
+    words = userdata.replace(";", ",").replace(" ", ",").lower().split(",")
+    return "zypper --userdata snap-self=skip" if any(word in words for word in SKIP_DATA) else ""
+
+
+def unescape(text: str) -> str:
+    r"""Return a header's text with ``\n``, ``\r``, ``\c`` and ``\\`` replaced."""
+    if "\\" not in text:
+        return text
+    parts = text.split("\\")
+    out = [parts[0]]
+    rest = iter(parts[1:])
+    for part in rest:
+        if part:
+            out.append(_ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
+        else:  # a backslash that is escaped; what follows it is plain
+            out.append("\\" + next(rest, ""))
+    return "".join(out)
+
+
+def escape(text: str) -> str:
+    """Return a header's text as it is sent."""
+    text = text.replace("\\", "\\\\")
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace(":", "\\c")
+
+
+def parse_steps(body: bytes) -> list[Package]:
+    """Return each package of COMMITBEGIN's body once.
+
+    Raises:
+        ValueError: it is not what libzypp sends; says where.
+    """
+    import json
+
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{COMMIT_BEGIN}: not JSON: {error}") from None
+    steps = value.get("TransactionStepList") if isinstance(value, dict) else None
+    if not isinstance(steps, list):
+        raise _unreadable("TransactionStepList is not a list")
+    found = (_parse_step(step, f"TransactionStepList[{i}]") for i, step in enumerate(steps))
+    return join_replaced(package for package in found if package is not None)
+
+
+def parse_installed(text: str) -> dict[tuple[str, str | None], str]:
+    """Return version by name and architecture of what is installed exactly once.
+
+    Args:
+        text: lines of ``RPM_LINE``, between them what rpm says of those that are not installed.
+    """
+    found: dict[tuple[str, str | None], str] = {}
+    twice = set()
+    for line in text.splitlines():
+        words = line.split(" ")
+        if len(words) == 3:
+            key = (words[0], words[1])
+            if key in found:
+                twice.add(key)
+            found[key] = words[2].removeprefix("(none):")
+    return {key: version for key, version in found.items() if key not in twice}
+
+
+def join_replaced(packages: Iterable[Package]) -> list[Package]:
+    """Return the packages with the removal of what is replaced joined to what replaces it."""
+    kept: dict[tuple[str, str | None], Package] = {}
+    for package in packages:
+        key = (package.name, package.arch)
+        before = kept.get(key)
+        if before is None:
+            kept[key] = package
+        elif REMOVE in (before.action, package.action) and before.action != package.action:
+            removed, other = sorted((before, package), key=lambda each: each.action != REMOVE)
+            if other.action == CHANGE:
+                kept[key] = with_installed(other, removed.old)
+            else:  # a kernel beside another that goes: both are told
+                kept[(package.name, f"{package.arch} {package.old or package.new}")] = package
+        else:
+            kept[(package.name, f"{package.arch} {package.old or package.new}")] = package
+    return list(kept.values())
+
+
+def with_installed(package: Package, old: str | None) -> Package:
+    """Return a package that is changed with the version it is changed from."""
+    if package.action != CHANGE or old is None:
+        return package
+    return Package(package.name, CHANGE, arch=package.arch, old=old, new=package.new)
+
+
+def _parse_step(step: object, where: str) -> Package | None:
+    if not isinstance(step, dict):
+        raise _unreadable(f"{where} is not an object")
+    action = _ACTIONS.get(str(step.get("type", "")))
+    if action is None:  # in the list, but nothing is done with it
+        return None
+    solvable = step.get("solvable")
+    if not isinstance(solvable, dict) or not isinstance(solvable.get("n"), str):
+        raise _unreadable(f"{where}.solvable.n is not a name")
+    name: str = solvable["n"]
+    if ":" in name:  # patch:, product:, pattern: are no packages
+        return None
+    version = _version(solvable)
+    arch = solvable.get("a")
+    return Package(
+        name,
+        action,
+        arch=arch if isinstance(arch, str) else None,
+        old=version if action == REMOVE else None,
+        new=None if action == REMOVE else version,
+    )
+
+
+def _unreadable(what: str) -> ValueError:
+    return ValueError(f"{COMMIT_BEGIN}: {what}")
+
+
+def _version(solvable: Mapping[str, object]) -> str | None:
+    version, release, epoch = solvable.get("v"), solvable.get("r"), solvable.get("e")
+    if not isinstance(version, str) or not version:
+        return None
+    text = f"{version}-{release}" if release else version
+    return f"{epoch}:{text}" if epoch else text
+
+
+def _parse_frame(head: bytes, body: bytes) -> Frame:
+    lines = head.lstrip(b"\n").decode("utf-8", "surrogateescape").split("\n")
+    headers = {}
+    for line in lines[1:]:
+        key, colon, value = line.partition(":")
+        if not colon:
+            raise ValueError(f"the header {line[:80]!r} has no colon")
+        headers[unescape(key)] = unescape(value)
+    if not lines[0]:
+        raise ValueError("a frame without a command")
+    return Frame(lines[0], headers, body)
+
+
+def _length(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{LENGTH_HEADER} is {text[:80]!r}")
+    size = int(text)
+    if size > MAX_FRAME_BYTES:
+        raise ValueError(f"{LENGTH_HEADER} is {size}")
+    return size
