@@ -1,0 +1,123 @@
+#!/bin/sh
+# Build the self-contained tree. See `packaging/build.sh --help`.
+set -eu
+
+PROGRAM=packaging/build.sh
+checkout="$(cd "$(dirname "$0")/.." && pwd)"
+# shellcheck source=packaging/setup.sh
+. "$checkout/packaging/setup.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: packaging/build.sh [OPTION...]
+
+Build snap-self together with an interpreter of its own, all libraries and the C library, so that it
+runs on whatever becomes of the system's: DIR/opt/snap-self, to be copied to /opt/snap-self.
+
+Options:
+  --output DIR   where to build (default: build/self-contained); what is up to date is kept
+  --python PATH  the Python to carry along, 3.10 or newer (default: /usr/bin/python3, else the first on
+                 the PATH; PYTHON in the environment goes first)
+  --newest       take the newest libraries that pyproject.toml allows, not those of packaging/constraints.txt
+  -h, --help     show this text
+
+It needs patchelf, strip and readelf (binutils) and the Python's venv module; pip needs an index that it can reach.
+SOURCE_DATE_EPOCH sets the time that all files get (default: that of the last commit).
+
+Example:
+  packaging/build.sh --output /tmp/tree && du -sh /tmp/tree/opt/snap-self
+
+Exit status: 0 built; 2 wrong usage; 4 something is missing or failed.
+TEXT
+}
+
+PREFIX=/opt/snap-self
+output="$checkout/build/self-contained"
+constraints="$checkout/packaging/constraints.txt"
+scratch=
+
+parse_arguments() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        -h | --help) usage && exit 0 ;;
+        --output | --python)
+            [ $# -ge 2 ] || fail "$EXIT_USAGE" "$1 needs a value" "see: packaging/build.sh --help"
+            if [ "$1" = --output ]; then output="$2"; else PYTHON="$2"; fi
+            shift
+            ;;
+        --newest) constraints=/dev/null ;;
+        *) fail "$EXIT_USAGE" "unknown argument $1" "see: packaging/build.sh --help" ;;
+        esac
+        shift
+    done
+}
+
+# The distribution's own Python is preferred: it gets security updates and starts fastest.
+choose_python() {
+    if [ -z "${PYTHON:-}" ] && [ -x /usr/bin/python3 ]; then
+        PYTHON=/usr/bin/python3
+        find_python >/dev/null && [ "$(find_python)" = /usr/bin/python3 ] || PYTHON=
+    fi
+    require_python
+}
+
+check_tools() {
+    for tool in patchelf strip; do
+        have "$tool" || fail "$EXIT_ENVIRONMENT" "$tool is missing" \
+            "Debian, Ubuntu: apt-get install patchelf binutils; Fedora, EL: dnf install patchelf binutils"
+    done
+}
+
+# Print a hash over all that the tree is made from but the agent's own files.
+base_stamp() {
+    "$1" -c 'import sys; print(sys.version, sys.base_prefix)'
+    printf '%s\n' "$SOURCE_DATE_EPOCH_GIVEN"
+    cat "$constraints" "$checkout/packaging/build.sh" "$checkout/packaging/self_contained.py"
+    sed -n '/^dependencies/,/^]/p; /^simulator/p; /^applications/p' "$checkout/pyproject.toml"
+}
+
+build_base() {
+    scratch="$(mktemp -d)"
+    trap 'rm -rf "$scratch"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    say "building with $python (once; about a minute)"
+    make_venv "$python" "$scratch/venv"
+    "$scratch/venv/bin/python" packaging/self_contained.py requirements pyproject.toml \
+        --extra simulator --extra applications >"$scratch/requirements"
+    pip_install "$scratch/venv/bin/python" --no-compile --target "$scratch/libraries" \
+        --requirement "$scratch/requirements" --constraint "$constraints"
+    rm -rf "$output"
+    mkdir -p "$output"
+    "$scratch/venv/bin/python" -IB packaging/self_contained.py base --prefix "$PREFIX" \
+        --libraries "$scratch/libraries" "$output$PREFIX" ||
+        fail "$EXIT_ENVIRONMENT" "the tree could not be built" "the lines above say why"
+}
+
+main() {
+    parse_arguments "$@"
+    umask 022
+    check_tools
+    python="$(choose_python)"
+    SOURCE_DATE_EPOCH_GIVEN="${SOURCE_DATE_EPOCH:-}"
+    cd "$checkout"
+    : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 1767225600)}"
+    # Sets are written into compiled files in the order of their hashes.
+    export SOURCE_DATE_EPOCH PYTHONHASHSEED=0
+    mkdir -p "$output"
+    output="$(cd "$output" && pwd)"
+    if have flock; then
+        exec 9>"$output.lock"
+        flock 9
+    fi
+    stamp="$(base_stamp "$python" | sha256sum)"
+    if [ "$(cat "$output/stamp" 2>/dev/null)" != "$stamp" ]; then
+        build_base
+        printf '%s\n' "$stamp" >"$output/stamp"
+    fi
+    "$python" -IB packaging/self_contained.py agent --prefix "$PREFIX" --sources agent "$output$PREFIX" ||
+        fail "$EXIT_ENVIRONMENT" "the agent could not be added" "the lines above say why"
+    say "built $output$PREFIX: $(du -sm "$output$PREFIX" | cut -f 1) MiB"
+}
+
+main "$@"
