@@ -109,7 +109,7 @@ complete -c snap-self -n '__snap_self_at run' -l json -d 'One JSON object on sta
 complete -c snap-self -n '__snap_self_at run' -l quiet -s q -d 'Only data and faults.'
 complete -c snap-self -n '__snap_self_at run' -l verbose -s v -d 'More about each decision.'
 complete -c snap-self -n '__snap_self_at run' -l help -s h -d 'Show help.'
-complete -c snap-self -n '__snap_self_runs_command run' -x -a '(__fish_complete_subcommand --fcs-skip=2 $__snap_self_valued)'
+complete -c snap-self -n '__snap_self_runs_command run' -x -a '(__fish_complete_subcommand --fcs-skip=2 - $__snap_self_valued)'
 
 complete -c snap-self -n '__snap_self_at list' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at list' -l quiet -s q -d 'Only data and faults.'

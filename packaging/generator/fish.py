@@ -90,7 +90,7 @@ def _completions(command: Command) -> Iterator[str]:
         yield (
             f"complete -c snap-self -n '__snap_self_runs_command {' '.join(command.path[1:])}' "
             f"-x -a '(__fish_complete_subcommand --fcs-skip={len(command.path)} "
-            "$__snap_self_valued)'"
+            "- $__snap_self_valued)'"  # without the dash it would take these for its own options
         )
     elif command.arguments:
         value = _words(command.arguments[0])

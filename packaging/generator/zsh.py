@@ -36,20 +36,18 @@ def _function(command: Command) -> Iterator[str]:
     if command.commands:
         yield "  local state line"
         yield "  local -A opt_args"
-    yield "  _arguments -s -S " + ("-C " if command.commands else "") + "\\"
-    for option in command.options:
-        yield f"    {_spec(option)} \\"
+    # -A: what follows a command's name is that command's.
+    yield "  _arguments -s -S " + ("-C -A '-*' " if command.commands else "") + "\\"
+    specs = [_spec(option) for option in command.options]
     if command.commands:
-        yield "    '1: :->command' \\"
-        yield "    '*:: :->arguments' && return"
-        yield from _dispatch(command)
+        specs += ["'1: :->command'", "'*:: :->arguments' && return"]
     elif command.runs_command:
-        yield "    '(-)1:command: _command_names -e' \\"
-        yield "    '*::arguments: _normal'"
+        specs += ["'(-)1:command: _command_names -e'", "'*::arguments: _normal'"]
     elif command.arguments:
-        yield f"    '1:{command.arguments[0].metavar}:{_action(command.arguments[0])}'"
-    else:
-        yield "    '1::: '"
+        specs.append(f"'1:{command.arguments[0].metavar}:{_action(command.arguments[0])}'")
+    yield " \\\n".join(f"    {spec}" for spec in specs)
+    if command.commands:
+        yield from _dispatch(command)
     yield "}"
 
 
