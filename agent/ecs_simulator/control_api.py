@@ -94,5 +94,6 @@ _HANDLERS: dict[str, Handler] = {
     "PUT image": lambda c, body: c.mark_image(**body),
     "POST snapshots": lambda c, body: {"snapshot_ids": c.add_snapshots(**body)},
     "POST fail-snapshot": lambda c, body: c.fail_snapshot(body["snapshot_id"]),
+    "POST finish-snapshots": lambda c, _: c.finish_snapshots(),
     "POST image-path": lambda c, body: {"path": c.image_path(body["snapshot_id"])},
 }

@@ -16,7 +16,7 @@ from ecs_simulator.faults import CallRecord, Fault, Throttle
 from ecs_simulator.metadata import Metadata
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.records import Disk
-from ecs_simulator.snapshotting import add_past_snapshots, fail_snapshot
+from ecs_simulator.snapshotting import add_past_snapshots, fail_snapshot, finish_snapshots
 from ecs_simulator.state import State
 
 CERTIFICATES = ("good", "untrusted", "expired", "wrong_name")
@@ -198,6 +198,10 @@ class Controls:
     def fail_snapshot(self, snapshot_id: str) -> None:
         """Make a snapshot in progress fail now."""
         fail_snapshot(self.cloud, snapshot_id)
+
+    def finish_snapshots(self) -> None:
+        """Make every snapshot that is cut and in progress complete now."""
+        finish_snapshots(self.cloud)
 
     def image_path(self, snapshot_id: str) -> str | None:
         """Return the file that holds what a snapshot captured."""

@@ -221,6 +221,16 @@ def fail_snapshot(cloud: Cloud, snapshot_id: str) -> None:
         snapshot.life = replace(snapshot.life, fail_at="before_cut")
 
 
+def finish_snapshots(cloud: Cloud) -> None:
+    """Make every snapshot that is cut and in progress complete now."""
+    with cloud.state.lock:
+        now = cloud.clock.now()
+        for snapshot in cloud.state.snapshots.values():
+            if snapshot.cut_at is not None and snapshot.status(now) == "progressing":
+                life = replace(snapshot.life, accomplished_s=0.0, accomplished_s_per_gib=0.0)
+                snapshot.life = life
+
+
 def check_deletable(cloud: Cloud, snapshot: Snapshot, *, force: bool) -> None:
     """Refuse to delete a snapshot that something depends on."""
     if snapshot.created_image:

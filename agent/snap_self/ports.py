@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others 
     from snap_self.model.hooks import HookCommand, PathHop, ProcessView
     from snap_self.model.ids import RunId
     from snap_self.model.machine import MachineText, PathFact
+    from snap_self.model.report import UploadWatch
     from snap_self.model.run import RunRecord
     from snap_self.model.snapshots import Credentials
 
@@ -425,6 +426,10 @@ class RunStore(Protocol):
         """Return the records of runs that did not come to their end, newest first."""
         ...
 
+    def uploading(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs whose uploads were not seen to end, newest first."""
+        ...
+
     def damaged(self) -> tuple[str, ...]:
         """Return for each record that cannot be read its path and why."""
         ...
@@ -646,4 +651,28 @@ class ForegroundCommands(Protocol):
         Keyboard signals reach it from the terminal; others that the agent gets are passed on, and
         from the call on none ends the agent.
         """
+        ...
+
+
+class Inhibitor(Protocol):
+    """Has the machine refuse a shutdown or reboot; what it holds ends with this process."""
+
+    def hold(self, why: str) -> str:
+        """Hold it back from now on, instead of for what was said before.
+
+        Returns:
+            Why it is not held back; empty if it is.
+        """
+        ...
+
+    def release(self) -> None:
+        """Hold nothing back any more."""
+        ...
+
+
+class FollowerStarter(Protocol):
+    """Starts the process that watches uploads on."""
+
+    def __call__(self, run_id: RunId) -> UploadWatch:
+        """Start it for this run and return at once; never raises."""
         ...

@@ -43,6 +43,10 @@ class FakeJournal:
         """Return the records of runs that did not come to their end, newest first."""
         return tuple(record for record in self.all() if record.stage is not Stage.FINISHED)
 
+    def uploading(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs whose uploads were not seen to end, newest first."""
+        return tuple(r for r in self.all() if r.upload is not None and r.upload.going_on)
+
     def damaged(self) -> tuple[str, ...]:
         """Return what the test put into ``spoiled``."""
         return self.spoiled

@@ -17,8 +17,8 @@ from snap_self.model.ids import SnapshotId
 from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import Stage
 from snap_self.model.snapshots import Consistency, WaitFor
-from snap_self.usecases.aftercare import finish_pending
 from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.pending import finish_pending
 
 REQUEST = Request(before="os upgrade")
 # The cloud takes one snapshot of a disk at a time: a second set must wait for the first's upload.
@@ -295,7 +295,7 @@ def test_retention_of_a_snapshot_deleted_meanwhile_is_not_pending_for_ever(job: 
     _let_it_upload(job)
     cloud = job.tools.connect(job.tools.identify())
     cloud.delete_snapshot(SnapshotId(str(report.snapshots[0].snapshot_id)))
-    assert finish_pending(job.tools, cloud) == 0
+    assert finish_pending(job.tools, cloud).left == 0
 
 
 def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> None:
@@ -303,7 +303,7 @@ def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> No
     _let_it_upload(job)
     action = "ModifySnapshotAttribute"
     job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
-    assert finish_pending(job.tools, job.tools.connect(job.tools.identify())) == 2
+    assert finish_pending(job.tools, job.tools.connect(job.tools.identify())).left == 2
     assert sum(call.action == action for call in job.simulator.calls) == 1
 
 

@@ -78,6 +78,10 @@ class Cloud:
         """Set the stages' times of snapshots from now on; those not named are the usual ones."""
         self.process.control("PUT", "life", LIFE | times)
 
+    def finish_uploads(self) -> None:
+        """Let every upload of a snapshot that is cut end now."""
+        self.process.control("POST", "finish-snapshots")
+
     def policies(self, *policies: object) -> None:
         """Give the instance's role these policies alone."""
         self.process.control(

@@ -360,6 +360,22 @@ def thaw(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> 
     return commands.thaw(Manner(json=json, quiet=quiet, verbose=verbose))
 
 
+@app.command(hidden=True)
+def follow(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run that asked for it.")] = "",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Watch uploads to their end and hold back a reboot meanwhile; started by snap-self itself.
+
+    Example: snap-self follow
+    """
+    del run  # every run whose upload goes on is watched
+    from snap_self.cli import following
+
+    return following.run_follower(Manner(json=False, quiet=quiet, verbose=verbose))
+
+
 @app.command()
 def demo(
     keep: Annotated[

@@ -22,7 +22,7 @@ from snap_self.system.recorded import (
     read_recorded,
     write_recorded,
 )
-from snap_self.usecases.tools import Tools
+from snap_self.usecases.tools import Tools, unwatched
 
 NO_KEYS = Credentials(
     access_key_id="", access_key_secret="", security_token="", source="recording", expires=None
@@ -55,6 +55,7 @@ def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
         connect=connect,
         warm=lambda: None,
         busy=lambda: "",
+        start_follower=unwatched,
     )
 
 

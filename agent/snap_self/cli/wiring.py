@@ -18,6 +18,7 @@ from snap_self.model.snapshots import Identity
 from snap_self.plan import is_held
 from snap_self.system.configfiles import list_config_folder, read_config_file
 from snap_self.system.filesystems import KernelFilesystems
+from snap_self.system.follower_start import FollowerStart
 from snap_self.system.lock import FileLock
 from snap_self.system.machine import KernelMachineReader
 from snap_self.usecases.tools import Process, Tools
@@ -91,6 +92,16 @@ class Wiring(Adapters):
             user_map=dict(self.config.disks.map),
             resume_s=self.config.state.resume_s,
             process_started=process_started,
+            start_follower=self.follower_start(),
+        )
+
+    def follower_start(self) -> FollowerStart:
+        """Return what starts the process that watches uploads on."""
+        return FollowerStart(
+            clock=self.clock,
+            env=self.env,
+            enabled=self.config.follow.enabled,
+            limit_s=self.config.follow.limit_s,
         )
 
     def tools_for(self, request: Request) -> Tools:

@@ -295,7 +295,7 @@ KEYS: tuple[Key, ...] = (
         name="limit",
         field="limit_s",
         parse=parsers.duration,
-        # A first snapshot of a few hundred GiB takes hours; by the morning nobody is to be hindered.
+        # A first snapshot of hundreds of GiB takes hours; next morning nobody is to be hindered.
         default="6h",
         accepted=_DURATION,
         doc="For no longer than that; the upload itself goes on.",

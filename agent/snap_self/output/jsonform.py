@@ -61,6 +61,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "frozen_s": report.frozen_s,
         "undo": list(report.undo),
         "notes": list(report.notes),
+        "watch": _watch(report),
     }
 
 
@@ -116,6 +117,7 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             "explained": record.explained,
             "outcome": record.outcome,
             "kept": dict(record.kept),
+            "upload": shown.upload,
         },
         "undo": list(shown.undo),
         "notes": list(shown.notes),
@@ -148,6 +150,13 @@ def _error(report: Report) -> dict[str, str] | None:
     if error is None:
         return None
     return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def _watch(report: Report) -> dict[str, Any] | None:
+    watch = report.watch
+    if watch is None:
+        return None
+    return {"held": watch.held, "until": when(watch.until), "why": watch.why}
 
 
 def _run(report: Report) -> dict[str, Any]:

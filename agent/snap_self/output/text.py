@@ -11,7 +11,7 @@ from snap_self.output.streams import Streams
 
 if TYPE_CHECKING:  # the text of one value is not to load what makes the others
     from snap_self.model.disks import CloudDisk, Target
-    from snap_self.model.report import Report, SnapshotReport
+    from snap_self.model.report import Report, SnapshotReport, UploadWatch
     from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
 
 SHOWN_MOUNTS = 6
@@ -62,6 +62,8 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(f"Run        {record.run_id}, before {record.before!r}")
         ended = record.result or "not ended"
         streams.data(f"Started    {_instant(record.started)}; result {ended}")
+        if shown.upload:
+            streams.data(f"Upload     {shown.upload}")
         if record.explained:
             streams.data(f"Explained  {record.explained}")
     if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
@@ -173,6 +175,19 @@ def conclusion(report: Report) -> Iterable[str]:
         yield f"Safe to go on with: {before}"
     if any(shot.status == "progressing" for shot in report.snapshots):
         yield "No stop or reboot of this instance before the upload is finished (`snap-self list`)."
+        if report.watch:
+            yield watched(report.watch)
+
+
+def watched(watch: UploadWatch) -> str:
+    """Say who keeps a reboot from spoiling the upload, and until when."""
+    if not watch.held:
+        return f"Nothing holds a reboot back meanwhile: {watch.why}."
+    return (
+        "A follower has logind refuse a shutdown or reboot meanwhile, until "
+        f"{_instant(watch.until)} at the latest; one that is forced, or comes from the console, "
+        "may spoil the upload."
+    )
 
 
 _EARLIER = ("reused", "resumed")

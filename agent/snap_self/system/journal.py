@@ -29,6 +29,9 @@ _FILE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 # be escaped. It spares the parsing of a thousand records before each run.
 _FINISHED = f'"stage": "{Stage.FINISHED.value}"'.encode()
 
+# The same for a run whose upload goes on.
+_UPLOADING = b'"going_on": true'
+
 
 class _Damaged(Exception):
     """A file of the journal cannot be understood; the text says why."""
@@ -83,6 +86,15 @@ class Journal:
         """
         found = _readable(self._paths(), unless=_FINISHED)
         return _newest_first(record for record in found if record.stage is not Stage.FINISHED)
+
+    def uploading(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs whose uploads were not seen to end, newest first.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        found = _readable(self._paths(), only=_UPLOADING)
+        return _newest_first(r for r in found if r.upload is not None and r.upload.going_on)
 
     def damaged(self) -> tuple[str, ...]:
         """Return for each record that cannot be read its path and why.
@@ -192,11 +204,13 @@ def _record(raw: bytes) -> RunRecord:
     return record
 
 
-def _readable(paths: list[Path], *, unless: bytes | None = None) -> Iterator[RunRecord]:
+def _readable(
+    paths: list[Path], *, unless: bytes | None = None, only: bytes = b""
+) -> Iterator[RunRecord]:
     for path in paths:
         with suppress(_Damaged, FileNotFoundError):
             raw = _read(path)
-            if unless is None or unless not in raw:
+            if only in raw and (unless is None or unless not in raw):
                 yield _record(raw)
 
 

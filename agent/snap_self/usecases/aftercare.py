@@ -1,15 +1,13 @@
-"""What a run leaves to be done later: explain interrupted runs, set retention on group members."""
+"""What a run leaves behind: an interrupted one is explained, a proved level is tagged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from snap_self.cloud.client import EcsClient
-from snap_self.errors import PreconditionRefused, SnapSelfError
+from snap_self.errors import SnapSelfError
 from snap_self.model.ids import DiskId, SnapshotId
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord, RunRecord, Stage
@@ -19,12 +17,11 @@ from snap_self.usecases.making import adopt
 from snap_self.usecases.outcomes import explain_lost_commands
 from snap_self.usecases.resuming import INTERRUPTED
 from snap_self.usecases.tools import Tools
+from snap_self.usecases.uploads import begun
 from snap_self.usecases.waiting import Settled
 
 # Setting a retention is never worth a throttled minute: a later command does it as well.
 RETENTION_S = 10.0
-# A member of a group that has not appeared after so long is not coming.
-MEMBERS_APPEAR = timedelta(minutes=10)
 
 
 def explain_interrupted(
@@ -58,10 +55,11 @@ def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
     orders = record.orders
     if record.stage is not Stage.PLANNED:
         orders = adopt(cloud, record.run_id, record.orders)
-        orders = _retention_noted(_with_members(cloud, orders), record)
+        orders = _retention_noted(with_members(cloud, orders), record)
+    made = replace(record, orders=orders)
     return replace(
-        record,
-        orders=orders,
+        made,
+        upload=record.upload or begun(made, record.boot_id),
         stage=Stage.FINISHED,
         finished=tools.clock.now(),
         result=INTERRUPTED,
@@ -69,7 +67,8 @@ def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
     )
 
 
-def _with_members(cloud: EcsClient, orders: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+def with_members(cloud: EcsClient, orders: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+    """Return the orders with the members that their groups have by now."""
     ids = [order.group_id for order in orders if order.group_id]
     if not ids:
         return tuple(orders)
@@ -161,111 +160,3 @@ def _set(cloud: EcsClient, snapshot_id: SnapshotId, keep_days: int) -> bool:
     except SnapSelfError:
         return False
     return True
-
-
-def finish_pending(tools: Tools, cloud: EcsClient) -> int:
-    """Set what retention has become possible since; return how many snapshots still lack it.
-
-    A role without ecs:ModifySnapshotAttribute leaves them pending until they are due; the expiry
-    tag still says when that is.
-    """
-    waiting = [
-        r for r in tools.store.all() if _pending(r) or any(_lacks_members(r, o) for o in r.orders)
-    ]
-    if not waiting:
-        return 0
-    now = tools.clock.now()
-    known = {record.run_id: _late_members(cloud, record, now) for record in waiting}
-    ids = [sid for record in known.values() for sid in _pending(record)]
-    shown = {shot.snapshot_id: shot.status for shot in cloud.describe_snapshots(ids=ids)}
-    done = _retain_all(cloud, known.values(), shown)
-    left = 0
-    for record in waiting:
-        mended = _without(known[record.run_id], done | _gone(known[record.run_id], shown, now))
-        left += len(_pending(mended))
-        if mended != record:
-            tools.store.save(mended)
-    return left
-
-
-def _pending(record: RunRecord) -> tuple[SnapshotId, ...]:
-    if record.keep_days is None:
-        return ()
-    return tuple(sid for order in record.orders for sid in order.retention_pending)
-
-
-def _lacks_members(record: RunRecord, order: OrderRecord) -> bool:
-    """Tell whether members may have appeared since, which have no retention then."""
-    return bool(
-        record.keep_days is not None
-        and record.stage is Stage.FINISHED
-        and order.group_id
-        and not order.members_final
-        and len(order.snapshot_ids) < len(order.order.disk_ids)
-    )
-
-
-def _late_members(cloud: EcsClient, record: RunRecord, now: datetime) -> RunRecord:
-    """Return the record with the members that its groups have by now, noted as pending."""
-    young = [order for order in record.orders if _lacks_members(record, order)]
-    seen = {order.group_id: order for order in _with_members(cloud, young)} if young else {}
-    final = now - record.started > MEMBERS_APPEAR
-    orders = []
-    for order in record.orders:
-        found = seen.get(order.group_id) if order.group_id else None
-        if found is not None:
-            late = (s for d, s in found.snapshot_ids.items() if d not in order.snapshot_ids)
-            pending = (*order.retention_pending, *late)
-            order = replace(found, retention_pending=pending, members_final=final)
-        orders.append(order)
-    return replace(record, orders=tuple(orders))
-
-
-def _retain_all(
-    cloud: EcsClient, records: Iterable[RunRecord], shown: Mapping[SnapshotId, SnapshotStatus]
-) -> set[SnapshotId]:
-    """Return the snapshots that have their retention now; the first refusal ends it.
-
-    But for a busy disk: while one snapshot of it is being made, none can be modified.
-    """
-    done: set[SnapshotId] = set()
-    due = ((sid, record.keep_days or 0) for record in records for sid in _pending(record))
-    for snapshot_id, keep_days in due:
-        if shown.get(snapshot_id) is not SnapshotStatus.ACCOMPLISHED:
-            continue
-        try:
-            cloud.set_retention(snapshot_id, keep_days, deadline_s=RETENTION_S)
-        except PreconditionRefused:
-            continue
-        except SnapSelfError:
-            break
-        done.add(snapshot_id)
-    return done
-
-
-def _gone(
-    record: RunRecord, shown: Mapping[SnapshotId, SnapshotStatus], now: datetime
-) -> set[SnapshotId]:
-    """Return the pending snapshots that need no retention any more.
-
-    An empty answer may only mean that the role may not look, so absence counts beside others
-    that are shown, or when the snapshot is due anyway.
-    """
-    due = record.expires is not None and record.expires < now
-    old = now - record.started > MEMBERS_APPEAR
-    absent = {sid for sid in _pending(record) if sid not in shown} if due or (shown and old) else ()
-    failed = {sid for sid in _pending(record) if shown.get(sid) is SnapshotStatus.FAILED}
-    return failed.union(absent)
-
-
-def _without(record: RunRecord, settled: AbstractSet[SnapshotId]) -> RunRecord:
-    return replace(
-        record,
-        orders=tuple(
-            replace(
-                order,
-                retention_pending=tuple(s for s in order.retention_pending if s not in settled),
-            )
-            for order in record.orders
-        ),
-    )

@@ -15,8 +15,8 @@ from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.model.disks import CloudDisk, Coverage, Selection
 from snap_self.model.snapshots import OWNER_TAG, Identity
 from snap_self.plan import can_group, near_limit
-from snap_self.usecases.aftercare import finish_pending
 from snap_self.usecases.own import PAGE
+from snap_self.usecases.pending import Pending, finish_pending
 from snap_self.usecases.tools import Tools
 
 # Enough to see a few disks' limit come near; API limits are shared by the whole account.
@@ -296,16 +296,25 @@ def _journal(known: _Known) -> Iterator[Finding]:
                 text=f"run {record.run_id} (before {record.before!r}) was interrupted",
                 hint="`snap-self list` finds out what became of it",
             )
-        if known.cloud is not None and (left := finish_pending(known.tools, known.cloud)):
-            yield Finding(
-                check="retention",
-                verdict=Verdict.WARN,
-                text=f"{left} group members have no retention yet",
-                hint="it is set by a later command once they are uploaded; the role needs "
-                "ecs:ModifySnapshotAttribute",
-            )
+        if known.cloud is not None:
+            yield from _pending(finish_pending(known.tools, known.cloud, insist=True))
         if not damaged:
             yield _ok("journal", "the state directory can be written and read")
+
+
+def _pending(pending: Pending) -> Iterator[Finding]:
+    for text in pending.news:
+        yield Finding(check="upload", verdict=Verdict.WARN, text=text)
+    if not pending.left:
+        return
+    text = f"{pending.left} group members have no retention yet"
+    hint = "it is set by the follower or a later command once they are uploaded"
+    if pending.refused:
+        text += f"; the cloud refused it: {pending.refused}"
+        hint = "the role needs ecs:ModifySnapshotAttribute, see packaging/ram/README.md"
+    if pending.given_up:
+        hint += "; of itself snap-self does not try it again: `snap-self doctor` does"
+    yield Finding(check="retention", verdict=Verdict.WARN, text=text, hint=hint)
 
 
 def _root(root: bool) -> Iterator[Finding]:

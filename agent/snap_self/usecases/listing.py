@@ -10,8 +10,9 @@ from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, Sn
 from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import OUTCOME_TAG, Consistency, Identity
 from snap_self.ports import RunStore
-from snap_self.usecases.aftercare import explain_interrupted, finish_pending
+from snap_self.usecases.aftercare import explain_interrupted
 from snap_self.usecases.own import OwnSnapshot, own_snapshots
+from snap_self.usecases.pending import finish_pending
 from snap_self.usecases.reporting import LEVELS
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.undo import ways_back
@@ -52,13 +53,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One run's snapshots in full."""
+    """One run's snapshots in full.
+
+    Args:
+        upload: how far the upload is by the journal, and who watches it.
+    """
 
     identity: Identity
     snapshots: tuple[ListedSnapshot, ...]
     record: RunRecord | None
     undo: tuple[str, ...]
     notes: tuple[str, ...]
+    upload: str = ""
 
 
 def list_snapshots(tools: Tools) -> Listing:
@@ -104,6 +110,29 @@ def show(tools: Tools, wanted: str) -> Shown:
         record=record,
         undo=_undo(tools, listing.identity, whole),
         notes=listing.notes,
+        upload=_upload(tools, record),
+    )
+
+
+def _upload(tools: Tools, record: RunRecord | None) -> str:
+    upload = record.upload if record else None
+    if upload is None:
+        return ""
+    if not upload.going_on:
+        return upload.text
+    one = upload.follower
+    if one is None:
+        return "going on; nobody watches it, and nothing holds a reboot back"
+    if one.ended:
+        return f"going on when it was left: {one.ended}; nothing holds a reboot back"
+    same_boot = one.boot_id == tools.process.boot_id
+    if not same_boot or tools.process_started(one.pid) != one.pid_started:
+        return "going on; the follower was ended, and nothing holds a reboot back"
+    if one.why:
+        return f"going on; a follower watches it, but nothing holds a reboot back: {one.why}"
+    return (
+        "going on; a follower has logind refuse a shutdown or reboot until then, at the latest "
+        f"until {one.until:%Y-%m-%d %H:%M} UTC"
     )
 
 
@@ -126,7 +155,7 @@ def _aftercare(tools: Tools, identity: Identity) -> list[str]:
             ended = tools.end_stale_freeze()
             cloud = tools.connect(identity)
             notes = [record.explained for record in explain_interrupted(tools, cloud, but=None)]
-            finish_pending(tools, cloud)
+            notes += finish_pending(tools, cloud).news
             return [ended, *notes] if ended else notes
     except StateUnusable as error:
         return [f"the journal was left alone: {error.message}"]

@@ -17,6 +17,7 @@ from snap_self.model.report import (
     Report,
     SnapshotReport,
     StepReport,
+    UploadWatch,
 )
 from snap_self.model.request import Request
 from snap_self.model.snapshots import Consistency, Identity, Snapshot
@@ -53,6 +54,7 @@ class RunFacts:
     frozen_s: float | None = None
     maybe_frozen: SnapSelfError | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    watch: UploadWatch | None = None
 
     @property
     def weaker(self) -> bool:
@@ -146,6 +148,7 @@ def build_report(facts: RunFacts, *, result: str) -> Report:
         frozen_s=facts.frozen_s,
         undo=_undo(facts),
         notes=_notes(facts),
+        watch=facts.watch,
     )
 
 

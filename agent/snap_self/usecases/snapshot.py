@@ -20,18 +20,18 @@ from snap_self.model.plan import Plan
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report
 from snap_self.model.request import OnQuiesceFailure, Request
-from snap_self.model.run import OrderRecord, RunRecord, Stage
+from snap_self.model.run import OrderRecord, RunRecord, Stage, Upload
 from snap_self.model.snapshots import Consistency, WaitFor
 from snap_self.plan import expiry, is_held, ungrouped, with_level
 from snap_self.usecases.aftercare import (
     explain_interrupted,
-    finish_pending,
     set_retention,
     tag_level,
 )
 from snap_self.usecases.flushing import flush
 from snap_self.usecases.making import Made, adopt, make
 from snap_self.usecases.own import own_snapshots
+from snap_self.usecases.pending import finish_pending
 from snap_self.usecases.planning import begin, look_around, plan_run
 from snap_self.usecases.recording import Recorder, fingerprint
 from snap_self.usecases.reporting import build_report
@@ -39,6 +39,7 @@ from snap_self.usecases.resuming import fits, outcome_is_open, resumable
 from snap_self.usecases.reuse import find_reusable
 from snap_self.usecases.survey import JOB_PAGES, Survey
 from snap_self.usecases.tools import Tools
+from snap_self.usecases.uploads import begun, looked_at
 from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 
 # A throttled action is callable again in the next minute window, so a create may have to wait for
@@ -62,6 +63,7 @@ class _SnapshotRun:
         self.facts = begin(request, tools)
         self._log = self.facts.steps
         self._result = "done"
+        self._made = False
 
     def execute(self) -> Report:
         try:
@@ -72,6 +74,9 @@ class _SnapshotRun:
         except SnapSelfError as error:
             self.facts.error = error
             self._result = "partial" if self.facts.snapshots else "failed"
+        finally:
+            # Also when a signal ends the wait: what was asked for is uploaded all the same.
+            self._follow()
         self.facts.finished = self._tools.clock.now()
         return build_report(self.facts, result=self._result)
 
@@ -93,6 +98,12 @@ class _SnapshotRun:
             with suppress(SnapSelfError):
                 finish_pending(self._tools, found.cloud)
             self._new_run(found)
+
+    def _follow(self) -> None:
+        """Have the uploads watched that go on after this run."""
+        going_on = [s for s in self.facts.snapshots if s.status == "progressing"]
+        if going_on or (self._made and not self.facts.snapshots):
+            self.facts.watch = self._tools.start_follower(self.facts.run_id)
 
     def _resume(self, found: Survey, record: RunRecord) -> None:
         self._result = "resumed"
@@ -213,6 +224,7 @@ class _SnapshotRun:
                 consistency_reached=self.facts.reached,
                 consistency_why=self.facts.why,
                 kept=self.facts.kept,
+                upload=self._begun(recorder.record, made),
             )
             if made.errors and not any(_is_made(record) for record in made.records):
                 error = self.facts.maybe_frozen or made.errors[0]
@@ -285,8 +297,20 @@ class _SnapshotRun:
         settled = self._wait(found, made)
         tag_level(found.cloud, settled, self.facts.reached)
         retained = set_retention(found.cloud, settled, recorder.record.keep_days)
-        recorder.save(orders=retained)
+        recorder.save(orders=retained, upload=self._uploaded(settled, recorder.record))
         self._judge(settled, recorder, made)
+
+    def _begun(self, record: RunRecord, made: Made) -> Upload | None:
+        known = replace(record, orders=tuple(made.records))
+        upload = record.upload or begun(known, self._tools.process.boot_id)
+        self._made = upload is not None
+        return upload
+
+    def _uploaded(self, settled: Settled, record: RunRecord) -> Upload | None:
+        """Return the upload as it is at the end of the wait."""
+        shown = {shot.snapshot_id: shot.status for shot in settled.snapshots.values()}
+        known = replace(record, orders=settled.records)
+        return looked_at(known, shown, self._tools.clock.now(), missing=settled.missing).upload
 
     def _send(self, found: Survey, orders: Sequence[OrderRecord]) -> Made:
         limit_s = min(CREATE_LIMIT_S, max(self._request.timeout_s, 1.0))

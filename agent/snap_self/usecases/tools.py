@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from snap_self.cloud.client import EcsClient
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.progress import Listener
+from snap_self.model.report import UploadWatch
 from snap_self.model.snapshots import Identity
-from snap_self.ports import Clock, Filesystems, MachineReader, RunLock, RunStore
+from snap_self.ports import Clock, Filesystems, FollowerStarter, MachineReader, RunLock, RunStore
 from snap_self.usecases.gate import Gate
 
 if TYPE_CHECKING:  # only a run that freezes pays for the import
@@ -23,6 +24,12 @@ class Process:
 
     pid: int
     boot_id: str
+
+
+def unwatched(run_id: RunId) -> UploadWatch:
+    """Start no follower."""
+    del run_id
+    return UploadWatch(held=False, until=None, why="uploads are not watched here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +49,7 @@ class Tools:
         lock_wait_s: how long to wait for another run to end.
         process_started: when a process was started, in the kernel's ticks since boot; None when
             it has ended.
+        start_follower: starts the process that watches uploads on.
     """
 
     clock: Clock
@@ -62,6 +70,7 @@ class Tools:
     lock_wait_s: float = 60.0
     hold: HoldTools | None = None
     process_started: Callable[[int], int | None] = lambda pid: None  # noqa: ARG005
+    start_follower: FollowerStarter = unwatched
 
     @property
     def listener(self) -> Listener:
