@@ -19,11 +19,13 @@ from snap_self.config.settings import (
     FreezeSettings,
     HookSettings,
     NetworkSettings,
+    PackageManagersSettings,
     RunSettings,
     SnapshotSettings,
     StateSettings,
 )
 from snap_self.model.command import OnSnapshotFailure
+from snap_self.model.packages import MANAGERS
 from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
 
@@ -96,9 +98,11 @@ SECTIONS: Mapping[str, type] = {
     "freeze": FreezeSettings,
     "hooks": HookSettings,
     "applications": ApplicationsSettings,
+    "package_managers": PackageManagersSettings,
 }
 
 _DURATION = "a duration: 90s, 30m, 12h, 14d"
+_PATTERNS = "patterns of package names, with * and ?"
 _APPLICATION = "off, auto, on; or a table of use, socket, user, password_file"
 _APPLICATIONS = {
     "mariadb": "MariaDB",
@@ -393,6 +397,84 @@ KEYS: tuple[Key, ...] = (
             doc=f"Bring {title} to rest at level application; on: its absence is a failure.",
         )
         for name, title in _APPLICATIONS.items()
+    ),
+    Key(
+        section="package_managers",
+        name="enabled",
+        parse=parsers.managers,
+        default=[*MANAGERS],
+        accepted="some of apt, dnf, zypper, pacman; dnf is also dnf 5 and yum",
+        doc="Package managers whose risky changes get a snapshot first.",
+        scalar=False,
+    ),
+    Key(
+        section="package_managers",
+        name="on_failure",
+        parse=parsers.failure_policies,
+        default="continue",
+        accepted='continue, abort; or a table such as { apt = "abort" }',
+        doc="What becomes of the change when its snapshot was not made.",
+    ),
+    Key(
+        section="package_managers",
+        name="limit",
+        field="limit_s",
+        parse=parsers.hook_limit,
+        default="60s",
+        accepted="a duration from 5s to 10m",
+        doc="No change is held up for longer, whatever happens.",
+    ),
+    Key(
+        section="package_managers",
+        name="reuse",
+        field="reuse_s",
+        parse=parsers.duration_or_off,
+        default="30m",
+        accepted=f"{_DURATION}; or off",
+        doc="Be content with a good snapshot of the same disks at most this old.",
+    ),
+    Key(
+        section="package_managers",
+        name="risky",
+        parse=parsers.names,
+        default=[],
+        accepted=_PATTERNS,
+        doc="Packages whose change is risky, beside those that snap-self knows.",
+        scalar=False,
+    ),
+    Key(
+        section="package_managers",
+        name="always",
+        parse=parsers.names,
+        default=[],
+        accepted=_PATTERNS,
+        doc="Packages that get a snapshot of their own, whatever earlier one there is.",
+        scalar=False,
+    ),
+    Key(
+        section="package_managers",
+        name="never",
+        parse=parsers.names,
+        default=[],
+        accepted=_PATTERNS,
+        doc="Packages that do not count, even if they are known as risky.",
+        scalar=False,
+    ),
+    Key(
+        section="package_managers",
+        name="threshold",
+        parse=parsers.count,
+        default=25,
+        accepted="a number; 0 for never",
+        doc="So many packages at once are risky, whatever they are.",
+    ),
+    Key(
+        section="package_managers",
+        name="release_upgrade",
+        parse=parsers.switch,
+        default=True,
+        accepted="true, false",
+        doc="An upgrade to another release of the system is risky.",
     ),
 )
 

@@ -15,8 +15,16 @@ from urllib.parse import SplitResult, urlsplit
 
 from snap_self.errors import RuleError
 from snap_self.model.applications import ApplicationSettings, Use
-from snap_self.model.duration import FOREVER, OFF, parse_duration, parse_duration_or
+from snap_self.model.duration import (
+    FOREVER,
+    OFF,
+    format_duration,
+    parse_duration,
+    parse_duration_or,
+)
+from snap_self.model.hook_settings import ABORT, CONTINUE, MAX_LIMIT_S, MIN_LIMIT_S
 from snap_self.model.ids import DISK_ID, DiskId
+from snap_self.model.packages import MANAGERS
 from snap_self.model.rules import check_keep_s, check_snapshot_name, check_tags
 from snap_self.model.shown import UNPRINTABLE, shown
 
@@ -85,6 +93,17 @@ def freeze_limit(value: object, what: str) -> int:
     return seconds
 
 
+def hook_limit(value: object, what: str) -> int:
+    """Return how long a package manager may be held up, in seconds."""
+    seconds = duration(value, what)
+    if not MIN_LIMIT_S <= seconds <= MAX_LIMIT_S:
+        raise RuleError(
+            f"{what} of {format_duration(seconds)} is no limit that a hook can keep",
+            hint=f"write {MIN_LIMIT_S}s to {format_duration(MAX_LIMIT_S)}",
+        )
+    return seconds
+
+
 def retention(value: object, what: str) -> int | None:
     """Return a retention in seconds, None for ever."""
     seconds = parse_duration_or(_duration_text(value, what), FOREVER, what=what)
@@ -126,6 +145,35 @@ def names(value: object, what: str) -> tuple[str, ...]:
     if "" in checked:
         raise RuleError(f"{what} holds an empty string", hint="leave it out")
     return checked
+
+
+def managers(value: object, what: str) -> tuple[str, ...]:
+    """Return package managers from an array of their names."""
+    wanted = names(value, what)
+    for name in wanted:
+        _check_manager(name, what)
+    return tuple(name for name in MANAGERS if name in wanted)
+
+
+def failure_policies(value: object, what: str) -> dict[str, str]:
+    """Return what a failure does to each manager's change, from one word or a table of them."""
+    accepted = f"{CONTINUE} or {ABORT}"
+    table = value if isinstance(value, dict) else dict.fromkeys(MANAGERS, value)
+    for name, word in table.items():
+        _check_manager(name, what)
+        if _typed(str, word, what, accepted) not in (CONTINUE, ABORT):
+            raise RuleError(f"{what} {shown(str(word))} is not known", hint=f"write {accepted}")
+    return {name: str(table.get(name, CONTINUE)) for name in MANAGERS}
+
+
+def count(value: object, what: str) -> int:
+    """Return a number that is not negative, which the environment gives as digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:9])
+    number: int = _typed(int, value, what, "a number such as 25")
+    if number < 0:
+        raise RuleError(f"{what} of {number} is below zero", hint="write 0 to switch it off")
+    return number
 
 
 def disk_map(value: object, what: str) -> dict[str, DiskId]:
@@ -200,6 +248,14 @@ def _typed(kind: Any, value: object, what: str, accepted: str) -> Any:
 
 def _duration_text(value: object, what: str) -> str:
     return str(_typed(str, value, what, 'a string such as "30m"'))
+
+
+def _check_manager(name: str, what: str) -> None:
+    if name not in MANAGERS:
+        raise RuleError(
+            f"{what}: {shown(name)} is no package manager with a hook",
+            hint=f"known: {', '.join(MANAGERS)} (dnf is also dnf 5 and yum)",
+        )
 
 
 def _disk_id(value: object, what: str) -> DiskId:

@@ -146,6 +146,31 @@ class ApplicationsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageManagersSettings:
+    """When a package manager's change gets a snapshot first.
+
+    Args:
+        on_failure: manager to ``continue`` or ``abort``.
+        limit_s: no change is held up for longer.
+        reuse_s: a snapshot at most this old serves again; None for never.
+        risky: name patterns beyond the built-in ones.
+        always: name patterns for which an earlier snapshot does not serve.
+        never: name patterns that are left out of account.
+        threshold: so many packages are risky whatever they are; 0 for never.
+    """
+
+    enabled: tuple[str, ...]
+    on_failure: Mapping[str, str]
+    limit_s: int
+    reuse_s: int | None
+    risky: tuple[str, ...]
+    always: tuple[str, ...]
+    never: tuple[str, ...]
+    threshold: int
+    release_upgrade: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings."""
 
@@ -159,3 +184,4 @@ class Config:
     freeze: FreezeSettings
     hooks: HookSettings
     applications: ApplicationsSettings
+    package_managers: PackageManagersSettings

@@ -47,7 +47,7 @@ def test_example_without_its_comment_signs_is_the_defaults() -> None:
 def test_example_lists_every_key_under_its_section() -> None:
     section, listed = "", []
     for line in example().splitlines():
-        if header := re.match(r"\[([a-z]+)\]", line):
+        if header := re.match(r"\[([a-z_]+)\]", line):
             section = header[1]
         elif key := COMMENTED_KEY.match(line):
             listed.append(f"{section}.{key[1].split()[0]}")

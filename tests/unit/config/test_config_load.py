@@ -132,7 +132,9 @@ def test_variable_sets_its_key(name: str, value: str) -> None:
 
 def test_every_key_of_one_value_has_a_variable() -> None:
     lacking = [key.dotted for key in KEYS if not key.env_names]
-    assert lacking == ["snapshot.tags", "disks.exclude", "disks.map"]
+    tables = ["snapshot.tags", "disks.exclude", "disks.map"]
+    lists = [f"package_managers.{name}" for name in ("enabled", "risky", "always", "never")]
+    assert lacking == tables + lists
 
 
 def test_empty_variable_counts_as_not_set() -> None:
@@ -339,3 +341,49 @@ WORDS = st.sampled_from(
 @given(st.text(alphabet=st.characters()) | st.lists(WORDS).map(" ".join))
 def test_any_file_is_a_configuration_or_a_config_error(text: str) -> None:
     assert isinstance(outcome(text), Config | ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ('on_failure = "abort"', "abort abort abort abort"),
+        ('on_failure = { apt = "abort" }', "abort continue continue continue"),
+        ("on_failure = {}", "continue continue continue continue"),
+    ],
+)
+def test_failure_policy_is_told_for_every_manager(text: str, policy: str) -> None:
+    told = load(f"[package_managers]\n{text}").package_managers.on_failure
+    assert list(told) == ["apt", "dnf", "zypper", "pacman"]
+    assert " ".join(told.values()) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('on_failure = "veto"', "'veto' is not known (write continue or abort)"),
+        ('on_failure = { yum = "abort" }', "'yum' is no package manager with a hook"),
+        ("on_failure = { apt = 1 }", "is a number (write continue or abort)"),
+        ("on_failure = 1", "is a number (write continue or abort)"),
+        ('enabled = ["apt", "brew"]', "'brew' is no package manager with a hook"),
+        ('limit = "11m"', "of 11m is no limit that a hook can keep (write 5s to 10m)"),
+        ('limit = "4s"', "of 4s is no limit that a hook can keep (write 5s to 10m)"),
+        ("threshold = -1", "of -1 is below zero"),
+        ('threshold = "many"', "is a string (write a number such as 25)"),
+        ("threshold = true", "is true or false (write a number such as 25)"),
+        ('risky = ["", "a"]', "holds an empty string"),
+    ],
+)
+def test_package_managers_value_that_breaks_its_rule_is_told(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"[package_managers]\n{text}")
+    assert complaint in caught.value.message
+
+
+def test_threshold_may_come_from_the_environment() -> None:
+    config = load(env={"SNAP_SELF_PACKAGE_MANAGERS_THRESHOLD": "7"})
+    assert config.package_managers.threshold == 7
+
+
+def test_enabled_managers_are_told_once_each_in_the_usual_order() -> None:
+    config = load('[package_managers]\nenabled = ["pacman", "apt", "apt"]')
+    assert config.package_managers.enabled == ("apt", "pacman")
