@@ -1,0 +1,197 @@
+#!/bin/sh
+# Lay out all files of snap-self below a folder. See `packaging/stage.sh --help`.
+set -eu
+
+PROGRAM=packaging/stage.sh
+checkout="$(cd "$(dirname "$0")/.." && pwd)"
+# shellcheck source=packaging/setup.sh
+. "$checkout/packaging/setup.sh"
+
+usage() {
+    cat <<'TEXT'
+Usage: packaging/stage.sh DESTDIR FLAVOUR [--tree DIR] [--no-tree]
+
+Lay out all files of snap-self below DESTDIR as they are to be below /. The packages and install.sh
+use this one script, so that all of them place the same files.
+
+FLAVOUR says which package managers' registration files are placed where they read them. All of them
+are always in DESTDIR/usr/share/snap-self/hooks.
+  deb      apt's
+  rpm      yum's, zypper's (those of dnf depend on its version: usr/share/snap-self/hooks/register)
+  plain    none; install.sh then registers with the managers that are there
+
+Options:
+  --tree DIR   the self-contained tree's parent, made by packaging/build.sh (default: built if need be)
+  --no-tree    leave /opt/snap-self out
+  -h, --help   show this text
+
+Example:
+  packaging/stage.sh /tmp/staged deb && find /tmp/staged -type f
+
+Exit status: 0 done; 2 wrong usage; 4 a file is missing, or the tree could not be built.
+TEXT
+}
+
+usage_error() {
+    fail "$EXIT_USAGE" "$1" "see: packaging/stage.sh --help"
+}
+
+destdir=
+flavour=
+tree=
+with_tree=yes
+
+parse_arguments() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        -h | --help) usage && exit 0 ;;
+        --tree)
+            [ $# -ge 2 ] || usage_error "--tree needs a value"
+            tree="$2"
+            shift
+            ;;
+        --no-tree) with_tree=no ;;
+        -*) usage_error "unknown option $1" ;;
+        *)
+            if [ -z "$destdir" ]; then
+                destdir="$1"
+            elif [ -z "$flavour" ]; then
+                flavour="$1"
+            else
+                usage_error "one argument too many: $1"
+            fi
+            ;;
+        esac
+        shift
+    done
+    [ -n "$flavour" ] || usage_error "DESTDIR and FLAVOUR are needed"
+    case "$flavour" in
+    deb | rpm | plain) ;;
+    *) usage_error "unknown flavour $flavour" ;;
+    esac
+}
+
+# place MODE SOURCE DEST: copy one file of the checkout; folders are made.
+place() {
+    case "$2" in
+    packaging/hooks/hook-guard | packaging/hooks/apt/*) [ -f "$checkout/$2" ] || { say "left out, not there yet: $2" && return 0; } ;;
+    esac
+    [ -f "$checkout/$2" ] || fail "$EXIT_ENVIRONMENT" "$2 is missing: this checkout is not whole"
+    mkdir -p "$destdir$(dirname "$3")"
+    cp "$checkout/$2" "$destdir$3"
+    chmod "$1" "$destdir$3"
+}
+
+# packed SOURCE DEST: the same, compressed, without the time and name that gzip would note.
+packed() {
+    place 644 "$1" "$2"
+    gzip -9nf "$destdir$2"
+}
+
+folder() {
+    mkdir -p "$destdir$1"
+    chmod "${2:-755}" "$destdir$1"
+}
+
+place_program() {
+    if [ -z "$tree" ]; then
+        tree="$checkout/build/self-contained"
+        "$checkout/packaging/build.sh" --output "$tree"
+    fi
+    [ -x "$tree/opt/snap-self/bin/snap-self" ] ||
+        fail "$EXIT_ENVIRONMENT" "$tree holds no built tree" "make it: packaging/build.sh --output $tree"
+    mkdir -p "$destdir/opt"
+    cp -a "$tree/opt/snap-self" "$destdir/opt/"
+}
+
+place_command() {
+    mkdir -p "$destdir/usr/bin"
+    ln -sf /opt/snap-self/bin/snap-self "$destdir/usr/bin/snap-self"
+}
+
+place_configuration() {
+    place 644 agent/snap_self/data/config.example.toml /etc/snap-self/config.toml
+    folder /etc/snap-self/conf.d
+    folder /etc/snap-self/hooks.d
+    place 755 packaging/hooks/hook-guard /etc/snap-self/hook-guard
+}
+
+place_units() {
+    for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service; do
+        place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
+    done
+    place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
+}
+
+hooks=/usr/share/snap-self/hooks
+
+place_hooks() {
+    place 755 packaging/hooks/register "$hooks/register"
+    place 755 packaging/hooks/hook-guard "$hooks/hook-guard"
+    place 644 packaging/hooks/apt/65snap-self "$hooks/apt/65snap-self"
+    place 644 packaging/hooks/dnf4/snap_self.py "$hooks/dnf4/snap_self.py"
+    place 644 packaging/hooks/dnf4/snap_self.conf "$hooks/dnf4/snap_self.conf"
+    place 755 packaging/hooks/dnf4/plugin-path "$hooks/dnf4/plugin-path"
+    place 755 packaging/hooks/dnf5/actions-line "$hooks/dnf5/actions-line"
+    place 644 packaging/hooks/yum/snap_self.py "$hooks/yum/snap_self.py"
+    place 644 packaging/hooks/yum/snap_self.conf "$hooks/yum/snap_self.conf"
+    place 755 packaging/hooks/zypper/snap-self "$hooks/zypper/snap-self"
+    place 644 packaging/hooks/pacman/05-snap-self.hook "$hooks/pacman/05-snap-self.hook"
+}
+
+register_hooks() {
+    case "$flavour" in
+    deb)
+        place 644 packaging/hooks/apt/65snap-self /etc/apt/apt.conf.d/65snap-self
+        ;;
+    rpm)
+        place 755 packaging/hooks/zypper/snap-self /usr/lib/zypp/plugins/commit/snap-self
+        place 644 packaging/hooks/yum/snap_self.py /usr/lib/yum-plugins/snap_self.py
+        place 644 packaging/hooks/yum/snap_self.conf /etc/yum/pluginconf.d/snap_self.conf
+        ;;
+    esac
+}
+
+place_documents() {
+    doc=/usr/share/doc/snap-self
+    packed packaging/man/snap-self.8 /usr/share/man/man8/snap-self.8
+    packed packaging/man/snap-self.toml.5 /usr/share/man/man5/snap-self.toml.5
+    place 644 packaging/completions/snap-self.bash /usr/share/bash-completion/completions/snap-self
+    place 644 packaging/completions/_snap-self "$(zsh_functions)/_snap-self"
+    place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
+    place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
+    for file in README.md snap-self-create.json snap-self-prune.json trust.json; do
+        place 644 "packaging/ram/$file" "$doc/ram/$file"
+    done
+    place 644 README.md "$doc/README.md"
+    packed CHANGELOG.md "$doc/changelog"
+}
+
+# Debian's zsh reads vendor-completions, the others' site-functions.
+zsh_functions() {
+    case "$flavour" in
+    rpm) echo /usr/share/zsh/site-functions ;;
+    deb) echo /usr/share/zsh/vendor-completions ;;
+    plain) if [ -d /usr/share/zsh/vendor-completions ]; then
+        echo /usr/share/zsh/vendor-completions
+    else
+        echo /usr/share/zsh/site-functions
+    fi ;;
+    esac
+}
+
+main() {
+    parse_arguments "$@"
+    umask 022
+    mkdir -p "$destdir"
+    destdir="$(cd "$destdir" && pwd)"
+    place_command
+    place_configuration
+    place_units
+    place_hooks
+    register_hooks
+    place_documents
+    [ "$with_tree" = no ] || place_program
+}
+
+main "$@"
