@@ -3,7 +3,8 @@
 A frame is a command line, header lines ``key:value``, an empty line, a body and one NUL. libzypp
 sends PLUGINBEGIN, COMMITBEGIN with the packages, COMMITEND, PLUGINEND and _DISCONNECT, and waits
 for an answer to each. It has no answer that stops a commit: a plugin that fails is dropped and the
-commit goes on. The one way is to ask the zypper process itself to end before it is answered.
+commit goes on. The one way is to signal the zypper process itself before it is answered: it ends
+with status 8, having changed nothing.
 
 Source: libzypp, ``doc/autoinclude/CommitPlugin.doc`` and ``zypp-core/zypp/PluginFrame.cc``.
 """
@@ -53,7 +54,7 @@ class Frame:
 
     __slots__ = ("body", "command", "headers")
 
-    def __init__(self, command: str, headers: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> None:
         self.command = command
         self.headers = headers
         self.body = body
@@ -76,14 +77,13 @@ class FrameReader:
         if end is None:
             return None
         if self._held[end : end + 1] == NUL:  # neither an empty line nor a body
-            return _parse_frame(self._take(end), b"")
-        head = self._take(end + 2)[:-2]
-        frame = _parse_frame(head, b"")
+            return _parse_frame(self._take(end + 1)[:-1])
+        frame = _parse_frame(self._take(end + 2)[:-2])
         length = frame.headers.get(LENGTH_HEADER)
         size = self._find(NUL) if length is None else self._reach(_length(length))
         if size is None:
             return None
-        frame.body = self._take(size)
+        frame.body = self._take(size + 1)[:-1]
         return frame
 
     def _find(self, *marks: bytes) -> int | None:
@@ -106,10 +106,8 @@ class FrameReader:
         return size
 
     def _take(self, size: int) -> bytes:
-        """Return the first bytes and forget them, with the NUL that follows."""
         taken = bytes(self._held[:size])
-        more = self._held[size : size + 1] == NUL
-        del self._held[: size + more]
+        del self._held[:size]
         return taken
 
     def _more(self) -> bool:
@@ -201,15 +199,14 @@ class ZypperConversation(Conversation):
         return PROCEED_STATUS
 
     def stop(self, reason: str) -> int:
-        """End zypper while it waits for our answer; another program's commit goes on."""
+        """Have zypper end once it has our answer; another program's commit goes on."""
         del reason
         if not self.can_veto or not self.outside.interrupt(self._caller):
             self.say("the change goes on all the same: only zypper itself can be stopped")
             return self.proceed()
-        # zypper takes the signal, gives up its wait and disconnects. An answer now would let it go
-        # on before it has looked at the signal.
-        while (frame := self._next_or_none()) is not None and frame.command != DISCONNECT:
-            pass
+        # libzypp sits in its wait for us, so the signal is taken before the answer is read; without
+        # one it would wait out its limit, and only then look whether it was to end.
+        self.proceed()
         return STOP_STATUS
 
     def _next_or_none(self) -> Frame | None:
@@ -396,8 +393,8 @@ def _version(solvable: Mapping[str, object]) -> str | None:
     return f"{epoch}:{text}" if epoch else text
 
 
-def _parse_frame(head: bytes, body: bytes) -> Frame:
-    lines = head.lstrip(b"\n").decode("utf-8", "surrogateescape").split("\n")
+def _parse_frame(head: bytes) -> Frame:
+    lines = head.decode("utf-8", "surrogateescape").split("\n")
     headers = {}
     for line in lines[1:]:
         key, colon, value = line.partition(":")
@@ -406,7 +403,7 @@ def _parse_frame(head: bytes, body: bytes) -> Frame:
         headers[unescape(key)] = unescape(value)
     if not lines[0]:
         raise ValueError("a frame without a command")
-    return Frame(lines[0], headers, body)
+    return Frame(lines[0], headers)
 
 
 def _length(text: str) -> int:
