@@ -36,12 +36,15 @@ class HookSettings:
         threshold: so many packages are risky whatever they are; 0 for never.
         release_upgrade: a change of the release is risky.
         state_dir: where the journal lies.
+        metadata_named: the configuration names a metadata service, so the machine need not look
+            like an ECS instance.
     """
 
     __slots__ = (
         "always",
         "enabled",
         "limit_s",
+        "metadata_named",
         "never",
         "on_failure",
         "release_upgrade",
@@ -64,6 +67,7 @@ class HookSettings:
         threshold: int = THRESHOLD,
         release_upgrade: bool = True,
         state_dir: str = STATE_DIR,
+        metadata_named: bool = False,
     ) -> None:
         self.enabled = enabled
         self.on_failure = dict(on_failure or {})
@@ -75,6 +79,7 @@ class HookSettings:
         self.threshold = threshold
         self.release_upgrade = release_upgrade
         self.state_dir = state_dir
+        self.metadata_named = metadata_named
 
     def aborts(self, manager: str) -> bool:
         """Tell whether a change without its snapshot is to be stopped."""

@@ -1,0 +1,202 @@
+"""Which calls of hooks belong to one human action, and whether an earlier snapshot covers them.
+
+unattended-upgrades, a release upgrade or a script of ours calls a package manager many times; each
+call has its own process, but all have the same ancestor just below what started the action: a
+shell that somebody types into, cron, sshd, systemd. That ancestor is the action, for as long as it
+lives. Pure; the state is kept by ``system/hook_state.py``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Nothing that a person would call one action lasts longer.
+GROUP_MAX_S = 12 * 3600
+# After a failed snapshot the calls that follow wait for none until so many times its duration are
+# over: a cloud that is away costs a run of many steps a sixth of its time, not all of it.
+PAUSE_TIMES = 5
+MIN_PAUSE_S = 60
+MAX_PAUSE_S = 600
+MAX_ANCESTORS = 64
+
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "ash"})
+# What they start is an action of its own.
+STARTERS = frozenset(
+    {
+        *("systemd", "init", "sshd", "sshd-session", "dropbear", "login", "agetty", "getty"),
+        *("cron", "crond", "atd", "anacron", "fcron", "screen", "SCREEN", "tmux", "tmux: server"),
+        *("gnome-terminal-", "konsole", "xterm", "aliyun-service", "assist_daemon", "rundeckd"),
+        *(
+            "containerd-shim",
+            "supervisord",
+            "runit",
+            "s6-svscan",
+            "gotty",
+            "ttyd",
+            "cockpit-bridge",
+        ),
+    }
+)
+# These live for months and do one thing after the other.
+DAEMONS = frozenset(
+    {
+        *("packagekitd", "puppet", "pxp-agent", "salt-minion", "chef-client", "cinc-client"),
+        *("cf-execd", "dnf5daemon-serve", "dnfdaemon-serve", "PackageKit", "dbus-daemon"),
+        *("yum-updatesd", "osqueryd", "qemu-ga", "amazon-ssm-agent", "webmin"),
+    }
+)
+ANSIBLE_WORDS = ("AnsiballZ", "ansible")
+
+
+class Ancestor:
+    """One process above the hook.
+
+    Args:
+        started: in the kernel's ticks since boot.
+        name: as the kernel calls it.
+        arguments: its command line.
+    """
+
+    __slots__ = ("arguments", "name", "pid", "started")
+
+    def __init__(self, pid: int, started: int, name: str, arguments: Sequence[str] = ()) -> None:
+        self.pid = pid
+        self.started = started
+        self.name = name
+        self.arguments = tuple(arguments)
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other process of this boot."""
+        return f"{self.pid}:{self.started}"
+
+
+class Kept:
+    """What came of an earlier call.
+
+    Args:
+        key: of the action that it was a part of.
+        at: when it ended, in seconds since boot.
+        run_id: the run whose snapshot covers it; empty where none was made.
+        took_s: how long it was held up.
+        text: what failed, or what the snapshot was for.
+    """
+
+    __slots__ = ("at", "key", "run_id", "text", "took_s")
+
+    def __init__(self, key: str, at: float, *, run_id: str, took_s: float, text: str) -> None:
+        self.key = key
+        self.at = at
+        self.run_id = run_id
+        self.took_s = took_s
+        self.text = text
+
+
+class Verdict:
+    """What an earlier call means for this one.
+
+    Args:
+        covered_by: the earlier call whose snapshot serves.
+        paused_by: the earlier call whose failure is too fresh to try again.
+        try_again_s: how long it still is.
+    """
+
+    __slots__ = ("covered_by", "paused_by", "try_again_s")
+
+    def __init__(
+        self,
+        *,
+        covered_by: Kept | None = None,
+        paused_by: Kept | None = None,
+        try_again_s: float = 0.0,
+    ) -> None:
+        self.covered_by = covered_by
+        self.paused_by = paused_by
+        self.try_again_s = try_again_s
+
+
+def find_action(ancestors: Sequence[Ancestor]) -> Ancestor | None:
+    """Return the process that is the human action; None if each call is one of its own.
+
+    Args:
+        ancestors: of the hook, its parent first.
+    """
+    below: Ancestor | None = None
+    for index, one in enumerate(ancestors):
+        if one.pid == 1 or one.name in STARTERS or _is_typed_into(one):
+            break
+        if _name(one) in DAEMONS and not (below and _name(below) == _name(one)):
+            # Its child for one job bears its name; other children are single calls.
+            return None if not _is_child_of_same(ancestors, index) else one
+        below = one
+    else:
+        return below
+    if _is_ansible(ancestors[:index]):
+        return _connection(ancestors[index:]) or below
+    return below
+
+
+def judge_earlier(
+    kept: Sequence[Kept], key: str, now: float, *, own_snapshot: bool = False
+) -> Verdict:
+    """Return what the earlier calls of the same action mean for this one.
+
+    A fresh snapshot of another action is not asked for here: the cloud is, which knows whether it
+    failed meanwhile.
+
+    Args:
+        now: in seconds since boot.
+        own_snapshot: only a failure counts, since a snapshot would not serve.
+    """
+    of_action = sorted((k for k in kept if k.key == key and k.at <= now), key=lambda k: -k.at)
+    latest = of_action[0] if of_action and key else None
+    if latest is None or now - latest.at > GROUP_MAX_S:
+        return Verdict()
+    if not latest.run_id:
+        left = latest.at + pause_s(latest.took_s) - now
+        return Verdict(paused_by=latest, try_again_s=left) if left > 0 else Verdict()
+    return Verdict() if own_snapshot else Verdict(covered_by=latest)
+
+
+def pause_s(took_s: float) -> float:
+    """Return how long after a failure that took so long none is tried again."""
+    return min(max(PAUSE_TIMES * took_s, MIN_PAUSE_S), MAX_PAUSE_S)
+
+
+def _is_typed_into(one: Ancestor) -> bool:
+    """Tell whether it is a shell that reads commands from somebody, not from a script."""
+    if one.name not in SHELLS:
+        return False
+    given = one.arguments[1:]
+    return all(word.startswith(("-", "+")) for word in given) and not any(
+        word.startswith("-") and not word.startswith("--") and "c" in word for word in given
+    )
+
+
+def _name(one: Ancestor) -> str:
+    """Return a program's name, of a script that of its file."""
+    names = [word.rpartition("/")[2] for word in one.arguments[:2]]
+    return next((name for name in (one.name, *names) if name in DAEMONS), one.name)
+
+
+def _is_child_of_same(ancestors: Sequence[Ancestor], index: int) -> bool:
+    above = ancestors[index + 1 : index + 2]
+    return bool(above) and _name(above[0]) == _name(ancestors[index])
+
+
+def _is_ansible(ancestors: Sequence[Ancestor]) -> bool:
+    return any(
+        word in argument
+        for one in ancestors
+        for argument in one.arguments
+        for word in ANSIBLE_WORDS
+    )
+
+
+def _connection(above: Sequence[Ancestor]) -> Ancestor | None:
+    """Return the process of the SSH connection, which all tasks of a play share."""
+    ssh = [one for one in above if one.name.startswith("sshd")]
+    # The last is the one that listens for all connections.
+    return ssh[-2] if len(ssh) > 1 else None

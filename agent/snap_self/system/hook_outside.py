@@ -1,0 +1,169 @@
+"""What a hook's conversation asks of the machine; nothing slow is imported before it is needed."""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import BinaryIO
+
+MAX_ANSWER_BYTES = 4 << 20
+_CHUNK = 65536
+_SIGINT = 2
+_SIGKILL = 9
+
+
+class HookOutside:
+    """Implement ``changes.conversation.Outside``.
+
+    Args:
+        proc: where the process file system is mounted.
+    """
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self._proc = proc
+
+    def open_input(self, descriptor: int) -> BinaryIO:
+        """Open a file descriptor that was inherited. Raises OSError."""
+        os.set_inheritable(descriptor, False)
+        return os.fdopen(descriptor, "rb")
+
+    def parent_pid(self) -> int:
+        """Return the process that started this one."""
+        return os.getppid()
+
+    def parent_of(self, pid: int) -> int:
+        """Return a process's parent, 0 where it is not known."""
+        facts = stat_of(pid, self._proc)
+        return facts[1] if facts else 0
+
+    def executable(self, pid: int) -> str:
+        """Return the path of a process's program, or an empty string."""
+        try:
+            return os.readlink(f"{self._proc}/{pid}/exe").removesuffix(" (deleted)")  # noqa: PTH115
+        except OSError:
+            return ""
+
+    def arguments(self, pid: int) -> tuple[str, ...]:
+        """Return a process's command line, empty where it is not known."""
+        raw = read_bytes(f"{self._proc}/{pid}/cmdline")
+        return tuple(os.fsdecode(raw).removesuffix("\0").split("\0")) if raw else ()
+
+    def names_in(self, folder: str) -> Sequence[str]:
+        """Return the names of a folder's entries; none if it cannot be read."""
+        try:
+            return os.listdir(folder)  # noqa: PTH208  # pathlib takes too long to load
+        except OSError:
+            return ()
+
+    def ask(self, argv: Sequence[str], *, limit_s: float) -> str | None:
+        """Return what a program prints; None if it fails, is missing or takes too long.
+
+        ``subprocess`` would take longer to load than most programs take.
+        """
+        reading, writing = os.pipe()
+        try:
+            pid = _spawn(argv, writing)
+        except OSError:
+            os.close(reading)
+            return None
+        finally:
+            os.close(writing)
+        said = _read_until(reading, time.monotonic() + limit_s)
+        os.close(reading)
+        if said is None:
+            os.kill(pid, _SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        return None if said is None or status else os.fsdecode(said)
+
+    def tell_terminal(self, text: str) -> None:
+        """Write a line to the terminal that controls this process, if there is one."""
+        try:
+            terminal = os.open("/dev/tty", os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            return
+        try:
+            os.write(terminal, os.fsencode(f"{text}\r\n"))
+        except OSError:
+            return
+        finally:
+            os.close(terminal)
+
+    def tell_system_log(self, text: str) -> None:
+        """Write a line to the system's log, if there is one."""
+        import syslog
+
+        syslog.openlog("snap-self", syslog.LOG_PID, syslog.LOG_DAEMON)
+        syslog.syslog(syslog.LOG_NOTICE, text.replace("\0", " "))
+
+    def interrupt(self, pid: int) -> bool:
+        """Send SIGINT to a process; tell whether it was there."""
+        try:
+            os.kill(pid, _SIGINT)
+        except OSError:
+            return False
+        return True
+
+
+def read_bytes(path: str, most: int = 1 << 20) -> bytes:
+    """Return a file's beginning; empty if it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        parts = []
+        while most > 0 and (part := os.read(descriptor, min(most, _CHUNK))):
+            parts.append(part)
+            most -= len(part)
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def stat_of(pid: int, proc: str = "/proc") -> tuple[str, int, int] | None:
+    """Return a process's name, parent and start in ticks since boot; None if it is not there.
+
+    Source: proc_pid_stat(5); the name may hold spaces and parentheses.
+    """
+    text = os.fsdecode(read_bytes(f"{proc}/{pid}/stat"))
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    try:
+        return head.partition("(")[2], int(fields[1]), int(fields[19])
+    except (IndexError, ValueError):
+        return None
+
+
+def _spawn(argv: Sequence[str], stdout: int) -> int:
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
+    env = {**os.environ, "LC_ALL": "C"}
+    return os.posix_spawnp(argv[0], list(argv), env, file_actions=files)
+
+
+def _read_until(descriptor: int, end: float) -> bytes | None:
+    """Return all there is to read; None if it has not ended by then, or is too long."""
+    import select
+
+    parts: list[bytes] = []
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    size = 0
+    while size <= MAX_ANSWER_BYTES:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            return None
+        part = os.read(descriptor, _CHUNK)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        size += len(part)
+    return None
