@@ -47,6 +47,7 @@ def test_run_gives_only_a_clean_environment(runner: AgentRunner) -> None:
         "LANG",
         "HOME",
         "TMPDIR",
+        "SNAP_SELF_FOLLOW_ENABLED",
         "PYTHONPATH",
         "SNAP_SELF_STATE_DIR",
         "SNAP_SELF_TEST_SECRETS_DIR",

@@ -33,8 +33,7 @@ BUS = """<busconfig>
 # The seat has no virtual terminals: those are this machine's.
 SCRIPT = f"""set -eu
 mount -t tmpfs none /run
-mkdir -p /run/dbus /run/udev /run/systemd/system /run/systemd/logind.conf.d
-mkdir -p /run/systemd/inhibit /run/systemd/seats /run/systemd/sessions /run/systemd/users
+mkdir -p /run/dbus /run/udev /run/systemd/system /run/systemd/inhibit /run/systemd/logind.conf.d
 printf '[Login]\\nNAutoVTs=0\\nReserveVT=0\\n' >/run/systemd/logind.conf.d/test.conf
 cat >/run/bus.conf <<'END'
 {BUS}END

@@ -93,6 +93,7 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
             credentials=wiring.trail,
             root=root,
             try_freeze=wiring.try_freeze if root and wiring.root_may_freeze else None,
+            try_hold=wiring.try_hold if root else None,
         )
         if record is not None:
             from snap_self.cli.recorded import write_recording

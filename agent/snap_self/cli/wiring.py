@@ -118,6 +118,18 @@ class Wiring(Adapters):
 
         return try_freeze(self)
 
+    def try_hold(self) -> str:
+        """Hold a reboot back for an instant; return why it cannot be."""
+        from snap_self.system.inhibitor import LogindInhibitor
+
+        if not self.config.follow.enabled:
+            return "follow.enabled is false"
+        inhibitor = LogindInhibitor()
+        try:
+            return inhibitor.hold("snap-self doctor tries whether it can")
+        finally:
+            inhibitor.release()
+
     def end_stale_freeze(self, *, must_look: bool = False) -> str:
         """End what a freeze marker names, and tell which hooks were released without the agent.
 

@@ -15,6 +15,8 @@ from pathlib import Path
 PROGRAM = "systemd-inhibit"
 # What libsystemd's sd_booted(3) looks for.
 SYSTEMD = Path("/run/systemd/system")
+# logind makes this folder when it starts.
+SEATS = Path("/run/systemd/seats")
 ANSWER_S = 5.0
 END_S = 2.0
 HELD = b"held\n"
@@ -30,6 +32,8 @@ def why_none() -> str:
         return f"{PROGRAM} is not installed"
     if not SYSTEMD.is_dir():
         return "this system was not started by systemd, so there is no logind"
+    if not SEATS.is_dir():
+        return "logind does not run here"
     return ""
 
 

@@ -80,6 +80,7 @@ def diagnose(
     credentials: Callable[[], Sequence[tuple[str, str]]],
     root: bool,
     try_freeze: Callable[[], str] | None,
+    try_hold: Callable[[], str] | None = None,
 ) -> Diagnosis:
     """Run every check; one failed check does not stop those that do not need it.
 
@@ -88,6 +89,7 @@ def diagnose(
         root: whether this process is root.
         try_freeze: freezes and thaws a small filesystem made for it and returns what went wrong;
             None unless the root filesystem may be frozen.
+        try_hold: holds a reboot back for an instant and returns why it cannot; None unless root.
     """
     known = _Known(tools)
     findings: list[Finding] = []
@@ -101,7 +103,21 @@ def diagnose(
     findings += _root(root)
     if try_freeze is not None:
         findings += _freeze(try_freeze)
+    if try_hold is not None:
+        findings.append(_hold(try_hold()))
     return Diagnosis(findings=tuple(findings), identity=known.identity)
+
+
+def _hold(why: str) -> Finding:
+    """Tell whether a reboot can be held back while an upload goes on."""
+    if not why:
+        return _ok("reboot", "logind can hold a reboot back while a snapshot is being uploaded")
+    return Finding(
+        check="reboot",
+        verdict=Verdict.WARN,
+        text=f"nothing can hold a reboot back while a snapshot is being uploaded: {why}",
+        hint="before a command that reboots, give --wait accomplished",
+    )
 
 
 def _freeze(try_freeze: Callable[[], str]) -> Iterator[Finding]:
