@@ -12,6 +12,7 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 
 import dnf
 import dnf.exceptions
@@ -79,12 +80,16 @@ class SnapSelf(dnf.Plugin):
 
 def _ask(event):
     """Start the agent by its guard, tell it the event, and return the exit status."""
-    # dnf's standard output is the caller's; the agent talks to people on standard error.
-    child = subprocess.Popen(
-        [GUARD, "dnf"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, close_fds=True
-    )
+    # No pipe: dnf leaves SIGPIPE at its default, so a guard that does not read would end dnf.
+    with tempfile.TemporaryFile() as told:
+        told.write(json.dumps(event).encode("utf-8"))
+        told.seek(0)
+        # dnf's standard output is the caller's; the agent talks to people on standard error.
+        child = subprocess.Popen(
+            [GUARD, "dnf"], stdin=told, stdout=subprocess.DEVNULL, close_fds=True
+        )
     try:
-        child.communicate(json.dumps(event).encode("utf-8", "replace"))
+        child.wait()
     except KeyboardInterrupt:
         _let_it_clean_up(child)
         raise

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 from yum.plugins import TYPE_CORE, PluginYumExit
 
@@ -101,15 +102,17 @@ def as_text(word):
 
 def ask(event):
     """Start the agent by its guard, tell it the event, and return the exit status."""
-    # yum's standard output is the caller's; the agent talks to people on standard error.
-    with open(os.devnull, "w") as nowhere:
-        child = subprocess.Popen(
-            [GUARD, "yum"], stdin=subprocess.PIPE, stdout=nowhere, close_fds=True
-        )
-        try:
-            child.communicate(json.dumps(event).encode("utf-8"))
-        except KeyboardInterrupt:
-            # The child got the same Ctrl-C, and may have filesystems to thaw.
-            child.wait()
-            raise
+    # No pipe: where SIGPIPE is at its default, a guard that does not read would end yum.
+    with tempfile.TemporaryFile() as told:
+        told.write(json.dumps(event).encode("utf-8"))
+        told.seek(0)
+        # yum's standard output is the caller's; the agent talks to people on standard error.
+        with open(os.devnull, "w") as nowhere:
+            child = subprocess.Popen([GUARD, "yum"], stdin=told, stdout=nowhere, close_fds=True)
+    try:
+        child.wait()
+    except KeyboardInterrupt:
+        # The child got the same Ctrl-C, and may have filesystems to thaw.
+        child.wait()
+        raise
     return child.returncode
