@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from snap_self import __version__
+from snap_self.cli.hook_app import hook_app
 from snap_self.cli.options import (
     Before,
     Description,
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(hook_app)
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -81,7 +83,10 @@ def job(  # one parameter per documented option
     Example: snap-self --before "os upgrade"
     """
     if version:
-        print(f"snap-self {__version__}")
+        # Without the encoder, whose import would take longer than all the rest.
+        print(
+            f'{{"schema": 1, "version": "{__version__}"}}' if json else f"snap-self {__version__}"
+        )
         return 0
     if context.invoked_subcommand is not None:
         _refuse_options_before(context.invoked_subcommand, context)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 from snap_self.cloud.shape import Node
+from snap_self.errors import CloudAnswerUnclear
 from snap_self.model.disks import CloudDisk, DiskKind
 from snap_self.model.ids import DiskId, GroupId, InstanceId, SnapshotId
 from snap_self.model.snapshots import (
@@ -20,6 +23,7 @@ from snap_self.model.snapshots import (
 )
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 
 # Members of a group show its id nowhere else; Alibaba's own CSI driver relies on this text too.
 _FROM_GROUP = re.compile(r"Created_from_(ssg-[0-9A-Za-z]+)")
@@ -51,16 +55,44 @@ def instances(answer: Mapping[str, Any]) -> tuple[InstanceState, ...]:
     )
 
 
-def snapshots(answer: Mapping[str, Any]) -> tuple[Snapshot, ...]:
-    """Return the snapshots of DescribeSnapshots."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """An entry of a list that does not have the documented form.
+
+    Args:
+        name: its id, as far as it can be read.
+        tags: the same of its tags, which say whether it is ours.
+        why: what is wrong with it.
+    """
+
+    name: str
+    tags: Mapping[str, str]
+    why: str
+
+
+def snapshots(
+    answer: Mapping[str, Any], *, unclear: list[Unclear] | None = None
+) -> tuple[Snapshot, ...]:
+    """Return the snapshots of DescribeSnapshots.
+
+    Args:
+        unclear: gets those that cannot be understood; without it they are an error.
+    """
     found = _root(answer, "DescribeSnapshots").required_items("Snapshots", "Snapshot")
-    return tuple(_snapshot(node) for node in found)
+    return tuple(_understood(found, _snapshot, "SnapshotId", unclear))
 
 
-def groups(answer: Mapping[str, Any]) -> tuple[SnapshotGroup, ...]:
-    """Return the groups of DescribeSnapshotGroups."""
+def groups(
+    answer: Mapping[str, Any], *, unclear: list[Unclear] | None = None
+) -> tuple[SnapshotGroup, ...]:
+    """Return the groups of DescribeSnapshotGroups.
+
+    Args:
+        unclear: as for ``snapshots``.
+    """
     root = _root(answer, "DescribeSnapshotGroups")
-    return tuple(_group(node) for node in root.required_items("SnapshotGroups", "SnapshotGroup"))
+    found = root.required_items("SnapshotGroups", "SnapshotGroup")
+    return tuple(_understood(found, _group, "SnapshotGroupId", unclear))
 
 
 def created_snapshot(answer: Mapping[str, Any]) -> SnapshotId:
@@ -98,6 +130,30 @@ def tagged(answer: Mapping[str, Any]) -> tuple[tuple[SnapshotId, str, str], ...]
         (SnapshotId(node.identifier("ResourceId")), node.text("TagKey"), node.text("TagValue"))
         for node in root.items("TagResources", "TagResource")
     )
+
+
+def _understood(
+    nodes: Iterator[Node], read: Callable[[Node], T], name: str, unclear: list[Unclear] | None
+) -> Iterator[T]:
+    for node in nodes:
+        try:
+            value = read(node)
+        except CloudAnswerUnclear as error:
+            if unclear is None:
+                raise
+            unclear.append(_unclear(node, name, error.message))
+            continue
+        yield value
+
+
+def _unclear(node: Node, name: str, why: str) -> Unclear:
+    """Return what can be read of a node that is not as documented."""
+    known, tags = "", {}
+    with suppress(CloudAnswerUnclear):
+        known = node.optional_identifier(name)
+    with suppress(CloudAnswerUnclear):
+        tags = dict(_tags(node))
+    return Unclear(name=known, tags=tags, why=why)
 
 
 def _root(answer: Mapping[str, Any], action: str) -> Node:

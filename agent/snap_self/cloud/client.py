@@ -106,12 +106,14 @@ class EcsClient:
         status: SnapshotStatus | None = None,
         max_pages: int | None = None,
         deadline_s: float = DEADLINE_S,
+        unclear: list[answers.Unclear] | None = None,
     ) -> tuple[Snapshot, ...]:
         """Return the snapshots that fit all conditions given, newest first as the API has it.
 
         Args:
             ids: unknown ones are left out; none at all makes no call.
             max_pages: stop after so many pages of 100, whatever is left.
+            unclear: gets entries that are not as documented; without it one is an error.
         """
         if ids is not None and not ids:
             return ()
@@ -125,7 +127,7 @@ class EcsClient:
                 "DescribeSnapshots", own, deadline_s=self._left(end), max_pages=max_pages
             )
             for page in pages:
-                found += answers.snapshots(page)
+                found += answers.snapshots(page, unclear=unclear)
         return tuple(found)
 
     def describe_groups(
@@ -135,8 +137,13 @@ class EcsClient:
         instance_id: InstanceId | None = None,
         tags: Mapping[str, str] | None = None,
         deadline_s: float = DEADLINE_S,
+        unclear: list[answers.Unclear] | None = None,
     ) -> tuple[SnapshotGroup, ...]:
-        """Return the snapshot-consistent groups that fit all conditions given."""
+        """Return the snapshot-consistent groups that fit all conditions given.
+
+        Args:
+            unclear: as for ``describe_snapshots``.
+        """
         if ids is not None and not ids:
             return ()
         params = _given(InstanceId=instance_id) | _tag_params(tags or {})
@@ -146,7 +153,7 @@ class EcsClient:
             own = {**params, **_numbered("SnapshotGroupId", some)}
             pages = self._pages("DescribeSnapshotGroups", own, deadline_s=self._left(end))
             for page in pages:
-                found += answers.groups(page)
+                found += answers.groups(page, unclear=unclear)
         return tuple(found)
 
     def create_snapshot(

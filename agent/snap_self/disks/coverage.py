@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from snap_self.disks.categories import why_left_out
 from snap_self.disks.kinds import DISK
@@ -60,7 +61,8 @@ def choose(
             chosen.append(entry)
     if not chosen:
         raise _nothing_left(skipped, disk_map)
-    return _coverage(layout, disk_map, chosen=chosen, skipped=skipped, wanted=wanted)
+    coverage = _coverage(layout, disk_map, chosen=chosen, skipped=skipped, wanted=wanted)
+    return replace(coverage, vain=tuple(chooser.vain(selection)))
 
 
 def _coverage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from snap_self.disks.categories import why_left_out
 from snap_self.disks.mapping import DiskMap
@@ -61,6 +61,15 @@ class Chooser:
                 if entry := self._by_local.get(name):
                     excluded[entry.cloud.disk_id] = f"left out by --exclude {item}"
         return excluded
+
+    def vain(self, selection: Selection) -> Iterator[str]:
+        """Yield why an exclusion leaves no disk out, for each that does not."""
+        for item in selection.exclude:
+            names = [] if DISK_ID.fullmatch(item) else self._local_disks(item, "--exclude")
+            unknown = [name for name in names if name not in self._by_local]
+            if unknown and unknown == names:
+                why = self._map.local_only.get(unknown[0], "the cloud does not know it")
+                yield f"--exclude {item} leaves no disk out: {unknown[0]}: {why}"
 
     def _path(self, fact: PathFact) -> list[DiskId]:
         place = self._places.of_path(fact)

@@ -209,6 +209,7 @@ class Coverage:
         targets: chosen disks, system disk first, then by disk id.
         torn: spans of which only some disks are chosen; the plan refuses these.
         spans: spans that lie wholly within the chosen disks.
+        vain: exclusions that leave no disk out, each with why.
     """
 
     targets: tuple[Target, ...]
@@ -216,6 +217,7 @@ class Coverage:
     spans: tuple[Span, ...]
     torn: tuple[Span, ...]
     not_covered: tuple[NotCovered, ...]
+    vain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

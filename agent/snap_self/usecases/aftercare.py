@@ -25,7 +25,7 @@ RETENTION_S = 10.0
 
 
 def explain_interrupted(
-    tools: Tools, cloud: EcsClient, *, but: RunRecord | None
+    tools: Tools, cloud: EcsClient, *, but: RunRecord | None, tell: bool = True
 ) -> tuple[RunRecord, ...]:
     """Close the records of runs that were interrupted, each with what is known of its snapshots.
 
@@ -33,6 +33,7 @@ def explain_interrupted(
 
     Args:
         but: a record that is about to be finished instead.
+        tell: tell the listener; a caller that shows what is returned does not want it twice.
     """
     explained = []
     for record in tools.store.unfinished():
@@ -47,7 +48,8 @@ def explain_interrupted(
             closed = _explained(tools, cloud, record)
         tools.store.save(closed)
         explained.append(closed)
-        tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))
+        if tell:
+            tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))
     return tuple(explained)
 
 

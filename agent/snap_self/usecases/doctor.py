@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from snap_self.cloud.answers import Unclear
 from snap_self.cloud.client import EcsClient
 from snap_self.disks.coverage import choose
 from snap_self.disks.flush import flush_plan
@@ -275,13 +276,16 @@ def _snapshots(known: _Known) -> Iterator[Finding]:
         yield _skipped("snapshots", "the ECS API")
         return
     tags = {OWNER_TAG: known.identity.instance_id}
-    shots = known.cloud.describe_snapshots(tags=tags, max_pages=1)
-    groups = known.cloud.describe_groups(tags=tags)
+    unclear: list[Unclear] = []
+    shots = known.cloud.describe_snapshots(tags=tags, max_pages=1, unclear=unclear)
+    groups = known.cloud.describe_groups(tags=tags, unclear=unclear)
     some = f"{len(shots)}{'+' if len(shots) == PAGE else ''} tagged snapshots"
     yield _ok("snapshots", f"ours that can be seen: {some}, {len(groups)} groups")
     everybodys = known.cloud.describe_snapshots(
-        instance_id=known.identity.instance_id, max_pages=LIMIT_PAGES
+        instance_id=known.identity.instance_id, max_pages=LIMIT_PAGES, unclear=unclear
     )
+    for why in {one.why for one in unclear}:
+        yield Finding(check="snapshots", verdict=Verdict.WARN, text=why)
     for sentence in near_limit(everybodys, (disk.disk_id for disk in known.disks)).values():
         yield Finding(
             check="limit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from snap_self.errors import StateUnusable, UsageError
+from snap_self.errors import CloudAnswerUnclear, StateUnusable, UsageError
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import OUTCOME_TAG, Consistency, Identity
@@ -153,12 +153,22 @@ def _aftercare(tools: Tools, identity: Identity) -> list[str]:
             if not held:
                 return ["another run is going on; its snapshots may not be listed yet"]
             ended = tools.end_stale_freeze()
-            cloud = tools.connect(identity)
-            notes = [record.explained for record in explain_interrupted(tools, cloud, but=None)]
-            notes += finish_pending(tools, cloud).news
-            return [ended, *notes] if ended else notes
+            return [*filter(None, (ended,)), *_explained(tools, identity)]
     except StateUnusable as error:
         return [f"the journal was left alone: {error.message}"]
+
+
+def _explained(tools: Tools, identity: Identity) -> list[str]:
+    cloud = tools.connect(identity)
+    notes: list[str] = []
+    try:
+        explained = explain_interrupted(tools, cloud, but=None, tell=False)
+        notes += [record.explained for record in explained]
+        notes += finish_pending(tools, cloud).news
+    except CloudAnswerUnclear as error:
+        # One of ours is not as documented: it is named in another note, and the rest is shown.
+        notes.append(f"what became of earlier runs was not looked for: {error.message}")
+    return notes
 
 
 def _records(store: RunStore) -> dict[RunId, RunRecord]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from snap_self.cloud.answers import Unclear
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import ApiFault
 from snap_self.model.ids import GroupId, InstanceId, RunId, SnapshotId
@@ -92,28 +93,41 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     """
     tags = {OWNER_TAG: instance_id}
     calls = _Budget(CALL_BUDGET)
-    here = cloud.describe_snapshots(instance_id=instance_id, max_pages=calls.left)
+    unclear: list[Unclear] = []
+    here = cloud.describe_snapshots(instance_id=instance_id, max_pages=calls.left, unclear=unclear)
     calls.spend(here)
     if not calls.left:
         return _all_here(here, instance_id)
     # The other two only add to what is on the disks here.
-    tagged, unread = _read(lambda: cloud.describe_snapshots(tags=tags, max_pages=calls.left))
+    tagged, unread = _read(
+        lambda: cloud.describe_snapshots(tags=tags, max_pages=calls.left, unclear=unclear)
+    )
     calls.spend(tagged)
     shots = {shot.snapshot_id: shot for shot in (*here, *tagged)}
     if not calls.left:
         return _all_here(tuple(shots.values()), instance_id)
-    found, groups_unread = _read(lambda: cloud.describe_groups(tags=tags))
+    found, groups_unread = _read(lambda: cloud.describe_groups(tags=tags, unclear=unclear))
     groups = _Groups.of(found)
     unseen = [sid for sid in groups.by_member if sid not in shots]
-    for shot in cloud.describe_snapshots(ids=unseen):
+    for shot in cloud.describe_snapshots(ids=unseen, unclear=unclear):
         shots[shot.snapshot_id] = shot
     own = (groups.own(shot, instance_id) for shot in shots.values())
     why = "; ".join(filter(None, (unread, groups_unread)))
+    told = [f"some may be missing: {why}"] if why else []
+    told += _not_understood(unclear, instance_id, groups)
     return OwnSnapshots(
-        found=tuple(one for one in own if one),
-        incomplete=f"some may be missing: {why}" if why else "",
-        groups=found,
+        found=tuple(one for one in own if one), incomplete="; ".join(told), groups=found
     )
+
+
+def _not_understood(
+    unclear: Iterable[Unclear], instance_id: InstanceId, groups: _Groups
+) -> Iterator[str]:
+    """Say of each entry that cannot be shown whether it is ours; no other is hidden by it."""
+    for name, one in {each.name or each.why: each for each in unclear}.items():
+        ours = one.tags.get(OWNER_TAG) == instance_id or name in groups.by_member
+        word = "is this instance's own, and " if ours else ""
+        yield f"{one.name or 'an entry without a name'} {word}is not shown: {one.why}"
 
 
 def _read(read: Callable[[], tuple[T, ...]]) -> tuple[tuple[T, ...], str]:

@@ -41,6 +41,7 @@ def look_around(facts: RunFacts, tools: Tools, *, history_pages: int) -> Survey:
     facts.identity = found.identity
     facts.cloud_disks = found.disks
     facts.coverage = cover(tools, found, facts.request.selection)
+    facts.notes += facts.coverage.vain
     return found
 
 

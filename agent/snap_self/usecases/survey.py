@@ -59,6 +59,7 @@ def survey(tools: Tools, *, history_pages: int) -> Survey:
             instance_id=instance_id,
             max_pages=history_pages,
             deadline_s=ADVICE_S,
+            unclear=[],  # of another program, say: the advice is as good without it
         )
         disks = cloud.describe_disks(instance_id)
         layout = layout_read.result()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from snap_self import __version__
 from snap_self.cli.app import run_app
 from snap_self.errors import UsageError
 
@@ -24,3 +27,8 @@ def test_options_when_they_stand_before_the_command_then_are_refused_by_name(
     with pytest.raises(UsageError, match=named) as caught:
         run_app(arguments)
     assert "snap-self" in caught.value.hint
+
+
+def test_version_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["--version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, "version": __version__}
