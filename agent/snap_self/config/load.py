@@ -20,7 +20,7 @@ FOLDER = Path("/etc/snap-self")
 MAIN_FILE = "config.toml"
 EXTRA_FOLDER = "conf.d"
 # Read elsewhere: by package-manager hooks, and by the project's own tests.
-ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP"})
+ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP", "SNAP_SELF_HOOK_LIMIT"})
 ENV_SLIP = 0.85
 WRITABLE_BY_OTHERS = 0o022
 
@@ -123,7 +123,7 @@ class _Loader:
             self.faults.append(f"{path}:{line}: not UTF-8")
             return
         try:
-            tables = _parse_toml(text)
+            tables = parse_toml(text)
         except RecursionError:
             self.faults.append(f"{path}: nested too deeply")
         except ValueError as error:  # the TOML parser's own error, and that of huge numbers
@@ -214,7 +214,12 @@ def _named(what: str) -> str:
     return what if re.fullmatch(r"[][\w.-]{1,80}", what) else shown(what)
 
 
-def _parse_toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return a file's tables.
+
+    Raises:
+        ValueError: it is not TOML.
+    """
     # Loaded only where there is a file: most machines have none.
     parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     tables: dict[str, Any] = parser.loads(text)

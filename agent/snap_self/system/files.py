@@ -63,8 +63,11 @@ def make_private_folder(path: Path) -> None:
         )
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str, *, mode: int = PRIVATE_FILE) -> None:
     """Give the file this content in one step: afterwards, and after a power cut, it has all of it.
+
+    Args:
+        mode: its permissions, whatever the caller's umask.
 
     Raises:
         OSError: it could not be; the file is as it was before.
@@ -73,7 +76,7 @@ def replace_file(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}{TEMPORARY}")
     try:
-        _write_through(beside, text.encode())
+        _write_through(beside, text.encode(), mode)
         beside.replace(path)
     finally:
         with suppress(OSError):
@@ -98,11 +101,13 @@ def _has_writer(path: Path) -> bool:
     return number.isascii() and number.isdigit() and Path("/proc", number).exists()
 
 
-def _write_through(path: Path, content: bytes) -> None:
+def _write_through(path: Path, content: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as file:
         file.write(content)
         file.flush()
+        if mode != PRIVATE_FILE:
+            os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
 
 
