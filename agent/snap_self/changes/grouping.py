@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from snap_self.model.hook_facts import Ancestor, Kept
+
 # Nothing that a person would call one action lasts longer.
 GROUP_MAX_S = 12 * 3600
 # After a failed snapshot the calls that follow wait for none until so many times its duration are
@@ -50,50 +52,6 @@ DAEMONS = frozenset(
 ANSIBLE_WORDS = ("AnsiballZ", "ansible")
 
 
-class Ancestor:
-    """One process above the hook.
-
-    Args:
-        started: in the kernel's ticks since boot.
-        name: as the kernel calls it.
-        arguments: its command line.
-    """
-
-    __slots__ = ("arguments", "name", "pid", "started")
-
-    def __init__(self, pid: int, started: int, name: str, arguments: Sequence[str] = ()) -> None:
-        self.pid = pid
-        self.started = started
-        self.name = name
-        self.arguments = tuple(arguments)
-
-    @property
-    def key(self) -> str:
-        """What tells it from every other process of this boot."""
-        return f"{self.pid}:{self.started}"
-
-
-class Kept:
-    """What came of an earlier call.
-
-    Args:
-        key: of the action that it was a part of.
-        at: when it ended, in seconds since boot.
-        run_id: the run whose snapshot covers it; empty where none was made.
-        took_s: how long it was held up.
-        text: what failed, or what the snapshot was for.
-    """
-
-    __slots__ = ("at", "key", "run_id", "text", "took_s")
-
-    def __init__(self, key: str, at: float, *, run_id: str, took_s: float, text: str) -> None:
-        self.key = key
-        self.at = at
-        self.run_id = run_id
-        self.took_s = took_s
-        self.text = text
-
-
 class Verdict:
     """What an earlier call means for this one.
 
@@ -127,9 +85,12 @@ def find_action(ancestors: Sequence[Ancestor]) -> Ancestor | None:
     for index, one in enumerate(ancestors):
         if one.pid == 1 or one.name in STARTERS or _is_typed_into(one):
             break
-        if _name(one) in DAEMONS and not (below and _name(below) == _name(one)):
-            # Its child for one job bears its name; other children are single calls.
-            return None if not _is_child_of_same(ancestors, index) else one
+        if _name(one) in DAEMONS:
+            above = ancestors[index + 1] if index + 1 < len(ancestors) else None
+            if above and _name(above) == _name(one):
+                return one  # the child that a daemon starts for one job
+            if above is None or above.pid == 1:
+                return None
         below = one
     else:
         return below
@@ -179,11 +140,6 @@ def _name(one: Ancestor) -> str:
     """Return a program's name, of a script that of its file."""
     names = [word.rpartition("/")[2] for word in one.arguments[:2]]
     return next((name for name in (one.name, *names) if name in DAEMONS), one.name)
-
-
-def _is_child_of_same(ancestors: Sequence[Ancestor], index: int) -> bool:
-    above = ancestors[index + 1 : index + 2]
-    return bool(above) and _name(above[0]) == _name(ancestors[index])
 
 
 def _is_ansible(ancestors: Sequence[Ancestor]) -> bool:

@@ -137,7 +137,7 @@ def _foreign(streams: Streams, error: Exception) -> int:
 
 
 def _bug(streams: Streams, error: Exception) -> int:
-    where = _write_details(error)
+    where = write_details(error)
     bug = SnapSelfError(
         f"a bug in snap-self: {type(error).__name__}",
         hint=f"please report it with {where}",
@@ -145,7 +145,7 @@ def _bug(streams: Streams, error: Exception) -> int:
     return fail(streams, bug)
 
 
-def _write_details(error: Exception) -> str:
+def write_details(error: Exception) -> str:
     """Write the traceback to a private file: code lines and types, no values of variables.
 
     The exception's own text stays out, since a foreign one may quote a signed URL.

@@ -84,3 +84,45 @@ class HookSettings:
     def aborts(self, manager: str) -> bool:
         """Tell whether a change without its snapshot is to be stopped."""
         return self.on_failure.get(manager, CONTINUE) == ABORT
+
+
+_LISTS = ("enabled", "risky", "always", "never")
+_NUMBERS = ("limit_s", "threshold")
+_SWITCHES = ("release_upgrade", "metadata_named")
+
+
+def settings_text(settings: HookSettings) -> str:
+    """Return the settings as lines; no value holds a line's end, which the parsers see to."""
+    lines = [f"{name}={item}" for name in _LISTS for item in getattr(settings, name)]
+    lines += [f"on_failure={manager}:{word}" for manager, word in settings.on_failure.items()]
+    lines += [f"{name}={getattr(settings, name)}" for name in _NUMBERS]
+    lines += [f"{name}={int(getattr(settings, name))}" for name in _SWITCHES]
+    lines.append(f"reuse_s={'off' if settings.reuse_s is None else settings.reuse_s}")
+    lines.append(f"state_dir={settings.state_dir}")
+    return "".join(f"{line}\n" for line in [*lines, "end="])
+
+
+def parse_settings(text: str) -> HookSettings | None:
+    """Return what :func:`settings_text` wrote; None if it is not whole."""
+    pairs = [line.partition("=")[::2] for line in text.splitlines()]
+    if not pairs or pairs[-1][0] != "end":
+        return None
+    lists = {name: tuple(value for key, value in pairs if key == name) for name in _LISTS}
+    words = [value.partition(":")[::2] for key, value in pairs if key == "on_failure"]
+    one = dict(pairs)
+    try:
+        return HookSettings(
+            enabled=lists["enabled"],
+            risky=lists["risky"],
+            always=lists["always"],
+            never=lists["never"],
+            limit_s=int(one["limit_s"]),
+            threshold=int(one["threshold"]),
+            release_upgrade=one["release_upgrade"] == "1",
+            metadata_named=one["metadata_named"] == "1",
+            on_failure=dict(words),
+            reuse_s=None if one["reuse_s"] == "off" else int(one["reuse_s"]),
+            state_dir=one["state_dir"],
+        )
+    except (KeyError, ValueError):
+        return None

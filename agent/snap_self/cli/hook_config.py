@@ -1,0 +1,31 @@
+"""The configuration in full, for a hook that has nothing kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snap_self.cli.wiring import load_settings
+from snap_self.errors import ConfigError
+from snap_self.model.hook_settings import HookSettings
+
+
+def read_config(env: Mapping[str, str]) -> HookSettings | None:
+    """Return what it says for hooks; None where it has a fault."""
+    try:
+        config = load_settings(env)
+    except ConfigError:
+        return None
+    own = config.package_managers
+    return HookSettings(
+        enabled=own.enabled,
+        on_failure=own.on_failure,
+        limit_s=own.limit_s,
+        reuse_s=own.reuse_s,
+        risky=own.risky,
+        always=own.always,
+        never=own.never,
+        threshold=own.threshold,
+        release_upgrade=own.release_upgrade,
+        state_dir=str(config.state.dir),
+        metadata_named=bool(config.network.metadata_url),
+    )
