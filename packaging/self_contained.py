@@ -166,6 +166,7 @@ class Base:
             raise BuildFault(
                 f"{interpreter} is not a program but a script: name the real one with --python"
             )
+        self.origin = interpreter
         self.interpreter = self.tree / "bin" / "python3"
         shutil.copy2(interpreter, self.interpreter)
         for licence in ("LICENSE.txt", "LICENSE"):
@@ -206,23 +207,20 @@ class Base:
         own_loader = self.lib / Path(loader).name
         shutil.copy2(loader, own_loader)
         own_loader.chmod(0o755)
-        for path in (
-            self.interpreter,
-            *(self.stdlib / "lib-dynload").glob("*.so"),
-            *self.lib.glob("lib*.so*"),
-        ):
-            strip(path)
-            if path != self.interpreter and not is_of_c_library(path.name):
+        for path in (*(self.stdlib / "lib-dynload").glob("*.so"), *self.lib.glob("lib*.so*")):
+            if not is_of_c_library(path.name):
                 run("patchelf", "--remove-rpath", str(path))
-        # Of the two kinds of search path this one goes before LD_LIBRARY_PATH, and holds for all
-        # that the program's libraries load in turn.
-        run(
-            "patchelf",
-            "--set-interpreter",
-            f"{self.prefix}/lib/{own_loader.name}",
-            str(self.interpreter),
+        for path in elf_files(self.tree):
+            strip(path)
+        copy_licences(
+            [Path(loader), *needed.values(), self.origin], self.tree / "share" / "licenses"
         )
-        run("patchelf", "--force-rpath", "--set-rpath", "$ORIGIN/../lib", str(self.interpreter))
+        # Of the two kinds of search path this one goes before LD_LIBRARY_PATH, and holds for all
+        # that the program's libraries load in turn. Absolute: $ORIGIN would need a mounted /proc.
+        folder = f"{self.prefix}/lib"
+        run("patchelf", "--force-rpath", "--set-rpath", folder, str(self.interpreter))
+        loader_there = f"{folder}/{own_loader.name}"
+        run("patchelf", "--set-interpreter", loader_there, str(self.interpreter))
 
     def _try(self) -> None:
         """Import what must be importable, in the new interpreter run by its own loader."""
@@ -324,7 +322,8 @@ def is_of_c_library(name: str) -> bool:
 
 def strip(path: Path) -> None:
     """Drop symbols that only a debugger reads."""
-    if is_of_c_library(path.name):
+    # A file that patchelf moved a search path into is damaged by it.
+    if is_of_c_library(path.name) or output("patchelf", "--print-rpath", str(path)).strip():
         return
     run("strip", "--strip-unneeded", str(path))
 
@@ -336,6 +335,31 @@ def check_closed(tree: Path) -> None:
         for name in output("patchelf", "--print-needed", str(file)).split():
             if name not in there:
                 raise BuildFault(f"{file} needs {name}, which was not brought along")
+
+
+def copy_licences(files: Iterable[Path], place: Path) -> None:
+    """Copy the licences of the packages that these files of the system belong to."""
+    for file in files:
+        for package, licence in licences_of(file):
+            (place / package).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(licence, place / package / licence.name)
+
+
+def licences_of(file: Path) -> list[tuple[str, Path]]:
+    """Return name and licence files of the package a file is from; nothing where none is known."""
+    if shutil.which("dpkg-query"):
+        # Where /lib is a link, packages may name their files by it or not.
+        names = {str(file), f"/usr{file}", str(file).removeprefix("/usr")}
+        owners = output("dpkg-query", "--search", *sorted(names), allowed=(0, 1))
+        package = owners.partition(":")[0]
+        found = [Path("/usr/share/doc") / package / "copyright"]
+    elif shutil.which("rpm"):
+        asked = ("rpm", "--query", "--queryformat", "%{NAME}", "--file", str(file))
+        package = output(*asked, allowed=(0, 1))
+        found = [Path(line) for line in output("rpm", "-qL", package, allowed=(0, 1)).split()]
+    else:
+        return []
+    return [(package, path) for path in found if package and path.is_file()]
 
 
 # --- the agent -------------------------------------------------------------------------------

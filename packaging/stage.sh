@@ -17,7 +17,7 @@ use this one script, so that all of them place the same files.
 FLAVOUR says which package managers' registration files are placed where they read them. All of them
 are always in DESTDIR/usr/share/snap-self/hooks.
   deb      apt's
-  rpm      yum's, zypper's (those of dnf depend on its version: usr/share/snap-self/hooks/register)
+  rpm      zypper's (for those of dnf and yum it depends on the machine: …/hooks/register)
   plain    none; install.sh then registers with the managers that are there
 
 Options:
@@ -137,6 +137,7 @@ place_hooks() {
     place 644 packaging/hooks/yum/snap_self.conf "$hooks/yum/snap_self.conf"
     place 755 packaging/hooks/zypper/snap-self "$hooks/zypper/snap-self"
     place 644 packaging/hooks/pacman/05-snap-self.hook "$hooks/pacman/05-snap-self.hook"
+    place 755 packaging/hooks/pacman/isolates "$hooks/pacman/isolates"
 }
 
 register_hooks() {
@@ -146,8 +147,6 @@ register_hooks() {
         ;;
     rpm)
         place 755 packaging/hooks/zypper/snap-self /usr/lib/zypp/plugins/commit/snap-self
-        place 644 packaging/hooks/yum/snap_self.py /usr/lib/yum-plugins/snap_self.py
-        place 644 packaging/hooks/yum/snap_self.conf /etc/yum/pluginconf.d/snap_self.conf
         ;;
     esac
 }
