@@ -43,7 +43,7 @@ _snap_self() {
                 rest=$i
                 break
             fi
-            [[ $command == '' ]] && command+=${command:+ }${COMP_WORDS[i]}
+            [[ $command == '' || $command == hook ]] && command+=${command:+ }${COMP_WORDS[i]}
             ;;
         esac
     done
@@ -108,7 +108,7 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show prune doctor thaw demo --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show prune doctor thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --recorded --json --quiet -q --verbose -v --help -h' "$cur"
@@ -138,6 +138,30 @@ _snap_self() {
         ;;
     demo)
         _snap_self_words '--keep --help -h' "$cur"
+        ;;
+    hook)
+        _snap_self_words 'status enable disable --help -h' "$cur"
+        ;;
+    'hook status')
+        if [[ $cur != -* ]]; then
+            _snap_self_words 'apt dnf zypper pacman' "$cur"
+            return
+        fi
+        _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    'hook enable')
+        if [[ $cur != -* ]]; then
+            _snap_self_words 'apt dnf zypper pacman' "$cur"
+            return
+        fi
+        _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    'hook disable')
+        if [[ $cur != -* ]]; then
+            _snap_self_words 'apt dnf zypper pacman' "$cur"
+            return
+        fi
+        _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     esac
 }

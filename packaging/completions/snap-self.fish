@@ -3,7 +3,7 @@
 
 set -g __snap_self_valued --before --consistency --description --disk --exclude --keep --keep-last --keep-per-text --name --on-quiesce-failure --on-snapshot-failure --path --record --recorded --reuse --tag --timeout --wait
 set -g __snap_self_flags 'demo --keep'
-set -g __snap_self_groups
+set -g __snap_self_groups 'hook'
 
 # Print the commands typed so far; "argument" stands for what is none.
 function __snap_self_typed
@@ -52,6 +52,7 @@ complete -c snap-self -n '__snap_self_at' -a prune -d 'Delete this instance\'s s
 complete -c snap-self -n '__snap_self_at' -a doctor -d 'Check every precondition, each failed one with its mend'
 complete -c snap-self -n '__snap_self_at' -a thaw -d 'Emergency: end a freeze that an interrupted run left behind'
 complete -c snap-self -n '__snap_self_at' -a demo -d 'Run the main job on this machine against the bundled simulated ECS; no account needed'
+complete -c snap-self -n '__snap_self_at' -a hook -d 'Package managers that have a snapshot made before a risky change'
 complete -c snap-self -n '__snap_self_at' -l before -d 'The risky change, e.g. "os upgrade".' -x
 complete -c snap-self -n '__snap_self_at' -l path -d 'Only the disks that carry this path (repeatable).' -r -F
 complete -c snap-self -n '__snap_self_at' -l disk -d 'Only this disk: id, device or mount point (repeatable).' -r -F
@@ -145,3 +146,26 @@ complete -c snap-self -n '__snap_self_at thaw' -l help -s h -d 'Show help.'
 
 complete -c snap-self -n '__snap_self_at demo' -l keep -d 'Keep the simulated cloud running until Ctrl-C.'
 complete -c snap-self -n '__snap_self_at demo' -l help -s h -d 'Show help.'
+
+complete -c snap-self -n '__snap_self_at hook' -a status -d 'Show whether package managers really call us'
+complete -c snap-self -n '__snap_self_at hook' -a enable -d 'Switch hooks on, and register what is not'
+complete -c snap-self -n '__snap_self_at hook' -a disable -d 'Switch hooks off; their files stay'
+complete -c snap-self -n '__snap_self_at hook' -l help -s h -d 'Show help.'
+
+complete -c snap-self -n '__snap_self_at hook status' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at hook status' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at hook status' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at hook status' -l help -s h -d 'Show help.'
+complete -c snap-self -n '__snap_self_at hook status' -a 'apt dnf zypper pacman'
+
+complete -c snap-self -n '__snap_self_at hook enable' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at hook enable' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at hook enable' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at hook enable' -l help -s h -d 'Show help.'
+complete -c snap-self -n '__snap_self_at hook enable' -a 'apt dnf zypper pacman'
+
+complete -c snap-self -n '__snap_self_at hook disable' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at hook disable' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at hook disable' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at hook disable' -l help -s h -d 'Show help.'
+complete -c snap-self -n '__snap_self_at hook disable' -a 'apt dnf zypper pacman'

@@ -179,9 +179,9 @@ class ZypperConversation(Conversation):
         # Its status only tells that some of them are not installed.
         answer = self.outside.ask(("sh", "-c", '"$@" 2>/dev/null; :', "sh", *argv), limit_s=ASK_S)
         have = parse_installed(answer or "")
-        transaction.packages = tuple(
-            with_installed(each, have.get((each.name, each.arch))) for each in transaction.packages
-        )
+        for each in transaction.packages:
+            if each.action == CHANGE:
+                each.old = each.old or have.get((each.name, each.arch))
 
     def keep_alive(self) -> None:
         """Send a piece of the answer: libzypp's limit begins anew with every byte."""
@@ -343,19 +343,13 @@ def join_replaced(packages: Iterable[Package]) -> list[Package]:
         elif REMOVE in (before.action, package.action) and before.action != package.action:
             removed, other = sorted((before, package), key=lambda each: each.action != REMOVE)
             if other.action == CHANGE:
-                kept[key] = with_installed(other, removed.old)
+                other.old = removed.old
+                kept[key] = other
             else:  # a kernel beside another that goes: both are told
                 kept[(package.name, f"{package.arch} {package.old or package.new}")] = package
         else:
             kept[(package.name, f"{package.arch} {package.old or package.new}")] = package
     return list(kept.values())
-
-
-def with_installed(package: Package, old: str | None) -> Package:
-    """Return a package that is changed with the version it is changed from."""
-    if package.action != CHANGE or old is None:
-        return package
-    return Package(package.name, CHANGE, arch=package.arch, old=old, new=package.new)
 
 
 def _parse_step(step: object, where: str) -> Package | None:

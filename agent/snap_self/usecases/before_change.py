@@ -161,6 +161,7 @@ class BeforeChange:
         from snap_self.changes.wording import before_text
         from snap_self.model.hook_facts import Kept
 
+        self._conversation.detail(transaction)
         text = before_text(transaction, risk.packages)
         reasons = "; ".join(risk.reasons[:MAX_REASONS])
         self._say(f"taking a snapshot first, for at most {limit_s:.0f} s ({reasons})")
