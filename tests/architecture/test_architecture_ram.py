@@ -136,7 +136,9 @@ def test_prune_policy_has_every_deletion_that_the_agent_calls() -> None:
     assert called == set(DELETIONS)
 
 
-@pytest.mark.parametrize("name", ["snap-self-create.json", "snap-self-prune.json"])
+@pytest.mark.parametrize(
+    "name", ["snap-self-create.json", "snap-self-prune.json", "snap-self-tags.json"]
+)
 def test_policy_after_the_documented_replacement_has_no_placeholder(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     guide = (FOLDER / "README.md").read_text(encoding="utf-8")
