@@ -159,7 +159,7 @@ place_documents() {
     place 644 packaging/completions/_snap-self "$(zsh_functions)/_snap-self"
     place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
-    for file in README.md snap-self-create.json snap-self-prune.json trust.json; do
+    for file in README.md snap-self-create.json snap-self-prune.json snap-self-tags.json trust.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done
     place 644 README.md "$doc/README.md"
