@@ -73,9 +73,6 @@ parse_arguments() {
 
 # place MODE SOURCE DEST: copy one file of the checkout; folders are made.
 place() {
-    case "$2" in
-    packaging/hooks/hook-guard | packaging/hooks/apt/*) [ -f "$checkout/$2" ] || { say "left out, not there yet: $2" && return 0; } ;;
-    esac
     [ -f "$checkout/$2" ] || fail "$EXIT_ENVIRONMENT" "$2 is missing: this checkout is not whole"
     mkdir -p "$destdir$(dirname "$3")"
     cp "$checkout/$2" "$destdir$3"
@@ -136,6 +133,7 @@ place_hooks() {
     place 644 packaging/hooks/yum/snap_self.py "$hooks/yum/snap_self.py"
     place 644 packaging/hooks/yum/snap_self.conf "$hooks/yum/snap_self.conf"
     place 755 packaging/hooks/zypper/snap-self "$hooks/zypper/snap-self"
+    place 755 packaging/hooks/pacman/isolates "$hooks/pacman/isolates"
     place 644 packaging/hooks/pacman/05-snap-self.hook "$hooks/pacman/05-snap-self.hook"
     place 755 packaging/hooks/pacman/isolates "$hooks/pacman/isolates"
 }
