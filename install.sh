@@ -6,18 +6,31 @@ PROGRAM=install.sh
 checkout="$(cd "$(dirname "$0")" && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
+# shellcheck source=packaging/installing.sh
+. "$checkout/packaging/installing.sh"
 
 usage() {
     cat <<'TEXT'
 Usage: ./install.sh VERB [OPTION...]
 
 Verbs:
-  demo   try snap-self on this machine against a simulated ECS: no account, no cloud, no installation
+  demo       try snap-self on this machine against a simulated ECS: no account, no cloud, no installation
+  install    install it on this machine, or bring an installation up to date (root)
+  uninstall  remove what `install` put down (root)
 
 Options of demo:
   --setup-only   set up and stop before the demo
   --remove       remove what earlier demos set up, and name the Debian packages they installed
   any other      passed on to `snap-self demo` (see: ./install.sh demo -- --help)
+
+Options of install:
+  --check        check whether anything is in the way, and stop; nothing is changed
+  --tree DIR     do not build: DIR is what `packaging/build.sh --output DIR` made, here or on a machine like this
+  --python PATH  the Python to carry along (default: the system's)
+  --no-hooks     do not register with apt, dnf, yum, zypper and pacman
+
+Options of uninstall:
+  --purge        also remove configuration, journal and hooks: /etc/snap-self and /var/lib/snap-self
 
 Options:
   -h, --help     show this text
@@ -27,11 +40,18 @@ ${XDG_CACHE_HOME:-$HOME/.cache}/snap-self/demo-venv, or in a temporary folder th
 there is no such place. As root it also installs missing disk tools with apt-get. At the end it says what
 it left and how to remove it. PYTHON names the interpreter to use; pip's own settings apply.
 
+`install` carries its own Python along, so that it works when an upgrade replaced the system's: /opt/snap-self. It
+needs no systemd; where there is one, a unit ends at boot what a crashed run left frozen. It checks first, says every
+file it puts down, and lists them in /opt/snap-self/install-manifest. After an interruption repeat it. Use the .deb
+or .rpm instead where you can. `uninstall` leaves configuration and journal, and says what it leaves.
+
 Examples:
   ./install.sh demo
   ./install.sh demo --remove
+  sudo ./install.sh install
+  sudo ./install.sh uninstall --purge
 
-Exit status: the demo's own; 2 wrong usage; 4 the set-up failed.
+Exit status: 0 done; 2 wrong usage; 4 something is missing, in the way, or failed; of demo: its own.
 TEXT
 }
 
@@ -224,6 +244,14 @@ case "${1:-}" in
 demo)
     shift
     verb_demo "$@"
+    ;;
+install)
+    shift
+    verb_install "$@"
+    ;;
+uninstall)
+    shift
+    verb_uninstall "$@"
     ;;
 '')
     usage_error "no verb given"
