@@ -16,7 +16,6 @@ INTERRUPTED = "interrupted"
 TIMED_OUT = "timed out"
 KILLED = "killed"
 NOT_STARTED = "not started"
-PAUSED = "paused"
 SIGNALLED = "signalled"
 
 MADE = "made"
@@ -29,7 +28,6 @@ _BY_WORD = {
     TIMED_OUT: FAILED,
     KILLED: FAILED,
     NOT_STARTED: FAILED,
-    PAUSED: FAILED,
     SIGNALLED: INTERRUPTED,
 }
 # Outcome to what follows when a failure is to be continued from, and when it is to abort.

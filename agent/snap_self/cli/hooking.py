@@ -75,10 +75,9 @@ def _answer(name: str) -> int:
 
 def make_conversation(name: str, env: Mapping[str, str], outside: HookOutside) -> Conversation:
     """Return the conversation of a hook over the process's own streams."""
-    from importlib import import_module
-
     _, module, kind = ADAPTERS[name]
-    made: Conversation = getattr(import_module(module), kind)(
+    # `importlib` would take longer to load than the module.
+    made: Conversation = getattr(__import__(module, fromlist=[kind]), kind)(
         sys.stdin.buffer, sys.stdout.buffer, sys.stderr, env, outside
     )
     return made
