@@ -153,6 +153,7 @@ def _is_ansible(ancestors: Sequence[Ancestor]) -> bool:
 
 def _connection(above: Sequence[Ancestor]) -> Ancestor | None:
     """Return the process of the SSH connection, which all tasks of a play share."""
-    ssh = [one for one in above if one.name.startswith("sshd")]
+    others = [at for at, one in enumerate(above) if not one.name.startswith("sshd")]
+    ssh = above[: others[0]] if others else above
     # The last is the one that listens for all connections.
     return ssh[-2] if len(ssh) > 1 else None
