@@ -161,6 +161,7 @@ def test_hundred_runs_and_prunes_by_date_and_number_leave_exactly_the_right_ones
 def test_half_failed_group_is_reported_and_finished_by_the_next_prune(account: Account) -> None:
     old = account.made("os upgrade", *DONE)
     new = account.made("schema change", *DONE)
+    account.spread([old, new])
     account.expire(old)
     account.expire(new)
     # Another program's snapshot: nothing of this disk is deleted while it is being made.
