@@ -20,21 +20,22 @@ def before_text(transaction: Transaction, first: Sequence[Package] = ()) -> str:
     """Return words such as ``apt: upgrade linux-image-6.1.0-28, libc6 and 14 more``.
 
     Args:
-        first: packages to be named first, since they are why there is a snapshot.
+        first: packages to be named, since they are why there is a snapshot; if there are none,
+            any are.
     """
-    packages = tuple(dict.fromkeys((*first, *transaction.packages)))
+    count = len({package.name for package in transaction.packages})
+    packages = tuple(first) or transaction.packages
     prefix = f"{_printable(transaction.program)}: "
     if transaction.release_upgrade:
         prefix += "release upgrade: "
     for named in range(MAX_NAMED, 0, -1):
-        text = prefix + _listed(packages, named)
+        text = prefix + _listed(packages, named, count)
         if len(text) <= MAX_TEXT:
             return text
     return text[: MAX_TEXT - 1].rstrip() + "…"
 
 
-def _listed(packages: Sequence[Package], most: int) -> str:
-    names = len(dict.fromkeys(p.name for p in packages))
+def _listed(packages: Sequence[Package], most: int, count: int) -> str:
     shown: list[tuple[str, str]] = []
     for package in packages:
         name = _printable(package.name)
@@ -45,7 +46,7 @@ def _listed(packages: Sequence[Package], most: int) -> str:
     # Those of one action beside each other, so that each verb stands once.
     verbs = list(dict.fromkeys(action for action, _ in shown))
     parts = [_joined(verb, [name for action, name in shown if action == verb]) for verb in verbs]
-    more = names - len(shown)
+    more = count - len(shown)
     return ", ".join(parts) + (f" and {more} more" if more else "")
 
 

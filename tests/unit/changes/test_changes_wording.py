@@ -26,10 +26,15 @@ def others(count: int) -> list[Package]:
     return [Package(f"font-{n}", UPGRADE) for n in range(count)]
 
 
-def test_risky_packages_come_first_and_the_rest_is_counted() -> None:
+def test_risky_packages_are_named_and_the_rest_is_counted() -> None:
     transaction = Transaction("apt", [*others(14), LIBC, KERNEL])
     text = before_text(transaction, [KERNEL, LIBC])
-    assert text == "apt: upgrade linux-image-6.1.0-28, libc6, font-0, font-1 and 12 more"
+    assert text == "apt: upgrade linux-image-6.1.0-28, libc6 and 14 more"
+
+
+def test_change_without_a_risky_package_names_some() -> None:
+    text = before_text(Transaction("apt", others(30)))
+    assert text == "apt: upgrade font-0, font-1, font-2, font-3 and 26 more"
 
 
 def test_each_verb_stands_once() -> None:
