@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ecs_simulator import description, process
+from ecs_simulator.storage.guest import GuestSettings
 from ecs_simulator.storage.kernel import StorageError
 
 _EPILOG = """\
@@ -18,12 +19,20 @@ until SIGTERM, SIGINT or SIGHUP and then takes away all that it made; a watchdog
 same when it is killed, and so does the next start, or --clean.
 
 Keys of a disk: size (GiB), category, serial, id, kind (system or data), fs (ext4, xfs, btrfs),
-mount, and any other field of a disk's description.
+mount, image and bus (virtio or nvme; both with --storage qmp only), and any other field of a disk's
+description.
+
+--storage qmp makes the instance a virtual machine (QEMU, in software) that boots from its first
+disk: the metadata service answers at 100.100.100.200, the API at 100.100.100.50 port 443, to be
+named in the guest's /etc/hosts. StopInstance and StartInstance switch it, AttachDisk and DetachDisk
+plug its disks, a snapshot is cut in QEMU. "guest" in the printed object has its sockets: those of
+the guest agent, the serial console, and a QEMU monitor.
 
 examples:
   python -m ecs_simulator --disk size=1,fs=ext4,mount=/mnt/a --disk size=1,fs=xfs,mount=/mnt/b
   python -m ecs_simulator --config cloud.toml --profile realistic --state-dir /var/tmp
   python -m ecs_simulator --storage files --policy operator.json
+  python -m ecs_simulator --storage qmp --disk size=4,image=root.qcow2 --disk size=1,bus=nvme
   python -m ecs_simulator --clean
 
 exit status: 0 ended as asked; 1 could not start, or something could not be taken away; 2 usage.
@@ -51,6 +60,14 @@ def main(argv: list[str] | None = None) -> int:
         links=options.links,
         state_dir=options.state_dir,
         die_with_parent=options.die_with_parent,
+        ca_dir=options.ca_dir,
+        guest=GuestSettings(
+            memory_mib=options.guest_memory,
+            cpus=options.guest_cpus,
+            console=options.guest_console,
+            ssh_port=options.guest_ssh_port,
+            options=tuple(options.guest_option),
+        ),
     )
     try:
         return process.serve(described, wanted, say=_say)
@@ -85,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         choices=process.STORAGES,
         default="auto",
-        help="what holds the disks: loop devices (root), plain files, nothing (auto: the best)",
+        help="what holds the disks: loop devices (root), plain files, a virtual machine's (qmp),"
+        " nothing (auto: the best of the first two)",
     )
     add(
         "--links",
@@ -93,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
         default=True,
         help="make /dev/disk/by-id/virtio-SERIAL for loop disks",
     )
+    add("--ca-dir", default="", metavar="DIR", help="keep the certificate authority here")
+    for name, value, what in (
+        ("memory", 1024, "its memory in MiB"),
+        ("cpus", 2, "its processors"),
+        ("ssh-port", 0, "port on 127.0.0.1 that leads to its port 22"),
+    ):
+        add(f"--guest-{name}", type=int, default=value, metavar="N", help=f"qmp: {what}")
+    add("--guest-console", default="", metavar="FILE", help="qmp: keeps what its console says")
+    add("--guest-option", action="append", default=[], metavar="ARG", help="qmp: one more for QEMU")
     add("--state-dir", default="", metavar="DIR", help="where its files go ($TMPDIR or /var/tmp)")
     add("--die-with-parent", action="store_true", help="end when the starting process ends")
     add("--clean", action="store_true", help="take away what killed simulators left, and stop")

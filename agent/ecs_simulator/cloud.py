@@ -11,7 +11,7 @@ from ecs_simulator.errors import ApiError
 from ecs_simulator.keys import KeyStore
 from ecs_simulator.life import Agenda
 from ecs_simulator.params import Params
-from ecs_simulator.ports import Storage
+from ecs_simulator.ports import NoPower, Power, Storage
 from ecs_simulator.records import Disk, Instance
 from ecs_simulator.state import Ids, State
 
@@ -87,6 +87,7 @@ class Cloud:
         self.config = config
         self.clock = clock
         self.storage = OneAtATime(storage)
+        self.power: Power = NoPower()
         self.state = State()
         self.agenda = Agenda(clock)
         self.ids = Ids(config.seed)

@@ -1,8 +1,9 @@
 """From a description in TOML or JSON to what a simulator process shall be.
 
 The keys are the fields of :class:`SimulatorConfig` and below it, of ``InstanceConfig``,
-``DiskConfig`` and so on. An own instance's disk may further have ``fs`` and ``mount``; a top-level
-list ``disks`` is short for the disks of one instance. Faults are all told at once.
+``DiskConfig`` and so on. An own instance's disk may further have ``fs``, ``mount``, ``image`` and
+``bus``; a top-level list ``disks`` is short for the disks of one instance. Faults are all told at
+once.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from typing import Any, TypeVar
 
 from ecs_simulator.config import SimulatorConfig
 from ecs_simulator.storage.loop import FILESYSTEMS
+from ecs_simulator.storage.qcow import BUSES, DiskForm
 
 T = TypeVar("T")
 Raw = dict[str, Any]
+_USE_KEYS = ("fs", "mount", "image", "bus")
 _LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -39,11 +42,20 @@ class DiskUse:
     Args:
         fs: ``ext4``, ``xfs``, ``btrfs``, or empty for none.
         mount: where, or empty.
+        image: raw or qcow2 image that a virtual machine's disk begins with, or empty.
+        bus: how a virtual machine's disk is plugged in: ``virtio`` or ``nvme``.
     """
 
     disk_id: str
     fs: str = ""
     mount: str = ""
+    image: str = ""
+    bus: str = "virtio"
+
+    @property
+    def form(self) -> DiskForm:
+        """Return what a virtual machine's storage must know of it."""
+        return DiskForm(image=self.image, bus=self.bus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +100,8 @@ def describe(raw: Raw) -> Description:
         if not isinstance(disk, dict):
             continue
         disk.setdefault("disk_id", made_up_id("d"))
-        use = {"disk_id": disk["disk_id"], "fs": disk.pop("fs", ""), "mount": disk.pop("mount", "")}
-        uses.append(_use(use, f"disks[{place}]", faults))
+        use = {name: disk.pop(name) for name in _USE_KEYS if name in disk}
+        uses.append(_use(use | {"disk_id": disk["disk_id"]}, f"disks[{place}]", faults))
     plain.setdefault("seed", secrets.randbits(31))
     config = _object(SimulatorConfig, plain, "", faults)
     if faults or config is None:
@@ -115,6 +127,10 @@ def _use(values: Raw, where: str, faults: list[str]) -> DiskUse:
     use = _object(DiskUse, values, where, faults) or DiskUse(disk_id="")
     if use.fs and use.fs not in FILESYSTEMS:
         faults.append(f"{where}.fs: {use.fs!r} is none of {', '.join(FILESYSTEMS)}")
+    if use.bus not in BUSES:
+        faults.append(f"{where}.bus: {use.bus!r} is none of {', '.join(BUSES)}")
+    if use.image and not Path(use.image).is_file():
+        faults.append(f"{where}.image: there is no file {use.image}")
     if use.mount and not use.fs:
         faults.append(f"{where}.mount: needs fs")
     if use.mount and not Path(use.mount).is_absolute():

@@ -50,6 +50,28 @@ class Storage(Protocol):
         ...
 
 
+class Power(Protocol):
+    """The power switch of the machine that is the own instance."""
+
+    def on(self) -> None:
+        """Switch it on; returns before it has booted."""
+        ...
+
+    def off(self, *, force: bool) -> None:
+        """Switch it off, after it was asked to end unless forced."""
+        ...
+
+
+class NoPower:
+    """There is no machine behind the instance."""
+
+    def on(self) -> None:
+        """Do nothing."""
+
+    def off(self, *, force: bool) -> None:
+        """Do nothing."""
+
+
 class NoStorage:
     """Holds no bytes: for tests of the API alone."""
 

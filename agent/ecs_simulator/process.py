@@ -19,16 +19,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ecs_simulator.description import Description, DiskUse
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.simulator import Simulator, TlsContexts
 from ecs_simulator.storage.files import LEFT_OUT, FileStorage
+from ecs_simulator.storage.guest import GuestSettings, what_guests_need
 from ecs_simulator.storage.kernel import StorageError
 from ecs_simulator.storage.ledger import Ledger, clean_dead, clean_one
 from ecs_simulator.storage.loop import BY_ID, LoopStorage, what_loops_need
+from ecs_simulator.storage.qcow import QcowStorage
 
-STORAGES = ("auto", "loop", "files", "none")
+STORAGES = ("auto", "loop", "files", "qmp", "none")
 _PACKAGE = Path(__file__).resolve().parent
 Say = Callable[[str], None]
 
@@ -43,6 +46,8 @@ class ProcessOptions:
         links: make ``/dev/disk/by-id/virtio-SERIAL``.
         state_dir: where its folder of files is made; empty for ``$TMPDIR`` or ``/var/tmp``.
         die_with_parent: end when the starting process ends.
+        ca_dir: where the trusted certificate authority is kept from one simulator to the next.
+        guest: the virtual machine of storage ``qmp``.
     """
 
     storage: str = "auto"
@@ -50,6 +55,8 @@ class ProcessOptions:
     links: bool = True
     state_dir: str = ""
     die_with_parent: bool = False
+    ca_dir: str = ""
+    guest: GuestSettings = field(default_factory=GuestSettings)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +85,20 @@ class Instance:
             "storage": _STORAGE_NAMES[type(self.storage)],
             "work_dir": str(self.work_dir),
             "left_out": self.left_out,
+            "guest": self._guest(),
             "disks": [self._disk(use) for use in uses],
+        }
+
+    def _guest(self) -> dict[str, Any] | None:
+        if not isinstance(self.storage, QcowStorage):
+            return None
+        guest = self.storage.guest
+        return {
+            "agent_socket": str(guest.agent_socket),
+            "console_socket": str(guest.console_socket),
+            "monitor_socket": str(guest.monitor_socket),
+            "console": str(guest.console),
+            "ssh_port": guest.settings.ssh_port,
         }
 
     def _disk(self, use: DiskUse) -> dict[str, Any]:
@@ -106,6 +126,7 @@ class Instance:
 _STORAGE_NAMES: Mapping[type[Any], str] = {
     LoopStorage: "loop",
     FileStorage: "files",
+    QcowStorage: "qmp",
     NoStorage: "none",
 }
 
@@ -125,12 +146,14 @@ def running(description: Description, options: ProcessOptions, *, say: Say) -> I
         stack.callback(_close, ledger, say)
         work_dir = _make_work_dir(options.state_dir, ledger)
         left_out: list[str] = []
-        storage = _storage(options, work_dir, ledger, left_out)
+        storage = _storage(options, work_dir, ledger, left_out, description.uses)
         tls, ca_file = _tls(description, options, work_dir, left_out)
         simulator = Simulator(description.config, storage=storage, tls=tls)
         _prepare(storage, description.uses, left_out)
         stack.callback(simulator.stop)
         simulator.start()
+        if isinstance(storage, QcowStorage):
+            stack.enter_context(_powered(simulator, storage))
         for text in left_out:
             say(f"left out: {text}")
         yield Instance(
@@ -157,8 +180,18 @@ def _make_work_dir(state_dir: str, ledger: Ledger) -> Path:
 
 
 def _storage(
-    options: ProcessOptions, work_dir: Path, ledger: Ledger, left_out: list[str]
+    options: ProcessOptions,
+    work_dir: Path,
+    ledger: Ledger,
+    left_out: list[str],
+    uses: tuple[DiskUse, ...],
 ) -> Storage:
+    if options.storage == "qmp":
+        missing = what_guests_need()
+        if missing:
+            raise StorageError(f"no virtual machine here: {missing}")
+        forms = {use.disk_id: use.form for use in uses}
+        return QcowStorage(work_dir, settings=options.guest, forms=forms)
     if options.storage == "none":
         left_out.append("disks hold no bytes")
         return NoStorage()
@@ -191,11 +224,53 @@ def _tls(
         *(f"{product}.aliyuncs.com" for product in ("ecs-cn-hangzhou", "ecs", "sts")),
     ]
     folder = work_dir / "tls"
-    return tls.make_contexts(folder, names), str(folder / "ca.pem")
+    keep = Path(options.ca_dir) if options.ca_dir else None
+    return tls.make_contexts(folder, names, keep=keep), str(folder / "ca.pem")
+
+
+class _GuestPower:
+    """The switch of the virtual machine that is the own instance."""
+
+    def __init__(self, simulator: Simulator, storage: QcowStorage) -> None:
+        self._simulator = simulator
+        self._storage = storage
+        urls = simulator.urls()
+        self._ports = {name: urlsplit(url).port or 0 for name, url in urls.items() if url}
+
+    def on(self) -> None:
+        """Switch it on; returns before it has booted."""
+        self._storage.power_on(self._ports, self._ended)
+
+    def off(self, *, force: bool) -> None:
+        """Switch it off, after it was asked to end unless forced."""
+        self._storage.power_off(force=force)
+
+    def _ended(self) -> None:
+        """Show an instance that lost power, or switched itself off, as stopped."""
+        cloud = self._simulator.cloud
+        with cloud.state.lock:
+            instance = cloud.own_instance
+            if instance.status == "Running":
+                instance.status, instance.stopped_mode = "Stopped", "KeepCharging"
+
+
+@contextlib.contextmanager
+def _powered(simulator: Simulator, storage: QcowStorage) -> Iterator[None]:
+    power = _GuestPower(simulator, storage)
+    simulator.cloud.power = power
+    try:
+        if simulator.cloud.own_instance.status == "Running":
+            power.on()
+        yield
+    finally:
+        power.off(force=True)
 
 
 def _prepare(storage: Storage, uses: tuple[DiskUse, ...], left_out: list[str]) -> None:
     """Put filesystems on the disks and mount them."""
+    if isinstance(storage, QcowStorage):  # its guest makes its filesystems itself
+        left_out += [f"{use.fs} on {use.disk_id}" for use in uses if use.fs]
+        return
     if not isinstance(storage, LoopStorage):
         left_out += [f"{use.fs} on {use.disk_id}, {use.mount}" for use in uses if use.fs]
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,13 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
+_NAME = "Simulated ECS throw-away CA"
+_KEEP_DAYS = 20
 
 
 class Authority:
     """A certificate authority that nobody trusts unless told to."""
 
-    def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, name: str, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
         now = datetime.now(timezone.utc)
         builder = _builder(self._name, self._name, self._key, now - _DAY, now + 30 * _DAY)
@@ -54,34 +57,56 @@ class Authority:
         ):
             builder = builder.add_extension(extension, critical=critical)
         certificate = builder.sign(self._key, hashes.SHA256())
-        return _pem(certificate) + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        return _pem(certificate) + _key_pem(key)
 
     def pem(self) -> bytes:
         """Return the authority's certificate, for clients that shall trust it."""
         return _pem(self.certificate)
 
+    def key_pem(self) -> bytes:
+        """Return the authority's key."""
+        return _key_pem(self._key)
 
-def make_contexts(folder: Path, names: Sequence[str]) -> Callable[[str], ssl.SSLContext]:
+
+def make_contexts(
+    folder: Path, names: Sequence[str], *, keep: Path | None = None
+) -> Callable[[str], ssl.SSLContext]:
     """Make all certificates and return what gives the server's context for a kind.
+
+    Args:
+        keep: folder in which the trusted authority is kept, so that a machine that trusts it once
+            trusts the next simulator too.
 
     Kinds: ``good``, ``untrusted`` (another authority of the same name), ``expired`` and
     ``wrong_name``. ``ca.pem`` in the folder is what a client must trust.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    trusted = Authority("Simulated ECS throw-away CA")
+    trusted = Authority(_NAME) if keep is None else _kept(keep)
     (folder / "ca.pem").write_bytes(trusted.pem())
     issued = {
         "good": trusted.issue(names),
-        "untrusted": Authority("Simulated ECS throw-away CA").issue(names),
+        "untrusted": Authority(_NAME).issue(names),
         "expired": trusted.issue(names, days=-1),
         "wrong_name": trusted.issue(["wrong-name.invalid"]),
     }
     contexts = {kind: _context(folder / f"{kind}.pem", pem) for kind, pem in issued.items()}
     return contexts.__getitem__
+
+
+def _kept(folder: Path) -> Authority:
+    """Return the folder's authority, a new one when there is none or it will end soon."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file, ca_file = folder / "ca.key", folder / "ca.pem"
+    if ca_file.exists() and time.time() - ca_file.stat().st_mtime < _KEEP_DAYS * 86400:
+        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        # Another certificate, but of the same name and key: who trusts one trusts the other.
+        return Authority(_NAME, key)
+    made = Authority(_NAME)
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(made.key_pem())
+    ca_file.write_bytes(made.pem())
+    return made
 
 
 def _context(path: Path, pem: bytes) -> ssl.SSLContext:
@@ -139,3 +164,11 @@ def _general_name(text: str) -> x509.GeneralName:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ecs_simulator.actions.base import Call, Json, Operation, check_dry_run
 from ecs_simulator.clock import iso_minute
@@ -86,10 +86,15 @@ def stop_instance(cloud: Cloud, call: Call) -> Json:
         instance = _changeable(cloud, params, "Running")
         check_dry_run(params)
         instance.status = "Stopping"
-    cloud.agenda.after(
-        cloud.config.instance_operation_s, lambda: _arrive(cloud, instance, "Stopped", mode)
-    )
+    force = params.flag("ForceStop")
+    _later(cloud, instance, lambda: _stopped(cloud, instance, mode, force=force), back="Running")
     return {}
+
+
+def _stopped(cloud: Cloud, instance: Instance, mode: str, *, force: bool) -> None:
+    if instance is cloud.own_instance:
+        cloud.power.off(force=force)
+    _arrive(cloud, instance, "Stopped", mode)
 
 
 def start_instance(cloud: Cloud, call: Call) -> Json:
@@ -98,11 +103,28 @@ def start_instance(cloud: Cloud, call: Call) -> Json:
         instance = _changeable(cloud, call.params, "Stopped")
         check_dry_run(call.params)
         instance.status = "Starting"
-    cloud.agenda.after(
-        cloud.config.instance_operation_s,
-        lambda: _arrive(cloud, instance, "Running", "Not-applicable"),
-    )
+    _later(cloud, instance, lambda: _started(cloud, instance), back="Stopped")
     return {}
+
+
+def _started(cloud: Cloud, instance: Instance) -> None:
+    # First, so that a machine that ends at once is seen as stopped.
+    _arrive(cloud, instance, "Running", "Not-applicable")
+    if instance is cloud.own_instance:
+        cloud.power.on()
+
+
+def _later(cloud: Cloud, instance: Instance, finish: Callable[[], None], *, back: str) -> None:
+    """Finish an operation after its time; a machine that refuses leaves the instance as it was."""
+
+    def run() -> None:
+        try:
+            finish()
+        except (OSError, ValueError, LookupError, RuntimeError) as error:
+            cloud.storage_faults.append(f"{instance.status} {instance.instance_id}: {error}")
+            _arrive(cloud, instance, back, instance.stopped_mode)
+
+    cloud.agenda.after(cloud.config.instance_operation_s, run)
 
 
 def _changeable(cloud: Cloud, params: Params, status: str) -> Instance:
