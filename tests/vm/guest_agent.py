@@ -1,0 +1,204 @@
+"""Commands inside a guest, through QEMU's guest agent on a virtio port.
+
+The agent is Debian's ``qemu-guest-agent``, a C program: it goes on when the guest's Python is gone,
+its root filesystem frozen, its network down.
+
+Source: QEMU's ``docs/interop/qemu-ga-ref``.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_IDS = itertools.count(int(time.time()))
+_CHUNK = 48 * 1024
+_POLL_S = 0.1
+
+
+class NoAnswer(AssertionError):
+    """The guest's agent is silent: not up yet, gone, or the guest is off."""
+
+
+class CommandFailed(AssertionError):
+    """A command in the guest ended with a status other than 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """How a command in the guest ended."""
+
+    command: str
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Return standard output read as JSON."""
+        return json.loads(self.out)
+
+    def checked(self) -> Ran:
+        """Return itself.
+
+        Raises:
+            CommandFailed: the status is not 0.
+        """
+        if self.status != 0:
+            said = f"{self.out[-3000:]}\n{self.err[-3000:]}"
+            raise CommandFailed(f"{self.command[:300]}: status {self.status}\n{said}")
+        return self
+
+
+class GuestAgent:
+    """A connection to a guest's agent; made anew when the guest was switched off and on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+        self._buffer = b""
+
+    def answers(self, within_s: float = 2.0) -> bool:
+        """Tell whether the agent answers; what it had left unread is dropped."""
+        try:
+            self._sync(within_s)
+        except NoAnswer:
+            return False
+        return True
+
+    def run(
+        self, command: str, *, timeout_s: float = 120.0, stdin: bytes = b"", shell: str = "bash"
+    ) -> Ran:
+        """Run a command in a shell in the guest to its end.
+
+        Raises:
+            NoAnswer: the guest is gone, or the command still runs at the limit.
+        """
+        pid = self.start(command, stdin=stdin, shell=shell)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            ended = self.ended(command, pid)
+            if ended is not None:
+                return ended
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"still running after {timeout_s} s: {command[:300]}")
+            time.sleep(_POLL_S)
+
+    def start(self, command: str, *, stdin: bytes = b"", shell: str = "bash") -> int:
+        """Start a command in a shell in the guest; return its process id there."""
+        asked: dict[str, Any] = {
+            "path": f"/bin/{shell}",
+            "arg": ["-c", command],
+            "capture-output": True,
+        }
+        if stdin:
+            asked["input-data"] = base64.b64encode(stdin).decode()
+        return int(self.ask("guest-exec", **asked)["pid"])
+
+    def ended(self, command: str, pid: int) -> Ran | None:
+        """Return how a started command ended; None while it runs."""
+        told = self.ask("guest-exec-status", pid=pid)
+        if not told["exited"]:
+            return None
+        out, err = (
+            base64.b64decode(told.get(name, "")).decode("utf-8", "replace")
+            for name in ("out-data", "err-data")
+        )
+        # As a shell tells a death by signal.
+        status = told["exitcode"] if "exitcode" in told else 128 + told.get("signal", 0)
+        return Ran(command=command, status=status, out=out, err=err)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file in the guest."""
+        handle = self.ask("guest-file-open", path=path, mode="w")
+        try:
+            for at in range(0, len(content), _CHUNK):
+                part = base64.b64encode(content[at : at + _CHUNK]).decode()
+                self.ask("guest-file-write", **{"handle": handle, "buf-b64": part})
+        finally:
+            self.ask("guest-file-close", handle=handle)
+
+    def ask(self, command: str, within_s: float = 30.0, **arguments: Any) -> Any:
+        """Run a command of the agent's own and return its result.
+
+        Raises:
+            NoAnswer: it did not answer within the limit, or refused.
+        """
+        if self._socket is None:
+            self._sync(within_s)
+        request: dict[str, Any] = {"execute": command}
+        if arguments:
+            request["arguments"] = arguments
+        self._send(json.dumps(request).encode() + b"\n")
+        answer = self._line(time.monotonic() + within_s)
+        if "error" in answer:
+            raise NoAnswer(f"{command}: {answer['error'].get('desc')}")
+        return answer.get("return")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._buffer = b""
+
+    def _sync(self, within_s: float) -> None:
+        self.close()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(within_s)
+            self._socket.connect(str(self._path))
+            number = next(_IDS)
+            asked = {"execute": "guest-sync", "arguments": {"id": number}}
+            self._send(b"\xff" + json.dumps(asked).encode() + b"\n")
+            deadline = time.monotonic() + within_s
+            while self._line(deadline).get("return") != number:
+                pass
+        except (OSError, NoAnswer) as error:
+            self.close()
+            raise NoAnswer(f"{self._path}: {error}") from error
+
+    def _send(self, data: bytes) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            self.close()
+            raise NoAnswer(str(error)) from error
+
+    def _line(self, deadline: float) -> dict[str, Any]:
+        """Return the next whole answer, skipping the halves of others."""
+        while True:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if newline:
+                self._buffer = rest
+                try:
+                    answer = json.loads(line.lstrip(b"\xff"))
+                except ValueError:
+                    continue
+                if isinstance(answer, dict):
+                    return answer
+                continue
+            self._receive(deadline)
+
+    def _receive(self, deadline: float) -> None:
+        left_s = deadline - time.monotonic()
+        if self._socket is None or left_s <= 0:
+            self.close()
+            raise NoAnswer("no answer in time")
+        self._socket.settimeout(left_s)
+        try:
+            received = self._socket.recv(65536)
+        except OSError as error:
+            self.close()
+            raise NoAnswer(f"no answer: {error}") from error
+        if not received:
+            self.close()
+            raise NoAnswer("the guest was switched off")
+        self._buffer += received

@@ -1,0 +1,296 @@
+"""Build the guest's disk image from Debian's packages, once, and keep it.
+
+The result is a disk that boots itself, partitioned as a cloud image is: GRUB in the boot sector and
+the gap behind it, one partition with the root filesystem. It needs root and a package mirror, both
+of which this machine's own apt has; nothing is mounted and no loop device is used.
+
+``python tests/vm/guest_image.py`` builds it and prints where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SUITE = "bookworm"
+ROOT_UUID = "5ec5a1f0-0000-4000-8000-00000000ec50"
+PARTITION_AT = 1 << 20
+SECTOR = 512
+DISK_BYTES = 4 << 30
+KEEP_DAYS = 14
+REGION = "cn-hangzhou"
+# What the VPC's name server would say; the address leads to the simulated ECS.
+API_ADDRESS = "100.100.100.50"
+API_NAMES = (f"ecs-vpc.{REGION}.aliyuncs.com", f"ecs.{REGION}.aliyuncs.com")
+
+BASE = (
+    *("systemd", "systemd-sysv", "udev", "dbus", "libpam-systemd"),
+    *("linux-image-cloud-amd64", "initramfs-tools", "busybox", "zstd", "grub-pc", "kmod"),
+    *("python3", "ca-certificates", "openssl", "curl"),
+    *("openssh-server", "qemu-guest-agent"),
+    *("lvm2", "mdadm", "cryptsetup", "btrfs-progs", "xfsprogs", "e2fsprogs", "fdisk"),
+    *("rsyslog", "auditd", "cron", "unattended-upgrades", "apt-utils"),
+    *("iproute2", "procps", "psmisc", "less"),
+)
+DATABASES = ("mariadb-server", "postgresql")
+VARIANTS = {"base": BASE, "databases": (*BASE, *DATABASES)}
+
+# The initrd needs what the root filesystem may lie on, and no more: it is unpacked in emulation.
+INITRD_MODULES = ("virtio_pci", "virtio_blk", "nvme", "ext4")
+GRUB_MODULES = (
+    *("biosdisk", "part_msdos", "ext2", "normal", "configfile", "search", "search_fs_uuid"),
+    *("linux", "gzio", "echo", "test", "serial", "terminal", "halt", "reboot", "ls", "cat"),
+)
+GRUB_CFG = f"""\
+serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+set timeout=0
+menuentry Debian {{
+    search --no-floppy --fs-uuid --set=root {ROOT_UUID}
+    linux /vmlinuz root=UUID={ROOT_UUID} ro console=ttyS0 quiet mitigations=off
+    initrd /initrd.img
+}}
+"""
+FILES = {
+    "etc/hostname": "guest\n",
+    "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 guest\n{API_ADDRESS} {' '.join(API_NAMES)}\n",
+    "etc/resolv.conf": "nameserver 127.0.0.1\n",
+    "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+    "etc/fstab": f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n",
+    "etc/systemd/network/80-dhcp.network": "[Match]\nType=ether\n[Network]\nDHCP=yes\n",
+    "etc/default/grub": (
+        "GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n"
+        'GRUB_CMDLINE_LINUX="console=ttyS0"\nGRUB_CMDLINE_LINUX_DEFAULT="quiet mitigations=off"\n'
+        "GRUB_TERMINAL=serial\nGRUB_DISABLE_OS_PROBER=true\n"
+    ),
+    "etc/apt/sources.list": "",
+    # Of no use in here, and slow to load in emulation.
+    "etc/modprobe.d/guest.conf": "blacklist kvm_amd\nblacklist kvm_intel\nblacklist sr_mod\n",
+    "boot/grub/grub.cfg": GRUB_CFG,
+    # A root shell on the console, as an operator has it who opened one in time.
+    "etc/systemd/system/serial-getty@ttyS0.service.d/autologin.conf": (
+        "[Service]\nExecStart=\n"
+        "ExecStart=-/sbin/agetty --autologin root --keep-baud 115200 %I $TERM\n"
+    ),
+}
+MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service"),
+    *("systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "modprobe@drm.service"),
+)
+ENABLED = ("systemd-networkd", "serial-getty@ttyS0")
+
+
+class CannotBuild(RuntimeError):
+    """Say why there can be no guest image here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestImage:
+    """A guest's disk, never written to: guests get an overlay.
+
+    Args:
+        disk: raw image of the whole disk.
+        ssh_key: private key that logs in as root.
+    """
+
+    disk: Path
+    ssh_key: Path
+
+
+def cache_folder() -> Path:
+    """Return where images are kept; outside the work tree."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "snap-self" / "vm"
+
+
+def image(variant: str = "base") -> GuestImage:
+    """Return a variant's image; build it where there is none yet.
+
+    Raises:
+        CannotBuild: this machine lacks something, or a step failed.
+    """
+    mirrors = debian_mirrors()
+    inputs = f"{Path(__file__).read_text(encoding='utf-8')}\0{mirrors}\0{variant}"
+    name = f"{variant}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
+    folder = cache_folder() / name
+    with _locked(cache_folder() / "lock"):
+        if not (folder / "disk.raw").exists():
+            _remove_old(cache_folder(), but=name)
+            _build(folder, VARIANTS[variant], mirrors)
+    os.utime(folder)
+    return GuestImage(disk=folder / "disk.raw", ssh_key=folder / "ssh_key")
+
+
+def debian_mirrors() -> str:
+    """Return this machine's own apt sources for Debian's packages, one a line."""
+    form = "deb $(REPO_URI) $(CODENAME) $(COMPONENT)"
+    try:
+        lines = _run(
+            *("apt-get", "indextargets", "--format", form),
+            *("Created-By: Packages", "Origin: Debian"),
+        ).splitlines()
+    except (CannotBuild, OSError) as error:
+        raise CannotBuild(f"apt tells no mirror: {error}") from error
+    fit = [line for line in dict.fromkeys(lines) if f" {SUITE}" in line and "main" in line]
+    if not fit:
+        raise CannotBuild(f"apt has no sources for Debian {SUITE} (or was never updated)")
+    return "\n".join(fit) + "\n"
+
+
+def missing_to_build() -> str:
+    """Return what this machine lacks for a build; empty if nothing."""
+    if os.geteuid() != 0:
+        return "not root"
+    programs = ("mmdebstrap", "mkfs.ext4", "ssh-keygen", "apt-get")
+    lacking = [name for name in programs if shutil.which(name) is None]
+    return f"no {', '.join(lacking)}" if lacking else ""
+
+
+def _build(folder: Path, packages: tuple[str, ...], mirrors: str) -> None:
+    missing = missing_to_build()
+    if missing:
+        raise CannotBuild(missing)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as name:
+        work = Path(name)
+        _unpack(work, packages, mirrors)
+        _customise(work / "root", work)
+        _write_disk(work / "root", work / "disk.raw")
+        shutil.rmtree(work / "root")
+        (work / "sources.list").unlink()
+        # A folder with a disk in it is whole: the rename is the last step.
+        work.rename(folder)
+        work.mkdir()  # for the context's own removal
+    print(f"guest image {folder.name}: built in {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def _unpack(work: Path, packages: tuple[str, ...], mirrors: str) -> None:
+    (work / "sources.list").write_text(mirrors, encoding="utf-8")
+    modules = "\\n".join(INITRD_MODULES)
+    initrd = (
+        'mkdir -p "$1/etc/initramfs-tools/conf.d"'
+        ' && printf "MODULES=list\\nCOMPRESS=zstd\\n" >"$1/etc/initramfs-tools/conf.d/guest"'
+        f' && printf "{modules}\\n" >"$1/etc/initramfs-tools/modules"'
+    )
+    log = work / "mmdebstrap.log"
+    with log.open("w", encoding="utf-8") as out:
+        done = subprocess.run(
+            [
+                *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+                "--aptopt=Acquire::Check-Valid-Until false",
+                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale")),
+                f"--essential-hook={initrd}",
+                f"--include={','.join(packages)}",
+                *(SUITE, str(work / "root"), str(work / "sources.list")),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=False,
+            # Debian keeps initramfs-tools' modules file when asked for nothing.
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
+    if done.returncode != 0:
+        raise CannotBuild(f"mmdebstrap: {_tail(log)}")
+
+
+def _customise(root: Path, work: Path) -> None:
+    for name, text in FILES.items():
+        path = root / name
+        if path.is_symlink():
+            path.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (root / "etc/apt/sources.list.d/0000sources.list").unlink(missing_ok=True)
+    (root / "var/log/journal").mkdir(exist_ok=True)
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(work / "ssh_key"))
+    ssh = root / "root/.ssh"
+    ssh.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(work / "ssh_key.pub", ssh / "authorized_keys")
+    units = root / "etc/systemd/system"
+    for unit in MASKED:
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to("/dev/null")
+    _run("chroot", str(root), "systemctl", "enable", *ENABLED)
+
+
+def _write_disk(root: Path, disk: Path) -> None:
+    """Make the disk: boot sector, boot loader's core behind it, one partition."""
+    loader = root / "usr/lib/grub/i386-pc"
+    _run(
+        *("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img"),
+        *("-p", "(hd0,msdos1)/boot/grub", *GRUB_MODULES),
+    )
+    target = root / "boot/grub/i386-pc"
+    target.mkdir(parents=True, exist_ok=True)
+    for module in (*loader.glob("*.mod"), *loader.glob("*.lst")):
+        shutil.copy(module, target)
+    core = (root / "boot/grub/core.img").read_bytes()
+    if len(core) > PARTITION_AT - SECTOR:
+        raise CannotBuild(f"the boot loader's core takes {len(core)} bytes, more than its gap")
+    with disk.open("wb") as file:
+        file.truncate(DISK_BYTES)
+        file.write(_boot_sector((loader / "boot.img").read_bytes()))
+        file.write(core)
+    _run(
+        *("mkfs.ext4", "-q", "-F", "-L", "root", "-U", ROOT_UUID, "-d", str(root)),
+        # The boot loader of this Debian cannot read filesystems with these.
+        *("-O", "^metadata_csum_seed,^orphan_file"),
+        *("-E", f"offset={PARTITION_AT},lazy_itable_init=1,lazy_journal_init=1"),
+        *(str(disk), f"{(DISK_BYTES - PARTITION_AT) // 1024}k"),
+    )
+
+
+def _boot_sector(boot: bytes) -> bytes:
+    """Return GRUB's first sector with one active Linux partition that fills the disk.
+
+    Source: GRUB's ``i386/pc/boot.h``: the core image begins in sector 1 unless told otherwise.
+    """
+    first, sectors = PARTITION_AT // SECTOR, (DISK_BYTES - PARTITION_AT) // SECTOR
+    entry = bytes.fromhex("80feffff83feffff")
+    entry += first.to_bytes(4, "little") + sectors.to_bytes(4, "little")
+    return boot[:440] + b"\x5e\xc5\x5e\x1f\0\0" + entry + bytes(48) + b"\x55\xaa"
+
+
+def _remove_old(folder: Path, *, but: str) -> None:
+    for old in folder.iterdir():
+        age_s = time.time() - old.stat().st_mtime
+        if old.is_dir() and old.name != but and age_s > KEEP_DAYS * 86400:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CannotBuild(f"{' '.join(argv[:4])}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
+
+
+if __name__ == "__main__":
+    try:
+        print(image(*sys.argv[1:2]).disk)
+    except CannotBuild as error:
+        sys.exit(f"no guest image: {error}")
