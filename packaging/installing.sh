@@ -486,9 +486,8 @@ remove_one() {
 
 # remove_kinds REGEX
 remove_kinds() {
-    while read -r kind _ path; do
-        ! printf '%s\n' "$kind" | grep -qxE "(old-)?($1)" || remove_one "$path"
-    done <"$work/manifest"
+    grep -E "^(old-)?($1) " "$work/manifest" >"$work/chosen" || return 0
+    while read -r _ _ path; do remove_one "$path"; done <"$work/chosen"
 }
 
 # First of all, so that no package manager calls what is half removed.

@@ -14,7 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 240.0
 # What a machine may have changed beside what is installed: systemd's own links, caches.
-INCIDENTAL = ("/var/cache/", "/etc/systemd/system/sysinit.target.wants/", "/var/lib/systemd/")
+INCIDENTAL = (
+    "/var/cache/",
+    "/var/log/",
+    "/etc/systemd/system/sysinit.target.wants/",
+    "/var/lib/systemd/",
+)
 
 SETUP = """
 set -eu

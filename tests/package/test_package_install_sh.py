@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from install_rig import Machine, copy_checkout, machine_running, make_tree, shim
+from install_rig import ROOT, Machine, copy_checkout, machine_running, make_tree, shim
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -155,6 +155,25 @@ def test_install_of_a_checkout_that_is_not_whole_changes_nothing(
     result = install(machine, checkout, tree)
     assert (result.returncode, machine.changed()) == (4, set())
     assert "packaging/man/snap-self.8 is missing" in result.stderr
+
+
+def test_installed_agent_needs_no_python_of_the_system_and_writes_nothing_into_its_tree(
+    machine: Machine,
+) -> None:
+    script = str(ROOT / "install.sh")
+    built = machine.run(str(ROOT / "packaging/build.sh"))
+    assert built.returncode == 0, built.stderr
+    tree = str(ROOT / "build/self-contained")
+    assert machine.run(script, "install", "--tree", tree).returncode == 0
+    named = files_in(machine)
+    machine.run("sh", "-c", "rm /usr/bin/python3*")
+    assert machine.run("snap-self", "thaw").returncode == 0
+    assert machine.run("snap-self", "list").returncode == 4  # it is no ECS instance
+    assert {path for path in machine.changed() if path.startswith("/opt")} <= named
+    if shutil.which("apt-get"):
+        assert machine.run("apt-get", "--simulate", "install", "apt").returncode == 0
+    assert machine.run(script, "uninstall", "--purge").returncode == 0
+    assert machine.changed() == set()
 
 
 # --- what is in the way ----------------------------------------------------------------------
