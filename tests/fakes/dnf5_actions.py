@@ -118,6 +118,19 @@ def _unescaped(letter: str) -> str:
     return ESCAPES.get(letter, letter)
 
 
+def plain_outcome(
+    out: str, exit_status: int, options: Mapping[str, str], version: tuple[int, int, int]
+) -> str:
+    """Return why dnf ends with an error after an action in ``mode=plain``; else nothing."""
+    wrong = f"Exit code: {exit_status}" if exit_status else ""
+    for line in out.splitlines():
+        if line.startswith("stop=") and version >= STOP_SINCE:
+            return f"Action calls for stop: {line[5:]}"
+        if not line.startswith(("tmp.", "conf.", "var.", "log.")):
+            wrong = f"Syntax error: Action output line: {line}"
+    return wrong if options.get("raise_error") == "1" else ""
+
+
 class JsonPlugin:
     """The plugin's end of one conversation in ``mode=json``.
 
@@ -142,7 +155,7 @@ class JsonPlugin:
         self.logged: list[tuple[str, str]] = []
         self.stopped = ""
         self.fault = ""
-        self._closed = False
+        self.closed = False
         self._replies: deque[bytes] = deque()
         self.stdin = _Replies(self)
         self.stdout = _Requests(self)
@@ -160,7 +173,7 @@ class JsonPlugin:
         Raises:
             BrokenPipeError: the pipes are closed.
         """
-        if self._closed:
+        if self.closed:
             raise BrokenPipeError
         text, decoder = data.decode(), json.JSONDecoder()
         while text := text.lstrip():
@@ -182,7 +195,7 @@ class JsonPlugin:
         return reply[: self.piece]
 
     def _close(self, fault: str = "") -> None:
-        self.fault, self._closed = fault, True
+        self.fault, self.closed = fault, True
 
     def _answer(self, request: Any) -> None:
         if not isinstance(request, dict) or set(request) - {"op", "domain", "args"}:

@@ -6,21 +6,20 @@ root to every rule of the hook; nothing of it is an install root.
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apt_world import AGENT, LIMIT_S, Cloud, Done, World
+from apt_world import AGENT, Base, Cloud, Done, World, world_running
 from rpm_repository import FOLDER, Rpm, make_rpms
+from world_init import OPAQUE
 
 from agent_runner import CHECKOUT
 from run_directory import RunDirectory
 
-HERE = Path(__file__).resolve().parent
 DATABASE = "/var/lib/rpm"
 PLUGIN = "/usr/lib/python3/dist-packages/dnf-plugins/snap_self.py"
 PLUGIN_CONFIG = "/etc/dnf/plugins/snap_self.conf"
@@ -60,14 +59,24 @@ plugins=1
 metadata_expire=never
 module_platform_id=platform:el9
 """
+# What /usr/bin/dnf-automatic is; Debian's python3-dnf has the module and not that file.
+AUTOMATIC = "import sys, dnf.automatic.main as m; sys.exit(m.main(sys.argv[1:]))"
+AUTOMATIC_CONFIG = """[commands]
+upgrade_type = default
+download_updates = yes
+apply_updates = yes
+[emitters]
+emit_via = stdio
+"""
 # The hook as the packages place it: (in the checkout, in the world).
 HOOK_FILES = (
     ("packaging/hooks/hook-guard", GUARD, 0o755),
     ("packaging/hooks/dnf4/snap_self.py", PLUGIN, 0o644),
     ("packaging/hooks/dnf4/snap_self.conf", PLUGIN_CONFIG, 0o644),
 )
-FRESH = ("etc/dnf", "etc/yum.repos.d", "var/lib/dnf", "var/lib/rpm", "var/cache/dnf", "var/log")
 KEPT = ("var/lib/dnf", "var/lib/rpm", "var/cache/dnf", FOLDER.lstrip("/"))
+# Of these the machine's own content is not seen in a world.
+FRESH = ("etc/dnf", "etc/yum.repos.d", *KEPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +93,9 @@ class DnfWorld(World):
         return done.out.split() if done.status == 0 else []
 
 
-@dataclass(frozen=True, slots=True)
-class DnfBase:
-    """What all worlds with dnf share: the repository, and what lies in them at first."""
-
-    repository: Path
-    layer: Path
-
-
-def make_dnf_base(folder: Path, run: RunDirectory) -> DnfBase:
+def make_dnf_base(folder: Path, run: RunDirectory) -> Base:
     """Make the repository, and let dnf install in a first world what all others begin with."""
-    base = DnfBase(folder / "repository", folder / "layer")
+    base = Base(folder / "repository", folder / "layer")
     make_rpms(base.repository, PACKAGES)
     _write(base.layer, "/etc/rpm/macros", MACROS)
     _write(base.layer, "/etc/dnf/dnf.conf", DNF_CONFIG)
@@ -103,8 +104,10 @@ def make_dnf_base(folder: Path, run: RunDirectory) -> DnfBase:
         "/etc/yum.repos.d/test.repo",
         f"[test]\nname=test\nbaseurl=file://{base.repository}\nenabled=1\n",
     )
-    for name in (*KEPT, "usr/bin"):
+    (base.layer / "usr/bin").mkdir(parents=True, exist_ok=True)
+    for name in FRESH:
         (base.layer / name).mkdir(parents=True, exist_ok=True)
+        os.setxattr(base.layer / name, OPAQUE, b"y")
     _write(base.layer, "/opt/snap-self/bin/snap-self", AGENT, 0o755)
     (base.layer / "usr/bin/snap-self").symlink_to("/opt/snap-self/bin/snap-self")
     with dnf_world_running(base, None, folder / "seed", run) as seed:
@@ -127,49 +130,8 @@ def _write(layer: Path, inside: str, text: str, mode: int = 0o644) -> None:
 
 @contextmanager
 def dnf_world_running(
-    base: DnfBase, cloud: Cloud | None, folder: Path, run: RunDirectory
+    base: Base, cloud: Cloud | None, folder: Path, run: RunDirectory
 ) -> Iterator[DnfWorld]:
     """Run a world until the block ends; nothing of it is left then."""
-    (folder / "place").mkdir(parents=True)
-    state = run.new_folder("state", f"world-{folder.name}")
-    mounts = cloud.mounts if cloud else ()
-    description = {
-        "folder": str(folder / "place"),
-        "layers": [str(base.layer)],
-        "fresh": list(FRESH),
-        "hidden": [".dockerenv", "usr/sbin/policy-rc.d"],
-        "shared": [str(path) for path in (*mounts, base.repository, run.root)],
-        "environment": {},
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-IS", str(HERE / "world_init.py"), json.dumps(description)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    with process:
-        try:
-            pid, ready = process.stdout.readline(), process.stdout.readline()
-            if ready != "ready\n":
-                process.stdin.close()
-                assert process.stderr is not None
-                raise AssertionError(f"no world: {process.stderr.read()}")
-            world = DnfWorld(pid=int(pid), state=state, run_directory=run)
-            if cloud:
-                _point_to(world, cloud)
-            yield world
-        finally:
-            process.stdin.close()
-            process.wait(LIMIT_S)
-
-
-def _point_to(world: DnfWorld, cloud: Cloud) -> None:
-    world.write(
-        "/etc/snap-self/conf.d/10-world.toml",
-        f'[state]\ndir = "{world.state}"\n[network]\n'
-        f'metadata_url = "{cloud.process.metadata_url}"\n'
-        f'ecs_endpoint = "{cloud.process.ecs_url}"\n',
-    )
+    with world_running(base, cloud, folder, run) as world:
+        yield DnfWorld(pid=world.pid, state=world.state, run_directory=run)

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dnf_world import GUARD, LIMIT_S, PLUGIN, PLUGIN_CONFIG, DnfBase, DnfWorld, dnf_world_running
+from apt_world import LIMIT_S, Base
+from dnf_world import (
+    AUTOMATIC,
+    AUTOMATIC_CONFIG,
+    GUARD,
+    PLUGIN,
+    PLUGIN_CONFIG,
+    DnfWorld,
+    dnf_world_running,
+)
 
 from agent_runner import CHECKOUT
 from run_directory import RunDirectory
@@ -36,7 +45,7 @@ ANSWERS_NOTHING = "#!/bin/sh\nexit 0\n"
 
 
 @pytest.fixture
-def world(dnf_base: DnfBase, tmp_path: Path, run_directory: RunDirectory) -> Iterator[DnfWorld]:
+def world(dnf_base: Base, tmp_path: Path, run_directory: RunDirectory) -> Iterator[DnfWorld]:
     """Run a machine with dnf and our plugin, whose guard notes what it is told."""
     with dnf_world_running(dnf_base, None, tmp_path / "world", run_directory) as running:
         running.write(GUARD, NOTING, 0o755)
@@ -304,17 +313,6 @@ def test_with_another_root_nothing_is_called(world: DnfWorld) -> None:
     assert done.status == 0, done.err
     assert world.path("/srv/other/usr/share/snap-self-test/tree-1.7-1").exists()
     assert calls(world) == 0
-
-
-# What /usr/bin/dnf-automatic is; Debian's python3-dnf has the module and not that file.
-AUTOMATIC = "import sys, dnf.automatic.main as m; sys.exit(m.main(sys.argv[1:]))"
-AUTOMATIC_CONFIG = """[commands]
-upgrade_type = default
-download_updates = yes
-apply_updates = yes
-[emitters]
-emit_via = stdio
-"""
 
 
 @pytest.mark.parametrize(("status", "ended", "version"), [(0, 0, "2-1"), (125, 1, "1-1")])
