@@ -104,9 +104,9 @@ def settings_text(settings: HookSettings) -> str:
 
 def parse_settings(text: str) -> HookSettings | None:
     """Return what :func:`settings_text` wrote; None if it is not whole."""
-    pairs = [line.partition("=")[::2] for line in text.splitlines()]
-    if not pairs or pairs[-1][0] != "end":
+    if not text.endswith("\nend=\n"):
         return None
+    pairs = [line.partition("=")[::2] for line in text.split("\n")]
     lists = {name: tuple(value for key, value in pairs if key == name) for name in _LISTS}
     words = [value.partition(":")[::2] for key, value in pairs if key == "on_failure"]
     one = dict(pairs)

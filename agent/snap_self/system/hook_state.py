@@ -102,10 +102,8 @@ class HookState:
         text = read_bytes(path, 64).decode("ascii", "replace").strip()
         if not text or not _only_root_writes(path):
             return 0.0
-        try:
+        if text.isdigit():
             return float(text)
-        except ValueError:
-            pass
         from datetime import datetime
 
         try:
