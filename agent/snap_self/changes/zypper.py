@@ -12,7 +12,16 @@ Source: libzypp, ``doc/autoinclude/CommitPlugin.doc`` and ``zypp-core/zypp/Plugi
 from __future__ import annotations
 
 from snap_self.changes.conversation import PROCEED_STATUS, STOP_STATUS, Conversation
-from snap_self.model.packages import CHANGE, INSTALL, REMOVE, Package, Transaction
+from snap_self.model.packages import (
+    CHANGE,
+    DOWNGRADE,
+    INSTALL,
+    REINSTALL,
+    REMOVE,
+    UPGRADE,
+    Package,
+    Transaction,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +51,8 @@ CALLER_VARIABLE = "ZYPP_IS_RUNNING"
 MAX_BETWEEN = 6
 RELEASE_WORDS = ("dup", "dist-upgrade")
 RPM_LINE = "%{NAME} %{ARCH} %{EVR}\\n"
-MAX_ASKED = 500
+# Each name is a word of a command line.
+MAX_ASKED = 4000
 ASK_S = 3.0
 SKIP_DATA = ("snap-self=skip", "snap-self:skip")
 _ESCAPES = {"n": "\n", "r": "\r", "c": ":", "\\": "\\"}
@@ -173,15 +183,17 @@ class ZypperConversation(Conversation):
     def detail(self, transaction: Transaction) -> None:
         """Add the versions that are installed now, which libzypp does not tell."""
         names = sorted({each.name for each in transaction.packages if each.action == CHANGE})
-        if not names:
+        if not names or len(names) > MAX_ASKED:
             return
-        argv = ("rpm", "-q", "--qf", RPM_LINE, "--", *names[:MAX_ASKED])
+        argv = ("rpm", "-q", "--qf", RPM_LINE, "--", *names)
         # Its status only tells that some of them are not installed.
         answer = self.outside.ask(("sh", "-c", '"$@" 2>/dev/null; :', "sh", *argv), limit_s=ASK_S)
-        have = parse_installed(answer or "")
+        if answer is None:
+            return
+        have, several = parse_installed(answer)
         for each in transaction.packages:
-            if each.action == CHANGE:
-                each.old = each.old or have.get((each.name, each.arch))
+            if each.action == CHANGE and (each.name, each.arch) not in several:
+                tell_apart(each, have.get((each.name, each.arch)))
 
     def keep_alive(self) -> None:
         """Send a piece of the answer: libzypp's limit begins anew with every byte."""
@@ -314,22 +326,37 @@ def parse_steps(body: bytes) -> list[Package]:
     return join_replaced(package for package in found if package is not None)
 
 
-def parse_installed(text: str) -> dict[tuple[str, str | None], str]:
-    """Return version by name and architecture of what is installed exactly once.
+def parse_installed(
+    text: str,
+) -> tuple[dict[tuple[str, str | None], str], set[tuple[str, str | None]]]:
+    """Return version by name and architecture, and what is installed more than once.
 
     Args:
         text: lines of ``RPM_LINE``, between them what rpm says of those that are not installed.
     """
     found: dict[tuple[str, str | None], str] = {}
-    twice = set()
+    several: set[tuple[str, str | None]] = set()
     for line in text.splitlines():
         words = line.split(" ")
         if len(words) == 3:
             key = (words[0], words[1])
             if key in found:
-                twice.add(key)
+                several.add(key)
             found[key] = words[2].removeprefix("(none):")
-    return {key: version for key, version in found.items() if key not in twice}
+    return found, several
+
+
+def tell_apart(package: Package, installed: str | None) -> None:
+    """Put into words what ``+`` means, from the version that is installed."""
+    from snap_self.changes.evr import compare_evr
+
+    if installed is None:
+        package.action = INSTALL
+        return
+    package.old = package.old or installed
+    if package.new is not None:
+        order = compare_evr(package.old, package.new)
+        package.action = (DOWNGRADE, REINSTALL, UPGRADE)[1 - order]
 
 
 def join_replaced(packages: Iterable[Package]) -> list[Package]:

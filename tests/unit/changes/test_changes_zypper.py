@@ -22,7 +22,15 @@ from snap_self.changes.zypper import (
     told_to_skip,
     unescape,
 )
-from snap_self.model.packages import CHANGE, INSTALL, REMOVE, Package
+from snap_self.model.packages import (
+    CHANGE,
+    DOWNGRADE,
+    INSTALL,
+    REINSTALL,
+    REMOVE,
+    UPGRADE,
+    Package,
+)
 
 ACK = b"ACK\n\n\0"
 BEGIN = b"PLUGINBEGIN\n\n\0"
@@ -365,15 +373,24 @@ def test_transaction_does_not_ask_rpm() -> None:
     assert talk.outside.asked == []
 
 
-def test_detail_adds_installed_versions() -> None:
-    rpm = "curl noarch (none):7-1\npackage new is not installed\nodd x86_64 1:2-3\n"
-    talk = Talk(commit(step("+", "curl"), step("+", "new"), step("+", "odd")), answers={"rpm": rpm})
+def test_detail_tells_kinds_of_change_apart() -> None:
+    rpm = (
+        "up noarch (none):0.9-1\nsame noarch 1.0-1\ndown noarch 1:0-1\nodd x86_64 1:2-3\n"
+        "package new is not installed\nkernel noarch 1-1\nkernel noarch 2-1\n"
+    )
+    names = ("up", "same", "down", "odd", "new", "kernel")
+    talk = Talk(commit(*(step("+", name) for name in names)), answers={"rpm": rpm})
     transaction = talk.conversation.transaction()
     assert transaction is not None
     talk.conversation.detail(transaction)
-    # "odd" is installed for another architecture, which is another package.
-    assert [each.old for each in transaction.packages] == ["7-1", None, None]
-    assert [each.new for each in transaction.packages] == ["1.0-1"] * 3
+    assert [(each.name, each.action, each.old) for each in transaction.packages] == [
+        ("up", UPGRADE, "0.9-1"),
+        ("same", REINSTALL, "1.0-1"),
+        ("down", DOWNGRADE, "1:0-1"),
+        ("odd", INSTALL, None),  # it is installed for another architecture only
+        ("new", INSTALL, None),
+        ("kernel", CHANGE, None),
+    ]
 
 
 def test_detail_without_rpm_leaves_versions_open() -> None:
@@ -393,7 +410,8 @@ def test_detail_of_removals_does_not_ask_rpm() -> None:
 
 
 def test_installed_twice_has_no_one_version() -> None:
-    assert parse_installed("kernel x86_64 1-1\nkernel x86_64 2-1\n") == {}
+    _, several = parse_installed("kernel x86_64 1-1\nkernel x86_64 2-1\nbash x86_64 5-1\n")
+    assert several == {("kernel", "x86_64")}
 
 
 @pytest.mark.parametrize(
