@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from snap_self.cli.options import JobOptions, Manner
 from snap_self.cli.requesting import make_request
 from snap_self.cli.wiring import Wiring, load_settings
+from snap_self.config.load import default_config
+from snap_self.config.settings import Config
+from snap_self.errors import ConfigError
 from snap_self.model.progress import Event, EventKind
 from snap_self.output import jsonform, text
 from snap_self.output.progress import progress_view
@@ -108,8 +111,8 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
 
 
 def thaw(manner: Manner) -> int:
-    """End a freeze that an interrupted run left behind."""
-    with _session(manner) as (streams, wiring):
+    """End a freeze that an interrupted run left behind; no fault of the configuration keeps it."""
+    with _session(manner, load=_settings_or_defaults) as (streams, wiring):
         ended = wiring.end_stale_freeze(must_look=True)
     streams.message(ended or "No freeze of snap-self is left: there is no marker of one.")
     if streams.json:
@@ -117,12 +120,22 @@ def thaw(manner: Manner) -> int:
     return 0
 
 
+def _settings_or_defaults(env: Mapping[str, str]) -> Config:
+    try:
+        return load_settings(env)
+    except ConfigError as error:
+        print(f"snap-self: going on without the configuration: {error.message}", file=sys.stderr)
+        return default_config()
+
+
 @contextmanager
-def _session(manner: Manner) -> Iterator[tuple[Streams, Wiring]]:
+def _session(
+    manner: Manner, *, load: Callable[[Mapping[str, str]], Config] = load_settings
+) -> Iterator[tuple[Streams, Wiring]]:
     streams = make_streams(
         sys.stdout, sys.stderr, env=os.environ, verbosity=manner.verbosity, json=manner.json
     )
-    config = load_settings(os.environ)
+    config = load(os.environ)
     with progress_view(streams) as view:
         yield streams, Wiring(config=config, env=os.environ, listener=view)
 
