@@ -60,7 +60,6 @@ class Info(object):
 
 class Conf(object):
     installroot = root
-    protected_packages = ["yum"]
 
 class Conduit(object):
     def getTsInfo(self):
@@ -101,7 +100,6 @@ class Item(object):
 
 class Conf(object):
     installroot = root
-    protected_packages = ["dnf"]
 
 class Base(object):
     conf = Conf()
@@ -251,13 +249,6 @@ def test_a_kernel_of_yum_beside_the_older_one_has_no_old_version(yum: Plugin) ->
         ("install", None, "3.2-1"),
         ("remove", "3.0-1", None),
     ]
-
-
-def test_what_yum_protects_and_removes_is_announced_as_such(yum: Plugin) -> None:
-    yum.run([member("yum", "3", "e"), member("other", "3", "e")])
-
-    assert yum.noted is not None
-    assert json.loads(yum.noted)["protected"] == ["yum"]
 
 
 def test_the_guard_is_told_which_manager_calls(yum: Plugin) -> None:

@@ -157,14 +157,6 @@ def test_a_group_is_announced_by_its_packages(world: DnfWorld) -> None:
     assert announced(world) == {Package("tree", "install", arch="noarch", new="1.7-1")}
 
 
-def test_a_protected_package_that_is_removed_is_announced_as_such(world: DnfWorld) -> None:
-    # dnf refuses to remove what is protected, until its own setting says otherwise.
-    done = world.dnf("remove", "hello", "--setopt=protected_packages=glibc")
-
-    assert done.status == 0, done.err
-    assert noted(world)["protected"] == []
-
-
 def test_the_command_and_the_manager_are_told(world: DnfWorld) -> None:
     world.dnf("install", "tree")
 

@@ -4,8 +4,7 @@ The plugin runs in dnf's own Python (3.6 on EL8) and cannot import the agent: it
 a child and writes one JSON object to it. An item is four texts, as dnf names them::
 
     {"v": 1, "program": "/usr/bin/dnf", "arguments": ["upgrade"], "root": "/",
-     "items": [["Upgrade", "bash", "x86_64", "5.1.8-9.el9"], ["Upgraded", "bash", …]],
-     "protected": ["names of items that are removed although dnf protects them"]}
+     "items": [["Upgrade", "bash", "x86_64", "5.1.8-9.el9"], ["Upgraded", "bash", …]]}
 
 What stops dnf is raised by the plugin when this process ends with the status for it. The joining of
 old and new versions is also what dnf 5 and yum need.
@@ -103,7 +102,8 @@ def parse_event(data: bytes, words: Mapping[str, str], program: str) -> Transact
         return None
     called = str(event.get("program") or "").rpartition("/")[2].removesuffix("-3")
     name = called if called in PROGRAMS else program
-    arguments = _texts(event, "arguments")
+    given = event.get("arguments")
+    arguments = [printable(str(text)) for text in given] if isinstance(given, list) else []
     return Transaction(
         "dnf",
         packages,
@@ -111,12 +111,13 @@ def parse_event(data: bytes, words: Mapping[str, str], program: str) -> Transact
         command=command_line(name, arguments) if arguments else "",
         root=str(event.get("root") or "/"),
         release_upgrade=is_release_upgrade(arguments),
-        essential=_texts(event, "protected"),
     )
 
 
 def printable(text: str) -> str:
     """Return a text that every terminal and file can take; arguments may be any bytes."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -126,11 +127,6 @@ def is_release_upgrade(arguments: Sequence[str]) -> bool:
         argument == "system-upgrade" or argument.startswith("--releasever")
         for argument in arguments
     )
-
-
-def _texts(event: Mapping[str, Any], key: str) -> list[str]:
-    value = event.get(key)
-    return [printable(str(text)) for text in value] if isinstance(value, list) else []
 
 
 def must(true: object, otherwise: str) -> None:

@@ -64,7 +64,6 @@ class SnapSelf(dnf.Plugin):
         ]
         if not items:
             return None
-        protected = set(getattr(self.base.conf, "protected_packages", None) or ())
         return {
             "v": 1,
             "program": sys.argv[0] if sys.argv else "",
@@ -72,9 +71,6 @@ class SnapSelf(dnf.Plugin):
             "arguments": [str(word) for word in getattr(self.base, "args", None) or ()],
             "root": self.base.conf.installroot,
             "items": items,
-            "protected": sorted(
-                protected & {name for word, name, _, _ in items if word == "Removed"}
-            ),
         }
 
 

@@ -54,16 +54,12 @@ def make_event(conduit):
     items = [[word_of(member)] + name_of(member) for member in members]
     if not items:
         return None
-    renewed = {item[1] for item in items if item[0] not in ("Removed", "Obsoleted")}
-    removed = {item[1] for item in items if item[0] == "Removed"}
-    protected = set(getattr(conf, "protected_packages", None) or ())
     return {
         "v": 1,
         "program": as_text(sys.argv[0]),
         "arguments": [as_text(word) for word in sys.argv[1:]],
         "root": conf.installroot,
         "items": items,
-        "protected": sorted((removed - renewed) & protected),
     }
 
 

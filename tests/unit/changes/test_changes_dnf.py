@@ -252,12 +252,6 @@ def test_a_caller_without_a_command_line_has_no_command() -> None:
     assert told(("Install", "a", "noarch", "1-1")).command == ""
 
 
-def test_protected_packages_that_are_removed_are_essential() -> None:
-    transaction = told(("Removed", "dnf", "noarch", "4-1"), protected=["dnf"])
-
-    assert transaction.essential == ("dnf",)
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
