@@ -1,0 +1,225 @@
+"""The guard as the package managers start it: a shell script, and whatever became of the agent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent_runner import CHECKOUT
+
+GUARD = CHECKOUT / "packaging/hooks/hook-guard"
+GOES_ON = "the change goes on without a snapshot"
+LIMIT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A guard that finds its files in a folder.
+
+    Args:
+        bin: the only place where it finds programs.
+    """
+
+    shell: str
+    guard: Path
+    agent: Path
+    limit: Path
+    bin: Path
+
+    def script(self, text: str, mode: int = 0o755) -> None:
+        """Put an agent there."""
+        self.agent.write_text(text, encoding="utf-8")
+        self.agent.chmod(mode)
+
+    def run(self, *arguments: str, stdin: str = "", **env: str) -> tuple[int, str, str]:
+        """Run the guard and return its status and what it wrote."""
+        done = subprocess.run(
+            [self.shell, str(self.guard), *(arguments or ("apt",))],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            env={"PATH": str(self.bin), **env},
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start the guard in a process group of its own."""
+        return subprocess.Popen(
+            [self.shell, str(self.guard), "apt"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PATH": str(self.bin)},
+            start_new_session=True,
+        )
+
+
+@pytest.fixture(params=["dash", "bash"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    shell = shutil.which(request.param)
+    if shell is None:
+        pytest.skip(f"no {request.param} here")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("timeout", "true", "sleep", "cat", "env", "sh"):
+        found = shutil.which(name)
+        assert found, name
+        # A script, since a link would make it a timeout of another family.
+        (folder / name).write_text(f'#!/bin/sh\nexec {found} "$@"\n', encoding="utf-8")
+        (folder / name).chmod(0o755)
+    text = GUARD.read_text(encoding="utf-8")
+    agent, limit = tmp_path / "snap-self", tmp_path / "hook-limit"
+    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit)):
+        (before,) = [line for line in text.splitlines() if line.startswith(f"{name}=")]
+        text = text.replace(before, f"{name}={path}")
+    guard = tmp_path / "hook-guard"
+    guard.write_text(text, encoding="utf-8")
+    return Rig(shell=shell, guard=guard, agent=agent, limit=limit, bin=folder)
+
+
+@pytest.mark.parametrize("status", [0, 125, 129, 130, 143])
+def test_answer_of_the_agent_is_passed_on_in_silence(rig: Rig, status: int) -> None:
+    rig.script(f"#!/bin/sh\nexit {status}\n")
+    assert rig.run() == (status, "", "")
+
+
+@pytest.mark.parametrize("status", [1, 2, 3, 20, 100, 126, 127, 128, 139, 255])
+def test_status_of_a_broken_agent_lets_the_change_go_on_aloud(rig: Rig, status: int) -> None:
+    rig.script(f"#!/bin/sh\nexit {status}\n")
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert f"its hook for apt is broken (status {status})" in err
+    assert GOES_ON in err
+
+
+def test_agent_gets_the_managers_name_its_input_and_the_limit(rig: Rig) -> None:
+    rig.script('#!/bin/sh\necho "$@" "$SNAP_SELF_HOOK_LIMIT" >&2; cat >&2; echo out\n')
+    assert rig.run("dnf", stdin="the list") == (0, "out\n", "hook dnf 65\nthe list")
+
+
+def test_open_descriptors_reach_the_agent(rig: Rig, tmp_path: Path) -> None:
+    rig.script("#!/bin/bash\ncat <&20 >&2\n")
+    (tmp_path / "list").write_text("packages", encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-c", f"exec 20<{tmp_path}/list; exec {rig.shell} {rig.guard} apt"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={"PATH": f"{rig.bin}:/bin:/usr/bin"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "packages")
+
+
+def test_agent_that_was_removed_is_no_news(rig: Rig) -> None:
+    assert rig.run() == (0, "", "")
+
+
+def test_link_that_leads_nowhere_is_told(rig: Rig) -> None:
+    rig.agent.symlink_to("/nonexistent/snap-self")
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert f"{rig.agent} cannot be executed; {GOES_ON}" in err
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o000])
+def test_agent_that_is_not_executable_is_told(rig: Rig, mode: int) -> None:
+    rig.script("#!/bin/sh\nexit 125\n", mode)
+    code, _, err = rig.run()
+    assert code == 0
+    assert "cannot be executed" in err
+
+
+def test_folder_in_the_agents_place_is_told(rig: Rig) -> None:
+    rig.agent.mkdir()
+    code, _, err = rig.run()
+    assert code == 0
+    assert "cannot be executed" in err
+
+
+def test_empty_file_in_the_agents_place_is_told(rig: Rig) -> None:
+    rig.script("")
+    code, _, err = rig.run()
+    assert code == 0
+    assert "cannot be executed" in err
+
+
+def test_agent_whose_interpreter_is_gone_is_told(rig: Rig) -> None:
+    rig.script("#!/nonexistent/python3 -IS\n")
+    code, _, err = rig.run()
+    assert code == 0
+    assert GOES_ON in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_agent_that_is_killed_lets_the_change_go_on_aloud(rig: Rig, number: int) -> None:
+    rig.script(f"#!/bin/sh\nkill -{int(number)} $$\n")
+    code, _, err = rig.run()
+    assert code == 0
+    assert GOES_ON in err
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
+def test_agent_that_hangs_is_ended_at_the_limit(rig: Rig, trap: str) -> None:
+    rig.limit.write_text("1\n", encoding="utf-8")
+    rig.script(f"#!/bin/sh\n{trap}while :; do sleep 0.2; done\n")
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert GOES_ON in err
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "00", "1 2", "9999", "65; exit 1", "\n7"])
+def test_limit_that_is_none_is_not_taken(rig: Rig, text: str) -> None:
+    rig.limit.write_text(f"{text}\n", encoding="utf-8")
+    rig.script('#!/bin/sh\necho "$SNAP_SELF_HOOK_LIMIT" >&2\n')
+    assert rig.run() == (0, "", "65\n")
+
+
+def test_limit_of_the_configuration_is_taken(rig: Rig) -> None:
+    rig.limit.write_text("305\n", encoding="utf-8")
+    rig.script('#!/bin/sh\necho "$SNAP_SELF_HOOK_LIMIT" >&2\n')
+    assert rig.run() == (0, "", "305\n")
+
+
+def test_without_timeout_the_agent_is_run_all_the_same(rig: Rig) -> None:
+    (rig.bin / "timeout").unlink()
+    for status in (0, 125):
+        rig.script(f"#!/bin/sh\nexit {status}\n")
+        assert rig.run() == (status, "", "")
+
+
+def test_timeout_that_does_not_know_the_options_is_not_used(rig: Rig) -> None:
+    family = rig.bin / "busybox"
+    family.write_text("#!/bin/sh\necho usage >&2\nexit 125\n", encoding="utf-8")
+    family.chmod(0o755)
+    (rig.bin / "timeout").unlink()
+    (rig.bin / "timeout").symlink_to(family)
+    rig.script("#!/bin/sh\nexit 0\n")
+    assert rig.run() == (0, "", "")
+
+
+def test_zypper_which_times_its_plugins_itself_is_not_timed(rig: Rig) -> None:
+    rig.limit.write_text("1\n", encoding="utf-8")
+    rig.script("#!/bin/sh\nsleep 1.5; exit 0\n")
+    assert rig.run("zypper") == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_to_the_whole_group_ends_the_guard_with_a_failure(rig: Rig, number: int) -> None:
+    handle = f"trap 'exit {128 + number}' {int(number)}"
+    rig.script(f"#!/bin/sh\n{handle}\necho ready >&2\nwhile :; do sleep 0.1; done\n")
+    with rig.start() as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        os.killpg(process.pid, number)
+        process.wait(LIMIT_S)
+    assert process.returncode in (128 + number, -number)
