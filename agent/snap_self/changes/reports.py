@@ -55,10 +55,11 @@ def read_report(out: bytes) -> MadeReport:
 
 def what_failed(ended: JobEnd, report: MadeReport, limit_s: float) -> str:
     """Return in one sentence why there is no snapshot."""
-    if report.error:
-        return report.error
     if ended.ending == TIMED_OUT:
+        # The report only says that it was ended, which we did.
         return f"it was not made within {limit_s:.0f} s"
+    if report.error:
+        return report.error.rstrip(".")
     last = ended.err.decode("utf-8", "replace").strip().rpartition("\n")[2][:MAX_LAST_WORDS]
     if ended.ending == NOT_STARTED:
         return f"snap-self could not be started: {last}"

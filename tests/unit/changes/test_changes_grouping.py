@@ -33,7 +33,7 @@ def tree(*processes: Process) -> list[Ancestor]:
 GUARD: tuple[Process, ...] = (
     ("timeout", "timeout --foreground -k 3 65 /usr/bin/snap-self hook apt"),
     ("hook-guard", "/bin/sh /etc/snap-self/hook-guard apt"),
-    ("sh", "/bin/sh -c /usr/bin/test ! -x /etc/snap-self/hook-guard || hook-guard apt"),
+    ("sh", "/bin/sh -c /etc/snap-self/hook-guard apt || test ! -x /etc/snap-self/hook-guard"),
 )
 TYPED: tuple[Process, ...] = (("bash", "-bash"), "sshd", "sshd", "systemd")
 
