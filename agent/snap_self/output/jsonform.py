@@ -120,6 +120,16 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             "upload": shown.upload,
         },
         "undo": list(shown.undo),
+        "ways": [
+            {
+                "title": way.title,
+                "cautions": list(way.cautions),
+                "console": list(way.console),
+                "commands": list(way.commands),
+                "after": list(way.after),
+            }
+            for way in shown.ways
+        ],
         "notes": list(shown.notes),
     }
 

@@ -12,6 +12,7 @@ from snap_self.output.streams import Streams
 if TYPE_CHECKING:  # the text of one value is not to load what makes the others
     from snap_self.model.disks import CloudDisk, Target
     from snap_self.model.report import Report, SnapshotReport, UploadWatch
+    from snap_self.model.ways import Way
     from snap_self.usecases.listing import ListedSnapshot, Listing, Shown
 
 SHOWN_MOUNTS = 6
@@ -80,8 +81,8 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         )
         if shot.used_by:
             streams.data(f"           used by {shot.used_by}")
-    for line in _undo_lines(shown.undo):
-        streams.data(line)
+    for way in shown.ways:
+        streams.data("\n".join(_way_lines(way)))
     for name, content in record.kept.items() if record else ():
         streams.data(f"Needed for a restore, {name}:")
         streams.data("\n".join(f"  {line}" for line in content.splitlines()))
@@ -208,6 +209,17 @@ def _doubts(report: Report) -> Iterable[str]:
         yield "Not cut yet: what is written from now on may still get into the snapshot."
     elif not all(shot.available for shot in report.snapshots):
         yield "Not available yet: until then it cannot be used to go back."
+
+
+def _way_lines(way: Way) -> Iterable[str]:
+    yield ""
+    yield way.title
+    yield from (f"  mind: {line}" for line in way.cautions)
+    yield "  in the ECS console:"
+    yield from (f"    {number}. {line}" for number, line in enumerate(way.console, start=1))
+    yield "  or by command:"
+    yield from (f"    {line}" for line in way.commands)
+    yield from (f"  then: {line}" for line in way.after)
 
 
 def _undo_lines(undo: Sequence[str]) -> Iterable[str]:

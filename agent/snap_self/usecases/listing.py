@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from snap_self.errors import CloudAnswerUnclear, StateUnusable, UsageError
-from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
+from snap_self.disks.layout import read_layout
+from snap_self.disks.mapping import map_disks
+from snap_self.errors import CloudAnswerUnclear, StateUnusable, TopologyError, UsageError
+from snap_self.model.disks import CloudDisk
+from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
 from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import OUTCOME_TAG, Consistency, Identity
+from snap_self.model.ways import Way
 from snap_self.ports import RunStore
 from snap_self.usecases.aftercare import explain_interrupted
+from snap_self.usecases.copies import Copied, copied_by_disk
 from snap_self.usecases.own import OwnSnapshot, own_snapshots
 from snap_self.usecases.pending import finish_pending
 from snap_self.usecases.reporting import LEVELS
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.undo import ways_back
+from snap_self.usecases.ways import Ground, Shot, all_ways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,9 @@ class Shown:
     """One run's snapshots in full.
 
     Args:
+        undo: the shortest way back, line by line.
         upload: how far the upload is by the journal, and who watches it.
+        ways: every way back in full.
     """
 
     identity: Identity
@@ -65,6 +74,7 @@ class Shown:
     undo: tuple[str, ...]
     notes: tuple[str, ...]
     upload: str = ""
+    ways: tuple[Way, ...] = ()
 
 
 def list_snapshots(tools: Tools) -> Listing:
@@ -104,11 +114,13 @@ def show(tools: Tools, wanted: str) -> Shown:
         )
     run_id = named[0].run_id if named else None
     whole = [s for s in listing.snapshots if run_id and s.run_id == run_id] or named
+    undo, ways = _ways(tools, listing.identity, whole, record)
     return Shown(
         identity=listing.identity,
         snapshots=tuple(whole),
         record=record,
-        undo=_undo(tools, listing.identity, whole),
+        undo=undo,
+        ways=ways,
         notes=listing.notes,
         upload=_upload(tools, record),
     )
@@ -136,14 +148,67 @@ def _upload(tools: Tools, record: RunRecord | None) -> str:
     )
 
 
-def _undo(tools: Tools, identity: Identity, shots: list[ListedSnapshot]) -> tuple[str, ...]:
-    pairs = {s.disk_id: s.snapshot_id for s in shots if s.state != "failed"}
-    if not pairs:
-        return ()
-    instance_id: InstanceId = identity.instance_id
-    region: RegionId = identity.region
-    disks = tools.connect(identity).describe_disks(instance_id)
-    return ways_back(instance_id=instance_id, region=region, pairs=pairs, disks=disks)
+def _ways(
+    tools: Tools, identity: Identity, shots: list[ListedSnapshot], record: RunRecord | None
+) -> tuple[tuple[str, ...], tuple[Way, ...]]:
+    """Return the short way back, and every way in full."""
+    good = [shot for shot in shots if shot.state != "failed"]
+    if not good:
+        return (), ()
+    disks = tools.connect(identity).describe_disks(identity.instance_id)
+    copied, local = _copied(tools, identity, disks)
+    ground = Ground(
+        instance_id=identity.instance_id,
+        region=identity.region,
+        zone=identity.zone,
+        disks={disk.disk_id: disk for disk in disks},
+        copied=copied,
+        local=local,
+        lost=_lost(record, good),
+        before=good[0].before,
+    )
+    short = ways_back(
+        instance_id=identity.instance_id,
+        region=identity.region,
+        pairs={shot.disk_id: shot.snapshot_id for shot in good if shot.disk_id in ground.disks},
+        disks=disks,
+    )
+    return short, all_ways([_shot(shot) for shot in good], ground)
+
+
+def _shot(listed: ListedSnapshot) -> Shot:
+    return Shot(
+        snapshot_id=listed.snapshot_id,
+        disk_id=listed.disk_id,
+        group_id=listed.group_id,
+        size_gib=listed.size_gib,
+        usable=listed.state in ("available", "accomplished"),
+        uploaded=listed.state == "accomplished",
+    )
+
+
+def _copied(
+    tools: Tools, identity: Identity, disks: Sequence[CloudDisk]
+) -> tuple[Mapping[DiskId, tuple[Copied, ...]], Mapping[DiskId, str]]:
+    """Return what lies on which disk here, and its name; nothing where that cannot be told."""
+    try:
+        layout = read_layout(tools.machine.read())
+        disk_map = map_disks(
+            layout,
+            disks,
+            instance_id=identity.instance_id,
+            serial_to_disk=identity.serial_to_disk,
+            user_map=tools.user_map,
+        )
+    except TopologyError:
+        return {}, {}
+    local = {each.cloud.disk_id: each.local.name for each in disk_map.disks if each.local}
+    return copied_by_disk(layout, disk_map), local
+
+
+def _lost(record: RunRecord | None, good: Sequence[ListedSnapshot]) -> tuple[DiskId, ...]:
+    ordered = (d for order in record.orders for d in order.order.disk_ids) if record else ()
+    return tuple(disk_id for disk_id in ordered if disk_id not in {shot.disk_id for shot in good})
 
 
 def _aftercare(tools: Tools, identity: Identity) -> list[str]:
