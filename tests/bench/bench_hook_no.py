@@ -47,7 +47,7 @@ def main() -> None:
         runs = {
             name: lambda argv=argv: measuring.run(argv, env=env).wall_s
             for name, argv in cases.items()
-        }  # type: ignore[misc]
+        }
         medians = measuring.in_turns(runs)
     print(f"not risky, medians of {measuring.ROUNDS}; budget {BUDGET} times `python3 -c pass`")
     for name, wall in medians.items():
