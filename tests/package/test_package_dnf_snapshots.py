@@ -206,6 +206,7 @@ BROKEN = {
     "traceback": "#!/usr/bin/python3\nraise RuntimeError('half an update')\n",
     "interpreter missing": "#!/opt/snap-self/bin/python3\n",
     "killed": "#!/bin/sh\nkill -9 $$\n",
+    "no program at all": "",
 }
 
 
