@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from apt_world import PROGRAM, Base, Cloud, Done
-from pacman_world import GUARD, HOOK, PacmanWorld, make_pacman_base, pacman_world_running
+from pacman_world import GUARD, HOOK, PacmanWorld, pacman_world_running
 from world_terminal import terminal
 
 from run_directory import RunDirectory
@@ -18,14 +17,6 @@ pytestmark = pytest.mark.root
 ABORT = 'on_failure = { pacman = "abort" }'
 OLD, NEW = "2.39-1", "2.40-1"
 LOCK = "/var/lib/pacman/db.lck"
-
-
-@pytest.fixture(scope="module")
-def pacman_base(tmp_path_factory: pytest.TempPathFactory, run_directory: RunDirectory) -> Base:
-    """Make what all worlds share."""
-    if not shutil.which("pacman"):
-        pytest.skip("not here: pacman")
-    return make_pacman_base(tmp_path_factory.mktemp("pacman"), run_directory)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from world_terminal import terminal
 from zypper_world import (
     GUARD,
     PLUGIN,
-    PROGRAMS,
     ZypperWorld,
-    make_zypper_base,
     zypper_world_running,
 )
 
@@ -25,15 +22,6 @@ pytestmark = pytest.mark.root
 ABORT = 'on_failure = { zypper = "abort" }'
 OLD, NEW = "2.38-1", "2.38-2"
 STOPPED = 8  # zypper(8): ZYPPER_EXIT_ON_SIGNAL is what it ends with
-
-
-@pytest.fixture(scope="module")
-def zypper_base(tmp_path_factory: pytest.TempPathFactory, run_directory: RunDirectory) -> Base:
-    """Make what all worlds share."""
-    missing = [name for name in PROGRAMS if not shutil.which(name)]
-    if missing:
-        pytest.skip(f"not here: {', '.join(missing)}")
-    return make_zypper_base(tmp_path_factory.mktemp("zypper"), run_directory)
 
 
 @pytest.fixture

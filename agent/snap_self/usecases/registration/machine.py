@@ -83,8 +83,12 @@ def first_version(text: str) -> str:
 
 
 def listed_after(text: str, label: str) -> Sequence[str] | None:
-    """Return the words of the line that a label begins; None where there is no such line."""
-    for line in text.splitlines():
+    """Return the words of the line that a label begins; None where there is no such line.
+
+    yum breaks a long line, and begins what follows with spaces and a colon.
+    """
+    whole = re.sub(r"\n\s+:\s", " ", text)
+    for line in whole.splitlines():
         head, found, rest = line.partition(label)
         if found and not head.strip():
             return re.split(r"[,\s]+", rest.strip())

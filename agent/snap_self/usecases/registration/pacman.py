@@ -27,7 +27,8 @@ def probe_pacman(machine: Machine) -> Registration | None:
     wanted = machine.source(f"pacman/{NAME}") or ""
     files = [machine.compare(OWN, wanted)]
     if override and not machine.link(override):
-        files.append(machine.compare(override, with_network(wanted) if isolated else wanted))
+        allowed = NETWORK in (machine.text(override) or "")
+        files.append(machine.compare(override, with_network(wanted) if allowed else wanted))
     loaded = Loaded.UNKNOWN
     if folders:
         loaded = Loaded.YES if FOLDER in folders and not machine.link(override) else Loaded.NO

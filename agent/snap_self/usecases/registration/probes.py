@@ -139,9 +139,10 @@ def _plugin_loaded(machine: Machine, program: str, files: tuple[RegisteredFile, 
     if Placed.MISSING in {file.placed for file in files}:
         return Loaded.NO
     said = machine.ask(program, "-C", "-v", "repolist")
-    plugins = listed_after(said or "", "Loaded plugins:")
-    if plugins is None:
+    if said is None:
         return Loaded.UNKNOWN
+    # Where none is loaded there is no such line.
+    plugins = listed_after(said, "Loaded plugins:") or ()
     return Loaded.YES if DNF_PLUGIN_NAME in plugins else Loaded.NO
 
 
