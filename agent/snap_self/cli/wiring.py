@@ -16,6 +16,7 @@ from snap_self.model.ids import RunId
 from snap_self.model.request import Request
 from snap_self.model.snapshots import Identity
 from snap_self.plan import is_held
+from snap_self.system.change_log import ChangeLog
 from snap_self.system.configfiles import list_config_folder, read_config_file
 from snap_self.system.filesystems import KernelFilesystems
 from snap_self.system.follower_start import FollowerStart
@@ -93,6 +94,7 @@ class Wiring(Adapters):
             resume_s=self.config.state.resume_s,
             process_started=process_started,
             start_follower=self.follower_start(),
+            changes_of=ChangeLog(self.config.state.dir).of,
         )
 
     def follower_start(self) -> FollowerStart:

@@ -130,6 +130,17 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             }
             for way in shown.ways
         ],
+        "changes": [
+            {
+                "at": change.at,
+                "program": change.program,
+                "packages": [
+                    {"name": p.name, "action": p.action, "arch": p.arch, "from": p.old, "to": p.new}
+                    for p in change.packages
+                ],
+            }
+            for change in shown.changes
+        ],
         "notes": list(shown.notes),
     }
 

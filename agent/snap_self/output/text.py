@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.output.streams import Streams
 
 if TYPE_CHECKING:  # the text of one value is not to load what makes the others
+    from snap_self.model.changes import LoggedChange
     from snap_self.model.disks import CloudDisk, Target
     from snap_self.model.report import Report, SnapshotReport, UploadWatch
     from snap_self.model.ways import Way
@@ -81,6 +82,8 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         )
         if shot.used_by:
             streams.data(f"           used by {shot.used_by}")
+    for change in shown.changes:
+        streams.data("\n".join(_change_lines(change)))
     for way in shown.ways:
         streams.data("\n".join(_way_lines(way)))
     for name, content in record.kept.items() if record else ():
@@ -88,6 +91,18 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data("\n".join(f"  {line}" for line in content.splitlines()))
     for note in shown.notes:
         streams.message(f"Note: {note}")
+
+
+def _change_lines(change: LoggedChange) -> Iterator[str]:
+    from snap_self.model.changes import package_line
+
+    count = len(change.packages)
+    yield f"Change     {change.program} at {change.at}, {count} package{'s' * (count != 1)}:"
+    yield from (f"  {_printable(package_line(package))}" for package in change.packages)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from snap_self.disks.layout import read_layout
 from snap_self.disks.mapping import map_disks
 from snap_self.errors import CloudAnswerUnclear, StateUnusable, TopologyError, UsageError
+from snap_self.model.changes import LoggedChange
 from snap_self.model.disks import CloudDisk
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
 from snap_self.model.run import RunRecord
@@ -66,6 +67,7 @@ class Shown:
         undo: the shortest way back, line by line.
         upload: how far the upload is by the journal, and who watches it.
         ways: every way back in full.
+        changes: those of package managers that the snapshots were made for.
     """
 
     identity: Identity
@@ -75,6 +77,7 @@ class Shown:
     notes: tuple[str, ...]
     upload: str = ""
     ways: tuple[Way, ...] = ()
+    changes: tuple[LoggedChange, ...] = ()
 
 
 def list_snapshots(tools: Tools) -> Listing:
@@ -123,6 +126,7 @@ def show(tools: Tools, wanted: str) -> Shown:
         ways=ways,
         notes=listing.notes,
         upload=_upload(tools, record),
+        changes=tools.changes_of(run_id or (record.run_id if record else RunId(""))),
     )
 
 

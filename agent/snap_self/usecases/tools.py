@@ -15,6 +15,7 @@ from snap_self.ports import Clock, Filesystems, FollowerStarter, MachineReader, 
 from snap_self.usecases.gate import Gate
 
 if TYPE_CHECKING:  # only a run that freezes pays for the import
+    from snap_self.model.changes import LoggedChange
     from snap_self.usecases.holding import HoldTools
 
 
@@ -50,6 +51,7 @@ class Tools:
         process_started: when a process was started, in the kernel's ticks since boot; None when
             it has ended.
         start_follower: starts the process that watches uploads on.
+        changes_of: the package managers' changes that a run's snapshot was made for.
     """
 
     clock: Clock
@@ -71,6 +73,7 @@ class Tools:
     hold: HoldTools | None = None
     process_started: Callable[[int], int | None] = lambda pid: None  # noqa: ARG005
     start_follower: FollowerStarter = unwatched
+    changes_of: Callable[[RunId], tuple[LoggedChange, ...]] = lambda run_id: ()  # noqa: ARG005
 
     @property
     def listener(self) -> Listener:
