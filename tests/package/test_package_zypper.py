@@ -207,6 +207,14 @@ def test_broken_agent_does_not_keep_zypper(world: ZypperWorld, text: str | None)
     assert done.seconds < 25
 
 
+def test_person_at_the_terminal_is_told_of_a_broken_agent(world: ZypperWorld) -> None:
+    world.write(PROGRAM, "#!/bin/sh\nexit 1\n", 0o755)
+    with terminal(world, "zypper", "--non-interactive", "update", "glibc") as screen:
+        assert screen.finish() == 0
+    assert "snap-self: its hook for zypper is broken (status 1)" in screen.seen
+    assert "goes on without a snapshot" in screen.seen
+
+
 @pytest.mark.parametrize("path", [GUARD, PLUGIN])
 def test_half_removed_hook_does_not_keep_zypper(world: ZypperWorld, path: str) -> None:
     world.path(path).unlink()

@@ -1,17 +1,17 @@
-"""The conversation with libzypp: frames of its commit plugins over standard input and output.
+"""The conversation with libzypp, which speaks with its commit plugins in frames.
 
-A frame is a command line, header lines ``key:value``, an empty line, a body and one NUL. libzypp
-sends PLUGINBEGIN, COMMITBEGIN with the packages, COMMITEND, PLUGINEND and _DISCONNECT, and waits
-for an answer to each. It has no answer that stops a commit: a plugin that fails is dropped and the
-commit goes on. The one way is to signal the zypper process itself before it is answered: it ends
-with status 8, having changed nothing.
+It sends PLUGINBEGIN, COMMITBEGIN with the packages, COMMITEND, PLUGINEND and _DISCONNECT, and waits
+for an answer to each. It knows no answer that stops a commit: a plugin that fails is dropped and
+the commit goes on. The one way is to signal the zypper process itself before it is answered: it
+ends with status 8, having changed nothing.
 
-Source: libzypp, ``doc/autoinclude/CommitPlugin.doc`` and ``zypp-core/zypp/PluginFrame.cc``.
+Source: libzypp, ``doc/autoinclude/CommitPlugin.doc``.
 """
 
 from __future__ import annotations
 
 from snap_self.changes.conversation import PROCEED_STATUS, STOP_STATUS, Conversation
+from snap_self.changes.zypp_frames import Frame, FrameReader, escape
 from snap_self.model.packages import (
     CHANGE,
     DOWNGRADE,
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
     from snap_self.changes.conversation import Outside
 
 MANAGER = "zypper"
-NUL = b"\0"
-READ_BYTES = 65536
-# A list of all packages of a big machine is 2 MiB.
-MAX_FRAME_BYTES = 64 << 20
-LENGTH_HEADER = "content-length"
 ACK = b"ACK\n"
 END_OF_ANSWER = b"\n\0"
 COMMIT_BEGIN = "COMMITBEGIN"
@@ -55,78 +50,7 @@ RPM_LINE = "%{NAME} %{ARCH} %{EVR}\\n"
 MAX_ASKED = 4000
 ASK_S = 3.0
 SKIP_DATA = ("snap-self=skip", "snap-self:skip")
-_ESCAPES = {"n": "\n", "r": "\r", "c": ":", "\\": "\\"}
 _ACTIONS = {"+": CHANGE, "M": INSTALL, "-": REMOVE}
-
-
-class Frame:
-    """One message of libzypp."""
-
-    __slots__ = ("body", "command", "headers")
-
-    def __init__(self, command: str, headers: Mapping[str, str], body: bytes = b"") -> None:
-        self.command = command
-        self.headers = headers
-        self.body = body
-
-
-class FrameReader:
-    """Cuts a stream into frames, however the stream cuts them."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._held = bytearray()
-
-    def next(self) -> Frame | None:
-        """Return the next frame; None at the end of the stream, also inside a frame.
-
-        Raises:
-            ValueError: what came is no frame.
-        """
-        end = self._find(b"\n\n", NUL)
-        if end is None:
-            return None
-        if self._held[end : end + 1] == NUL:  # neither an empty line nor a body
-            return _parse_frame(self._take(end + 1)[:-1])
-        frame = _parse_frame(self._take(end + 2)[:-2])
-        length = frame.headers.get(LENGTH_HEADER)
-        size = self._find(NUL) if length is None else self._reach(_length(length))
-        if size is None:
-            return None
-        frame.body = self._take(size + 1)[:-1]
-        return frame
-
-    def _find(self, *marks: bytes) -> int | None:
-        """Return where the first of some marks is, reading on until there is one."""
-        seen = 0
-        while True:
-            found = [at for mark in marks if (at := self._held.find(mark, seen)) >= 0]
-            if found:
-                return min(found)
-            seen = max(0, len(self._held) - 1)
-            if not self._more():
-                return None
-
-    def _reach(self, size: int) -> int | None:
-        while len(self._held) <= size:
-            if not self._more():
-                return None
-        if self._held[size : size + 1] != NUL:
-            raise ValueError(f"no NUL after the {size} bytes of a {LENGTH_HEADER}")
-        return size
-
-    def _take(self, size: int) -> bytes:
-        taken = bytes(self._held[:size])
-        del self._held[:size]
-        return taken
-
-    def _more(self) -> bool:
-        if len(self._held) > MAX_FRAME_BYTES:
-            raise ValueError(f"a frame of more than {MAX_FRAME_BYTES >> 20} MiB")
-        read = getattr(self._stream, "read1", self._stream.read)
-        chunk: bytes = read(READ_BYTES)
-        self._held += chunk
-        return bool(chunk)
 
 
 class ZypperConversation(Conversation):
@@ -286,27 +210,6 @@ def told_to_skip(userdata: str) -> str:
     return "zypper --userdata snap-self=skip" if any(word in words for word in SKIP_DATA) else ""
 
 
-def unescape(text: str) -> str:
-    r"""Return a header's text with ``\n``, ``\r``, ``\c`` and ``\\`` replaced."""
-    if "\\" not in text:
-        return text
-    parts = text.split("\\")
-    out = [parts[0]]
-    rest = iter(parts[1:])
-    for part in rest:
-        if part:
-            out.append(_ESCAPES.get(part[0], "\\" + part[0]) + part[1:])
-        else:  # a backslash that is escaped; what follows it is plain
-            out.append("\\" + next(rest, ""))
-    return "".join(out)
-
-
-def escape(text: str) -> str:
-    """Return a header's text as it is sent."""
-    text = text.replace("\\", "\\\\")
-    return text.replace("\n", "\\n").replace("\r", "\\r").replace(":", "\\c")
-
-
 def parse_steps(body: bytes) -> list[Package]:
     """Return each package of COMMITBEGIN's body once.
 
@@ -412,25 +315,3 @@ def _version(solvable: Mapping[str, object]) -> str | None:
         return None
     text = f"{version}-{release}" if release else version
     return f"{epoch}:{text}" if epoch else text
-
-
-def _parse_frame(head: bytes) -> Frame:
-    lines = head.decode("utf-8", "surrogateescape").split("\n")
-    headers = {}
-    for line in lines[1:]:
-        key, colon, value = line.partition(":")
-        if not colon:
-            raise ValueError(f"the header {line[:80]!r} has no colon")
-        headers[unescape(key)] = unescape(value)
-    if not lines[0]:
-        raise ValueError("a frame without a command")
-    return Frame(lines[0], headers)
-
-
-def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{LENGTH_HEADER} is {text[:80]!r}")
-    size = int(text)
-    if size > MAX_FRAME_BYTES:
-        raise ValueError(f"{LENGTH_HEADER} is {size}")
-    return size

@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 
 from fakes.hook_outside import FakeOutside, Running
 from snap_self.changes.conversation import PROCEED_STATUS, STOP_STATUS
+from snap_self.changes.zypp_frames import FrameReader, escape, unescape
 from snap_self.changes.zypper import (
-    FrameReader,
     ZypperConversation,
-    escape,
     parse_installed,
     parse_steps,
     silence_limit,
     told_to_skip,
-    unescape,
 )
 from snap_self.model.packages import (
     CHANGE,
