@@ -46,6 +46,9 @@ def test_help_goes_to_stdout_with_an_example(script: Script, name: str) -> None:
         ("install.sh", (), "no verb"),
         ("install.sh", ("fly",), "unknown verb: fly"),
         ("install.sh", ("demo", "--remove", "x"), "no further argument: x"),
+        ("install.sh", ("install", "--fly"), "unknown option of install: --fly"),
+        ("install.sh", ("install", "--tree"), "--tree needs a value"),
+        ("install.sh", ("uninstall", "--fly"), "unknown option of uninstall: --fly"),
         ("tests/run", ("fly",), "unknown tier fly"),
         ("tests/run", ("--fly",), "unknown option --fly"),
     ],
@@ -86,6 +89,7 @@ def test_run_list_names_the_tiers(script: Script) -> None:
         "integration",
         "system",
         "package",
+        "vm",
     ]
 
 
