@@ -60,6 +60,18 @@ def applications() -> str:
     return table(("application", "brought to rest by", "started from the snapshot", "needs"), rows)
 
 
+def risky_packages() -> str:
+    """Return the table of packages whose change is risky."""
+    from snap_self.changes.risk import KINDS, KINDS_IF_THERE
+
+    rows = [
+        (kind, when, ", ".join(f"`{each}`" for each in patterns))
+        for kinds, when in ((KINDS, "any change"), (KINDS_IF_THERE, "not when new"))
+        for kind, patterns in kinds.items()
+    ]
+    return table(("kind", "risky", "packages"), rows)
+
+
 def toml(value: object) -> str:
     """Return a default as a configuration file would write it."""
     return "{}" if value == {} else json.dumps(value)
@@ -77,6 +89,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 TABLES = {
+    "risky packages": risky_packages,
     "applications": applications,
     "configuration": configuration,
     "error codes": error_codes,

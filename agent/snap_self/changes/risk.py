@@ -54,7 +54,7 @@ KINDS = {
     ),
     "package manager": (
         *("dpkg", "apt", "libapt-pkg*", "rpm", "rpm-libs", "librpm*", "dnf", "libdnf*", "dnf5"),
-        *("yum", "zypper", "libzypp", "libsolv*", "pacman", "snap-self"),
+        *("yum", "zypper", "libzypp", "libsolv*", "pacman"),
     ),
 }
 # The same, but what is only now installed breaks nothing that runs.
