@@ -86,6 +86,7 @@ def show(wanted: str, manner: Manner) -> int:
 
 def doctor(manner: Manner, *, record: Path | None) -> int:
     """Check every precondition; with ``record`` also write down what was found."""
+    from snap_self.cli.hook_app import hook_glance
     from snap_self.output.diagnosis import write_diagnosis
     from snap_self.usecases.doctor import diagnose
 
@@ -97,6 +98,7 @@ def doctor(manner: Manner, *, record: Path | None) -> int:
             root=root,
             try_freeze=wiring.try_freeze if root and wiring.root_may_freeze else None,
             try_hold=wiring.try_hold if root else None,
+            hooks=hook_glance(wiring.config.package_managers.enabled),
         )
         if record is not None:
             from snap_self.cli.recorded import write_recording

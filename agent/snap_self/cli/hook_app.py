@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +97,17 @@ def disable(
     Example: snap-self hook disable apt
     """
     return _switch(manager or "", Manner(json=json, quiet=quiet, verbose=verbose), on=False)
+
+
+def hook_glance(
+    enabled: Collection[str],
+) -> Callable[[], tuple[Sequence[str], Sequence[str]]] | None:
+    """Return what tells which hooks are in place; None where snap-self is not installed."""
+    from snap_self.usecases.hook_status import quick_look
+
+    if not INSTALLED_HOOKS.is_dir():
+        return None
+    return lambda: quick_look(_machine(), enabled)
 
 
 def _switch(manager: str, manner: Manner, *, on: bool) -> int:

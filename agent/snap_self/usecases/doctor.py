@@ -82,6 +82,7 @@ def diagnose(
     root: bool,
     try_freeze: Callable[[], str] | None,
     try_hold: Callable[[], str] | None = None,
+    hooks: Callable[[], tuple[Sequence[str], Sequence[str]]] | None = None,
 ) -> Diagnosis:
     """Run every check; one failed check does not stop those that do not need it.
 
@@ -91,6 +92,8 @@ def diagnose(
         try_freeze: freezes and thaws a small filesystem made for it and returns what went wrong;
             None unless the root filesystem may be frozen.
         try_hold: holds a reboot back for an instant and returns why it cannot; None unless root.
+        hooks: returns the package managers whose hooks are in place, and those whose are not; None
+            where this snap-self is not installed.
     """
     known = _Known(tools)
     findings: list[Finding] = []
@@ -106,6 +109,8 @@ def diagnose(
         findings += _freeze(try_freeze)
     if try_hold is not None:
         findings.append(_hold(try_hold()))
+    if hooks is not None:
+        findings.append(_hooks(*hooks()))
     return Diagnosis(findings=tuple(findings), identity=known.identity)
 
 
@@ -119,6 +124,20 @@ def _hold(why: str) -> Finding:
         text=f"nothing can hold a reboot back while a snapshot is being uploaded: {why}",
         hint="before a command that reboots, give --wait accomplished",
     )
+
+
+def _hooks(here: Sequence[str], missing: Sequence[str]) -> Finding:
+    """Tell whether package managers ask for snapshots; they themselves are not asked."""
+    if missing:
+        return Finding(
+            check="hooks",
+            verdict=Verdict.WARN,
+            text=f"{', '.join(missing)}: risky changes get no snapshot, the hook is not in place",
+            hint="sudo snap-self hook enable; or switch off what is not wanted: "
+            f"sudo snap-self hook disable {missing[0]}",
+        )
+    names = ", ".join(here) or "no package manager"
+    return _ok("hooks", f"in place for {names}; `snap-self hook status` tells more")
 
 
 def _freeze(try_freeze: Callable[[], str]) -> Iterator[Finding]:

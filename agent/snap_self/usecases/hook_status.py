@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from snap_self.config.settings import PackageManagersSettings
@@ -10,7 +10,7 @@ from snap_self.errors import ExitStatus, UsageError
 from snap_self.model.packages import MANAGERS
 from snap_self.model.registration import HookFault, Placed, Registration
 from snap_self.usecases.registration.machine import GUARD, Machine
-from snap_self.usecases.registration.probes import PROBES
+from snap_self.usecases.registration.probes import PROBES, QUICK
 from snap_self.usecases.registration.verdict import MANAGER_OF
 
 
@@ -85,6 +85,16 @@ def hooks_of(manager: str) -> tuple[str, ...]:
             hint=f"known: {', '.join(MANAGERS)} (dnf is also dnf 5 and yum)",
         )
     return hooks
+
+
+def quick_look(machine: Machine, enabled: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the hooks that are in place and those that are not, without asking any manager."""
+    here: list[str] = []
+    missing: list[str] = []
+    for hook, (program, path) in QUICK.items():
+        if machine.which(program) and MANAGER_OF[hook] in enabled:
+            (missing if machine.text(path) is None else here).append(hook)
+    return here, missing
 
 
 def guard_faults(machine: Machine) -> Iterable[HookFault]:

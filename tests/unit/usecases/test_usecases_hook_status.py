@@ -11,7 +11,7 @@ from snap_self.config.load import default_config
 from snap_self.config.settings import PackageManagersSettings
 from snap_self.errors import ExitStatus, UsageError
 from snap_self.model.registration import Loaded, Placed, Registration
-from snap_self.usecases.hook_status import HooksReport, hook_status
+from snap_self.usecases.hook_status import HooksReport, hook_status, quick_look
 from snap_self.usecases.registration.machine import GUARD, first_version, listed_after
 from snap_self.usecases.registration.pacman import with_network
 
@@ -306,3 +306,20 @@ def test_first_version_is_found_in_what_programs_say(text: str, version: str) ->
 def test_listed_after_needs_the_label_at_the_line_s_beginning() -> None:
     assert listed_after("see Plugins: a\n  Plugins: b, c  d\n", "Plugins:") == ["b", "c", "d"]
     assert listed_after("nothing", "Plugins:") is None
+
+
+@pytest.mark.parametrize(
+    ("enabled", "here", "missing"),
+    [
+        (("apt", "zypper"), ["apt"], ["zypper"]),
+        (("zypper",), [], ["zypper"]),
+        (("pacman",), [], []),
+    ],
+)
+def test_quick_look_tells_what_is_in_place_without_asking(
+    enabled: tuple[str, ...], here: list[str], missing: list[str]
+) -> None:
+    machine = apt("")
+    machine.programs = ("apt-get", "zypper")
+    assert quick_look(machine.machine(), enabled) == (here, missing)
+    assert machine.ran == []

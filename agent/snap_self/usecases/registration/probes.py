@@ -12,6 +12,7 @@ from snap_self.model.registration import (
     Registration,
 )
 from snap_self.usecases.registration.machine import GUARD, Machine, listed_after
+from snap_self.usecases.registration.pacman import OWN as PACMAN_FILE
 from snap_self.usecases.registration.pacman import probe_pacman
 from snap_self.usecases.registration.verdict import registered
 
@@ -153,4 +154,13 @@ PROBES: Mapping[str, Probe] = {
     "yum": probe_yum,
     "zypper": probe_zypper,
     "pacman": probe_pacman,
+}
+
+# By each hook a program that only its manager has, and a file of ours.
+QUICK: Mapping[str, tuple[str, str]] = {
+    "apt": ("apt-get", APT_FILE),
+    "dnf4": ("dnf-3", DNF_CONF),
+    "dnf5": ("dnf5", DNF5_FILE),
+    "zypper": ("zypper", ZYPPER_FILE),
+    "pacman": ("pacman", PACMAN_FILE),
 }
