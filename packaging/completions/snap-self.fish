@@ -31,8 +31,8 @@ function __snap_self_at
     test (__snap_self_typed) = "$argv"
 end
 
-# Succeed where a command was typed, or is being typed, that snap-self is to run.
-function __snap_self_runs_command
+# Succeed where they are the words given, however many arguments follow.
+function __snap_self_with_arguments
     string match -qr -- "^$argv( argument)*\$" (__snap_self_typed)
 end
 
@@ -110,7 +110,7 @@ complete -c snap-self -n '__snap_self_at run' -l json -d 'One JSON object on sta
 complete -c snap-self -n '__snap_self_at run' -l quiet -s q -d 'Only data and faults.'
 complete -c snap-self -n '__snap_self_at run' -l verbose -s v -d 'More about each decision.'
 complete -c snap-self -n '__snap_self_at run' -l help -s h -d 'Show help.'
-complete -c snap-self -n '__snap_self_runs_command run' -x -a '(__fish_complete_subcommand --fcs-skip=2 - $__snap_self_valued)'
+complete -c snap-self -n '__snap_self_with_arguments run' -x -a '(__fish_complete_subcommand --fcs-skip=2 - $__snap_self_valued)'
 
 complete -c snap-self -n '__snap_self_at list' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at list' -l quiet -s q -d 'Only data and faults.'

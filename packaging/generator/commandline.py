@@ -57,6 +57,8 @@ class Argument:
     metavar: str
     help: str
     kind: str
+    required: bool
+    repeatable: bool
     values: tuple[str, ...] = ()
 
 
@@ -156,6 +158,8 @@ def _argument(parsed: Any) -> Argument:
         metavar=metavar,
         help=parsed.help or "",
         kind=KINDS.get(metavar, ""),
+        required=parsed.required,
+        repeatable=parsed.nargs == -1,
         values=_managers() if metavar == "MANAGER" else (),
     )
 

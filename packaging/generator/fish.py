@@ -45,8 +45,8 @@ function __snap_self_at
     test (__snap_self_typed) = "$argv"
 end
 
-# Succeed where a command was typed, or is being typed, that snap-self is to run.
-function __snap_self_runs_command
+# Succeed where they are the words given, however many arguments follow.
+function __snap_self_with_arguments
     string match -qr -- "^$argv( argument)*\\$" (__snap_self_typed)
 end
 
@@ -88,12 +88,14 @@ def _completions(command: Command) -> Iterator[str]:
         yield f"{at} {_names(option)} -d {_quoted(option.help)}{_value(option)}"
     if command.runs_command:
         yield (
-            f"complete -c snap-self -n '__snap_self_runs_command {' '.join(command.path[1:])}' "
+            f"complete -c snap-self -n '__snap_self_with_arguments {' '.join(command.path[1:])}' "
             f"-x -a '(__fish_complete_subcommand --fcs-skip={len(command.path)} "
             "- $__snap_self_valued)'"  # without the dash it would take these for its own options
         )
     elif command.arguments:
         value = _words(command.arguments[0])
+        if command.arguments[0].repeatable:
+            at = at.replace("__snap_self_at", "__snap_self_with_arguments")
         if value:
             yield f"{at} -a {value}"
 

@@ -86,7 +86,8 @@ def _synopsis(command: Command) -> str:
 
 
 def _placeholder(argument: Argument) -> str:
-    return f"\\fI{roff(argument.metavar)}\\fR"
+    shown = f"\\fI{roff(argument.metavar)}\\fR" + ("..." if argument.repeatable else "")
+    return shown if argument.required else f"[{shown}]"
 
 
 def _own_options(program: Command, command: Command) -> list[Option]:

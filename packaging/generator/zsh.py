@@ -44,7 +44,9 @@ def _function(command: Command) -> Iterator[str]:
     elif command.runs_command:
         specs += ["'(-)1:command: _command_names -e'", "'*::arguments: _normal'"]
     elif command.arguments:
-        specs.append(f"'1:{command.arguments[0].metavar}:{_action(command.arguments[0])}'")
+        argument = command.arguments[0]
+        place = "*" if argument.repeatable else "1"
+        specs.append(f"'{place}:{argument.metavar}:{_action(argument)}'")
     yield " \\\n".join(f"    {spec}" for spec in specs)
     if command.commands:
         yield from _dispatch(command)

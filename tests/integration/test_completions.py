@@ -29,6 +29,8 @@ CASES = [
     ("snap-self run --before x --on-sn", ["--on-snapshot-failure"]),
     ("snap-self prune --keep-last 3 --y", ["--yes"]),
     ("snap-self demo --keep --he", ["--help"]),
+    ("snap-self hook en", ["enable"]),
+    ("snap-self hook disable zy", ["zypper"]),
     ("snap-self run --before x -- snap-self-test-pro", ["snap-self-test-program"]),
     ("snap-self run snap-self-test-pro", ["snap-self-test-program"]),
 ]
