@@ -71,6 +71,7 @@ class FakeHookState:
 
     calls: list[Kept] = field(default_factory=list)
     until: float = 0.0
+    useless: dict[str, str] = field(default_factory=dict)
     logged: list[tuple[str, str, Transaction]] = field(default_factory=list)
 
     def kept(self) -> Sequence[Kept]:
@@ -80,6 +81,10 @@ class FakeHookState:
     def keep(self, one: Kept) -> None:
         """Keep a call."""
         self.calls.append(one)
+
+    def spoiled(self, folder: str, run_id: str) -> str:
+        """Return what was put there."""
+        return self.useless.get(run_id, "")
 
     def skip_until(self) -> float:
         """Return the moment."""

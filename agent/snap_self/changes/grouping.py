@@ -45,7 +45,7 @@ STARTERS = frozenset(
 DAEMONS = frozenset(
     {
         *("packagekitd", "puppet", "pxp-agent", "salt-minion", "chef-client", "cinc-client"),
-        *("cf-execd", "dnf5daemon-serve", "dnfdaemon-serve", "PackageKit", "dbus-daemon"),
+        *("cf-execd", "dnf5daemon-serv", "dnfdaemon-serve", "PackageKit", "dbus-daemon"),
         *("yum-updatesd", "osqueryd", "qemu-ga", "amazon-ssm-agent", "webmin"),
     }
 )

@@ -30,7 +30,7 @@ class Interrupted(BaseException):
 
 def run_bounded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status, whatever happens in it."""
-    _fill_standard_streams()
+    fill_standard_streams()
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
             signal.signal(number, _interrupt)
@@ -93,7 +93,7 @@ def _lost(streams: Streams, lost: OutputLost) -> int:
     return int(ExitStatus.ENVIRONMENT)
 
 
-def _fill_standard_streams() -> None:
+def fill_standard_streams() -> None:
     """Open what the caller closed, or the next file opened would get what is printed.
 
     What stands for standard output refuses all that is written to it, so that this is noticed.

@@ -47,6 +47,7 @@ def run_hook(arguments: Sequence[str]) -> int:
         sys.stderr.write("snap-self: a hook takes no further arguments\n")
         return USAGE_STATUS
     try:
+        _open_what_is_closed()
         return _answer(arguments[0])
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS
@@ -57,6 +58,16 @@ def run_hook(arguments: Sequence[str]) -> int:
         bug = f"a bug in its hook: {type(error).__name__}"
         sys.stderr.write(f"snap-self: {bug}; please report it with {write_details(error)}\n")
         return BUG_STATUS
+
+
+def _open_what_is_closed() -> None:
+    """Open the standard streams that the manager closed, or a pipe of ours would be one of them."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    from snap_self.cli.boundary import fill_standard_streams
+
+    fill_standard_streams()
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
 
 
 def _answer(name: str) -> int:

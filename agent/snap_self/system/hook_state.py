@@ -29,6 +29,8 @@ LIMIT_SPARE_S = 5
 MAX_KEPT = 64
 MAX_LOGS = 1000
 MAX_LOG_BYTES = 4 << 20
+# How the journal's sentence about an upload begins that left nothing, or not all, to go back to.
+SPOILED = ("failed", "deleted")
 _PRIVATE = 0o700
 
 
@@ -95,6 +97,17 @@ class HookState:
             for k in [*self.kept(), one][-MAX_KEPT:]
         ]
         self._write("calls", "".join(lines))
+
+    def spoiled(self, folder: str, run_id: str) -> str:
+        """Return what the journal says became of a run's snapshots, if they are of no use."""
+        import json
+
+        try:
+            upload = json.loads(read_bytes(f"{folder}/runs/{run_id}.json"))["upload"]
+            ended = not upload["going_on"]
+            return str(upload["text"]) if ended and upload["text"].startswith(SPOILED) else ""
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return ""  # nothing is known against them
 
     def skip_until(self) -> float:
         """Return what ``skip-until`` says in seconds since 1970; 0 where it says nothing."""

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
         def keep(self, one: Kept) -> None:
             """Keep what came of a call."""
 
+        def spoiled(self, folder: str, run_id: str) -> str:
+            """Return what became of a run's snapshots, if they turned out to be of no use."""
+
         def skip_until(self) -> float:
             """Return until when none is wanted, in seconds since 1970."""
 
@@ -72,6 +75,8 @@ STATE_VARIABLE = "SNAP_SELF_STATE_DIR"
 # What the guard allows, which may be less than the configuration does; seconds.
 GUARD_VARIABLE = "SNAP_SELF_HOOK_LIMIT"
 GUARD_SPARE_S = 5.0
+# The main job ends its wait by itself so long before the limit, and says what it saw.
+WAIT_SPARE_S = 5
 MAX_REASONS = 2
 
 
@@ -137,7 +142,7 @@ class BeforeChange:
         key = action.key if action else ""
         now = machine.uptime_s()
         earlier = judge_earlier(self._state.kept(), key, now, own_snapshot=risk.own_snapshot)
-        if earlier.covered_by:
+        if earlier.covered_by and self._still_good(earlier.covered_by):
             return self._covered(transaction, earlier.covered_by, now)
         if earlier.paused_by:
             since = int(now - earlier.paused_by.at)
@@ -147,6 +152,12 @@ class BeforeChange:
                 f"in {int(earlier.try_again_s) + 1} s",
             )
         return self._attempt(transaction, risk, key, limit_s(facts, self._limit_s()))
+
+    def _still_good(self, earlier: Kept) -> bool:
+        spoiled = self._state.spoiled(self._state_folder(), earlier.run_id)
+        if spoiled:
+            self._say(f"the snapshot of run {earlier.run_id} does not serve: {spoiled}")
+        return not spoiled
 
     def _covered(self, transaction: Transaction, earlier: Kept, now: float) -> int:
         minutes = int(now - earlier.at) // 60
@@ -209,7 +220,7 @@ class BeforeChange:
     def _options(self, text: str, limit_s: float, *, own_snapshot: bool) -> Sequence[str]:
         reuse_s = None if own_snapshot else self._settings.reuse_s
         reuse = "off" if reuse_s is None else f"{reuse_s}s"
-        timeout = f"{max(1, int(limit_s) - 1)}s"
+        timeout = f"{max(1, int(limit_s) - WAIT_SPARE_S)}s"
         wait = ("--wait", "cut", "--timeout", timeout)
         return ("--before", text, *wait, "--reuse", reuse, "--json", "--quiet")
 
@@ -220,8 +231,10 @@ class BeforeChange:
         return float(self._settings.limit_s)
 
     def _log(self, run_id: str, transaction: Transaction) -> None:
-        folder = self._env.get(STATE_VARIABLE) or self._settings.state_dir
-        self._state.log(folder, run_id, transaction)
+        self._state.log(self._state_folder(), run_id, transaction)
+
+    def _state_folder(self) -> str:
+        return self._env.get(STATE_VARIABLE) or self._settings.state_dir
 
     def _say(self, text: str) -> None:
         self._conversation.say(text)

@@ -192,6 +192,27 @@ def test_run_that_could_leave_the_folder_is_not_logged(tmp_path: Path, state: Ho
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("upload", "spoiled"),
+    [
+        ({"going_on": False, "text": "failed, and of no use: s-1"}, True),
+        ({"going_on": False, "text": "deleted by somebody: s-1"}, True),
+        ({"going_on": False, "text": "accomplished"}, False),
+        ({"going_on": True, "text": ""}, False),
+        (None, False),
+        ([], False),
+        ({"text": 1, "going_on": False}, False),
+    ],
+)
+def test_run_whose_upload_came_to_nothing_is_known(
+    tmp_path: Path, state: HookState, upload: object, spoiled: bool
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/r-1.json").write_text(json.dumps({"schema": 1, "upload": upload}))
+    assert bool(state.spoiled(str(tmp_path), "r-1")) == spoiled
+    assert state.spoiled(str(tmp_path), "r-2") == ""
+
+
 def test_state_that_cannot_be_written_fails_nothing() -> None:
     state = HookState("/proc/nowhere", config="/proc/nowhere", limit_file="/proc/nowhere/x")
     state.keep(Kept("1:1", 1.0, run_id="r", took_s=1.0, text=""))

@@ -37,7 +37,7 @@ def test_risky_change_waits_for_a_snapshot_named_after_it() -> None:
     assert asked == {
         "--before": "apt: upgrade libc6",
         "--wait": "cut",
-        "--timeout": "59s",
+        "--timeout": "55s",
         "--reuse": "1800s",
         "--json": "",
         "--quiet": "",
@@ -80,6 +80,17 @@ def test_ten_calls_of_one_action_make_one_snapshot() -> None:
     for _ in range(10):
         call.answer(RISKY)
     assert len(call.job.asked) == 1
+
+
+def test_snapshot_that_came_to_nothing_covers_no_further_call() -> None:
+    call = HookCall()
+    call.answer(RISKY)
+    call.state.useless[RUN_ID] = "failed, and of no use: s-1"
+    _, talk = call.answer(RISKY)
+    assert len(call.job.asked) == 2
+    assert talk.told[0] == (
+        f"the snapshot of run {RUN_ID} does not serve: failed, and of no use: s-1"
+    )
 
 
 def test_package_that_always_gets_its_own_is_not_covered_and_reuses_none() -> None:
