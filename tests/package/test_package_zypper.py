@@ -83,6 +83,15 @@ def test_harmless_change_asks_nobody(world: ZypperWorld, cloud: Cloud) -> None:
     assert "snap-self: " not in done.out + done.err
 
 
+def test_package_that_is_risky_only_when_it_is_there_is_told_apart(
+    world: ZypperWorld, cloud: Cloud
+) -> None:
+    assert world.zypper("install", "sudo=1.9-1").status == 0
+    assert not cloud.asked_anything()
+    assert world.zypper("update", "sudo").status == 0
+    assert cloud.befores() == ["zypper: upgrade sudo"]
+
+
 @pytest.mark.parametrize("option", ["--dry-run", "--download-only"])
 def test_dry_run_and_download_call_nothing(world: ZypperWorld, cloud: Cloud, option: str) -> None:
     done = world.zypper("update", option, "glibc")

@@ -32,6 +32,8 @@ PACKAGES = (
     Rpm(name="openssl", version="3.2-1", epoch=1, generation=1),
     Rpm(name="kernel-default", version="6.4.0-1"),
     Rpm(name="grub2", version="2.12-1"),
+    Rpm(name="sudo", version="1.9-1"),
+    Rpm(name="sudo", version="1.9-2", generation=1),
     Rpm(name="hello", version="1-1"),
     Rpm(name="hello", version="2-1", generation=1),
     *(Rpm(name=f"small-{number:02}", version="1-1") for number in range(12)),

@@ -119,6 +119,10 @@ class BeforeChange:
             if announced is None:
                 return self._conversation.proceed()
             transaction, risk = announced, judge(announced, self._settings)
+        if risk and transaction.packages and self._manager in self._settings.enabled:
+            # Some managers do not tell whether a package is new; what is found out may change it.
+            self._conversation.detail(transaction)
+            risk = judge(transaction, self._settings)
         if self._manager not in self._settings.enabled or not risk:
             return self._conversation.proceed()
         return self._risky(transaction, risk)
@@ -172,7 +176,6 @@ class BeforeChange:
         from snap_self.changes.wording import before_text
         from snap_self.model.hook_facts import Kept
 
-        self._conversation.detail(transaction)
         text = before_text(transaction, risk.packages)
         reasons = "; ".join(risk.reasons[:MAX_REASONS])
         self._say(f"taking a snapshot first, for at most {limit_s:.0f} s ({reasons})")
