@@ -93,6 +93,7 @@ _HANDLERS: dict[str, Handler] = {
     "DELETE disks": lambda c, body: c.remove_disk(body["disk_id"]),
     "PUT image": lambda c, body: c.mark_image(**body),
     "POST snapshots": lambda c, body: {"snapshot_ids": c.add_snapshots(**body)},
+    "DELETE snapshots": lambda c, _: c.delete_snapshots(),
     "POST fail-snapshot": lambda c, body: c.fail_snapshot(body["snapshot_id"]),
     "POST finish-snapshots": lambda c, _: c.finish_snapshots(),
     "POST image-path": lambda c, body: {"path": c.image_path(body["snapshot_id"])},

@@ -16,7 +16,12 @@ from ecs_simulator.faults import CallRecord, Fault, Throttle
 from ecs_simulator.metadata import Metadata
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.records import Disk
-from ecs_simulator.snapshotting import add_past_snapshots, fail_snapshot, finish_snapshots
+from ecs_simulator.snapshotting import (
+    add_past_snapshots,
+    delete_snapshot,
+    fail_snapshot,
+    finish_snapshots,
+)
 from ecs_simulator.state import State
 
 CERTIFICATES = ("good", "untrusted", "expired", "wrong_name")
@@ -202,6 +207,13 @@ class Controls:
     def finish_snapshots(self) -> None:
         """Make every snapshot that is cut and in progress complete now."""
         finish_snapshots(self.cloud)
+
+    def delete_snapshots(self) -> None:
+        """Delete every snapshot and group, whatever depends on them."""
+        with self.state.lock:
+            for name in tuple(self.state.snapshots):
+                delete_snapshot(self.cloud, name)
+            self.state.groups.clear()
 
     def image_path(self, snapshot_id: str) -> str | None:
         """Return the file that holds what a snapshot captured."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ecs_simulator.config import DiskConfig, InstanceConfig, LifeTimes, SimulatorConfig
+from ecs_simulator.controls import Controls
 from ecs_simulator.faults import Fault
 from fakes.simulated_cloud import LIFE, TWO_DISKS, SocketlessCloud
 
@@ -420,3 +421,11 @@ def test_life_times_of_realistic_profile_hide_new_snapshots_for_a_while() -> Non
     cloud = SocketlessCloud(replace(TWO_DISKS, life=None, profile="realistic"))
     assert cloud.cloud.life.visible_lag_s == 0.2
     assert cloud.cloud.life != LifeTimes()
+
+
+def test_control_deletes_every_snapshot_even_one_that_an_image_needs() -> None:
+    controls = Controls(TWO_DISKS)
+    name, *_ = controls.add_snapshots("d-sys", 3, tags={})
+    controls.mark_image(name)
+    controls.delete_snapshots()
+    assert controls.dump()["snapshots"] == {}
