@@ -22,6 +22,8 @@ def report(status):
     os.write(2, json.dumps([status, sorted(set(sys.modules) - before)]).encode())
     os.kill(os.getpid(), 9)
 os._exit = report
+from snap_self.system.hook_state import HookState
+HookState.__init__.__defaults__ = ("/nonexistent",) * 3  # not this machine's own configuration
 from snap_self.cli.entry import main
 main()
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from snap_self.cli.wiring import load_settings
+from snap_self.config.settings import Config
 from snap_self.errors import ConfigError
 from snap_self.model.hook_settings import HookSettings
 
@@ -12,9 +13,13 @@ from snap_self.model.hook_settings import HookSettings
 def read_config(env: Mapping[str, str]) -> HookSettings | None:
     """Return what it says for hooks; None where it has a fault."""
     try:
-        config = load_settings(env)
+        return hook_settings(load_settings(env))
     except ConfigError:
         return None
+
+
+def hook_settings(config: Config) -> HookSettings:
+    """Return what the configuration says for hooks."""
     own = config.package_managers
     return HookSettings(
         enabled=own.enabled,

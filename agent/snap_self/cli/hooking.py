@@ -120,15 +120,21 @@ def run_job(options: Sequence[str], *, limit_s: float, tick: Callable[[], None])
     """Run the main job in a process of its own."""
     from snap_self.system.hook_job import SnapshotJob
 
-    return SnapshotJob(limit_s).run(
-        [*own_command(), *options], os.environ, tick=tick, tick_s=TICK_S
-    )
+    command = own_command(sys.executable, sys.orig_argv, sys.argv)
+    return SnapshotJob(limit_s).run([*command, *options], os.environ, tick=tick, tick_s=TICK_S)
 
 
-def own_command() -> Sequence[str]:
-    """Return how this very agent was started, without its arguments."""
-    given = len(sys.argv) - 1
-    return (sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - given])
+def own_command(
+    interpreter: str, started: Sequence[str], arguments: Sequence[str]
+) -> Sequence[str]:
+    """Return how this very agent was started, without its arguments.
+
+    Args:
+        started: the interpreter's own command line.
+        arguments: what the program was given, after its name.
+    """
+    given = len(arguments) - 1
+    return (interpreter, *started[1 : len(started) - given])
 
 
 def _machine(env: Mapping[str, str], outside: HookOutside) -> Callable[[], Machine]:
