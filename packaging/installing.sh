@@ -562,9 +562,9 @@ verb_uninstall() {
         shift
     done
     check_root uninstall
+    check_not_packaged # one that was installed over this installation owns its files now
     recover
     if [ ! -f "$MANIFEST" ]; then
-        check_not_packaged
         say "nothing to uninstall: there is no $MANIFEST"
         [ "$with_purge" = no ] || purge
         return

@@ -18,6 +18,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONFIG = "/etc/snap-self/config.toml"
 MANIFEST = "/opt/snap-self/install-manifest"
 AGENT = "/opt/snap-self/bin/snap-self"
+DPKG_STATUS = "/var/lib/dpkg/status"
 MARKER = "/run/snap-self/frozen.json"
 Result = "subprocess.CompletedProcess[str]"
 
@@ -25,6 +26,8 @@ Result = "subprocess.CompletedProcess[str]"
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """Run a machine without snap-self."""
+    if Path(MANIFEST).parent.exists():
+        pytest.skip("snap-self is installed on this machine")
     environment = {"PATH": PATH, "HOME": "/root", "TMPDIR": str(tmp_path), "LC_ALL": "C.UTF-8"}
     with machine_running(tmp_path / "machine", environment) as running:
         yield running
@@ -195,6 +198,17 @@ def test_without_root_nothing_is_done(
     assert f"{verb} must be run by root" in result.stderr
 
 
+def tell_dpkg(machine: Machine, state: str) -> None:
+    """Let dpkg's own list say that it knows the package."""
+    package = (
+        f"\nPackage: snap-self\nStatus: {state}\nArchitecture: all\nVersion: 1\n"
+        "Maintainer: x\nDescription: x\n"
+    )
+    if not state.endswith(" installed"):
+        package += "Config-Version: 1\n"
+    machine.write(DPKG_STATUS, machine.read(DPKG_STATUS) + package)
+
+
 @pytest.mark.parametrize(
     ("state", "advice"),
     [
@@ -208,16 +222,9 @@ def test_package_of_dpkg_that_owns_the_files_is_refused_with_a_hint(
 ) -> None:
     if not shutil.which("dpkg-query"):
         pytest.skip("no dpkg here")
-    status = "/var/lib/dpkg/status"
-    package = (
-        f"\nPackage: snap-self\nStatus: {state}\nArchitecture: all\nVersion: 1\n"
-        "Maintainer: x\nDescription: x\n"
-    )
-    if not state.endswith(" installed"):
-        package += "Config-Version: 1\n"
-    machine.write(status, machine.read(status) + package)
+    tell_dpkg(machine, state)
     result = install(machine, checkout, tree)
-    assert (result.returncode, machine.changed()) == (4, {status})
+    assert (result.returncode, machine.changed()) == (4, {DPKG_STATUS})
     assert advice in result.stderr
 
 
@@ -516,6 +523,16 @@ def test_uninstall_where_a_thaw_fails_removes_nothing(
     result = uninstall(machine, checkout)
     assert (result.returncode, machine.changed()) == (4, before)
     assert "may still be frozen" in result.stderr
+
+
+def test_uninstall_leaves_what_a_package_has_taken_over(installed: Machine, checkout: Path) -> None:
+    if not shutil.which("dpkg-query"):
+        pytest.skip("no dpkg here")
+    tell_dpkg(installed, "install ok installed")
+    before = installed.changed()
+    result = uninstall(installed, checkout)
+    assert (result.returncode, installed.changed()) == (4, before)
+    assert "installed as a Debian package" in result.stderr
 
 
 def test_uninstall_with_nothing_installed_says_so(machine: Machine, checkout: Path) -> None:
