@@ -309,8 +309,8 @@ def _steps(
 
 
 _ONCE_SET = (
-    ", once the retention is set, which needs one more snap-self command after the upload "
-    "(`snap-self list` is enough) unless this one waits for it"
+    ", once the retention is set, which is after the upload: by this command if it waits for that, "
+    "by the follower, or by any later snap-self command"
 )
 _FREEZE_STEP = Step(
     name=StepName.FREEZE,

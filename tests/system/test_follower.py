@@ -105,7 +105,7 @@ def test_reboot_is_held_back_until_the_upload_is_accomplished(
     assert all(shot["snapshot_id"] in why for shot in result.json["snapshots"])
     follower = _followed(user)
     assert (follower["held"], follower["ended"]) == (True, "")
-    assert "a follower has logind refuse" in user.run("show", run_id).out
+    assert "a follower holds a reboot back until then" in user.run("show", run_id).out
     cloud.finish_uploads()
     _uploads_end(user)
     wait_until(lambda: not logind.inhibitors(), "the end of the inhibitor")
@@ -156,7 +156,7 @@ def test_follower_asked_to_end_does_so_at_once(
 def test_limit_ends_the_hold(user: AgentRunner, cloud: Cloud, logind: Logind) -> None:
     cloud.life(accomplished_s=SLOW)
     result = user.with_env(SNAP_SELF_FOLLOW_LIMIT="2s").run(*JOB)
-    assert "has logind refuse a shutdown or reboot meanwhile, until" in result.err
+    assert "A follower holds a reboot back meanwhile, until" in result.err
     wait_until(lambda: (_follower(records(user)[-1]) or {}).get("ended"), "the end by the limit")
     assert not logind.inhibitors()
     assert "follow.limit" in (_follower(records(user)[-1]) or {})["ended"]

@@ -199,10 +199,11 @@ def watched(watch: UploadWatch) -> str:
     """Say who keeps a reboot from spoiling the upload, and until when."""
     if not watch.held:
         return f"Nothing holds a reboot back meanwhile: {watch.why}."
+    until = _instant(watch.until)
     return (
-        "A follower has logind refuse a shutdown or reboot meanwhile, until "
-        f"{_instant(watch.until)} at the latest; one that is forced, or comes from the console, "
-        "may spoil the upload."
+        f"A follower holds a reboot back meanwhile, until {until} at the latest: one "
+        "asked for at a terminal is refused. A forced one, the console's, or before systemd 257 a "
+        "script's may spoil the upload."
     )
 
 

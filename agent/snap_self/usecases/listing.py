@@ -147,8 +147,8 @@ def _upload(tools: Tools, record: RunRecord | None) -> str:
     if one.why:
         return f"going on; a follower watches it, but nothing holds a reboot back: {one.why}"
     return (
-        "going on; a follower has logind refuse a shutdown or reboot until then, at the latest "
-        f"until {one.until:%Y-%m-%d %H:%M} UTC"
+        "going on; a follower holds a reboot back until then, at the latest until "
+        f"{one.until:%Y-%m-%d %H:%M} UTC"
     )
 
 
