@@ -11,7 +11,7 @@ import pytest
 from fakes.journal import FakeJournal
 from fakes.records import order_record, run_record
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
-from snap_self.model.run import RunRecord, Stage
+from snap_self.model.run import FollowerRecord, RetentionTries, RunRecord, Stage, Upload
 from snap_self.model.snapshots import Consistency
 from snap_self.ports import FactStore, RunStore
 from snap_self.system.journal import Journal
@@ -48,6 +48,28 @@ def full_record() -> RunRecord:
         result="done",
         explained="e",
         outcome="o",
+        upload=upload(going_on=False),
+        retention=RetentionTries(count=2, last=first.started, why="w"),
+    )
+
+
+def upload(*, going_on: bool) -> Upload:
+    follower = FollowerRecord(
+        pid=7,
+        pid_started=8,
+        boot_id="b",
+        until=run_record().started,
+        held=True,
+        why="w",
+        ended="e",
+    )
+    return Upload(
+        going_on=going_on,
+        boot_id="b",
+        text='"going_on": true',
+        ended=run_record().started,
+        failed=(SnapshotId("s-1"),),
+        follower=follower,
     )
 
 
@@ -87,6 +109,20 @@ def test_unfinished_leaves_out_only_finished_runs(
     store.save(run_record(1, stage=stage, before='"stage": "finished"'))
     store.save(run_record(2, stage=Stage.FINISHED))
     assert [record.stage for record in store.unfinished()] == [stage]
+
+
+def test_uploading_leaves_out_only_runs_whose_upload_ended_or_never_began(
+    open_store: Callable[[], Store],
+) -> None:
+    store = open_store()
+    store.save(run_record(1, before='"going_on": true'))
+    store.save(replace(run_record(2, stage=Stage.FINISHED), upload=upload(going_on=True)))
+    store.save(replace(run_record(3, stage=Stage.CREATED), upload=upload(going_on=False)))
+    store.save(replace(run_record(4, stage=Stage.CREATED), upload=upload(going_on=True)))
+    assert [record.run_id for record in store.uploading()] == [
+        run_record(4).run_id,
+        run_record(2).run_id,
+    ]
 
 
 @pytest.mark.parametrize("run_id", ["unknown", "", "../lock", "a/b", "x" * 300, "a\x00b"])

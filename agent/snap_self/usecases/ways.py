@@ -193,6 +193,11 @@ def _rollback_cautions(shots: Sequence[Shot], ground: Ground) -> Iterator[str]:
                 f"{shot.snapshot_id} is still being uploaded; if the cloud refuses the rollback "
                 "because of that, wait until it is accomplished"
             )
+    if not all(shot.uploaded for shot in shots):
+        yield (
+            "a follower holds shutdowns back while something is being uploaded, so a stop may end "
+            "hard: first, on the instance, systemctl stop 'snap-self-follow@*'"
+        )
     for shot in shots:
         disk = ground.disks.get(shot.disk_id)
         if disk and disk.size_gib > shot.size_gib > 0:

@@ -169,6 +169,12 @@ def test_new_disk_has_the_source_disks_category_and_size(
     assert f"--ZoneId cn-hangzhou-i --SnapshotId s-data {words} " in said(way)
 
 
+def test_upload_that_goes_on_is_warned_of_before_the_stop() -> None:
+    told = said(all_ways((shot(SYSTEM, uploaded=False),), GROUND)[0])
+    assert "systemctl stop 'snap-self-follow@*'" in told
+    assert "snap-self-follow" not in said(all_ways((shot(SYSTEM),), GROUND)[0])
+
+
 def test_new_disk_of_a_slow_category_waits_for_the_upload() -> None:
     ground = replace(GROUND, disks={DATA: disk(DATA, category="cloud_ssd")})
     way = all_ways((shot(DATA, uploaded=False),), ground)[-1]
