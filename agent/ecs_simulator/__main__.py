@@ -66,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             cpus=options.guest_cpus,
             console=options.guest_console,
             ssh_port=options.guest_ssh_port,
+            resume=options.guest_resume,
             options=tuple(options.guest_option),
         ),
     )
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(f"--guest-{name}", type=int, default=value, metavar="N", help=f"qmp: {what}")
     add("--guest-console", default="", metavar="FILE", help="qmp: keeps what its console says")
+    add("--guest-resume", default="", metavar="FILE", help="qmp: saved state to start it in")
     add("--guest-option", action="append", default=[], metavar="ARG", help="qmp: one more for QEMU")
     add("--state-dir", default="", metavar="DIR", help="where its files go ($TMPDIR or /var/tmp)")
     add("--die-with-parent", action="store_true", help="end when the starting process ends")

@@ -2,8 +2,8 @@
 
 The keys are the fields of :class:`SimulatorConfig` and below it, of ``InstanceConfig``,
 ``DiskConfig`` and so on. An own instance's disk may further have ``fs``, ``mount``, ``image`` and
-``bus``; a top-level list ``disks`` is short for the disks of one instance. Faults are all told at
-once.
+``bus``, a free disk the last two; a top-level list ``disks`` is short for the disks of one
+instance. Faults are all told at once.
 """
 
 from __future__ import annotations
@@ -95,18 +95,14 @@ def describe(raw: Raw) -> Description:
     """
     faults: list[str] = []
     plain = _spelled_out(raw, faults)
-    uses = []
-    for place, disk in enumerate(plain["instances"][0].get("disks", [])):
-        if not isinstance(disk, dict):
-            continue
-        disk.setdefault("disk_id", made_up_id("d"))
-        use = {name: disk.pop(name) for name in _USE_KEYS if name in disk}
-        uses.append(_use(use | {"disk_id": disk["disk_id"]}, f"disks[{place}]", faults))
+    uses = _uses(plain["instances"][0].get("disks", []), "disks", faults)
+    free = _uses(plain.get("free_disks", []), "free_disks", faults)
+    faults += [f"{use.disk_id}: fs is for attached disks only" for use in free if use.fs]
     plain.setdefault("seed", secrets.randbits(31))
     config = _object(SimulatorConfig, plain, "", faults)
     if faults or config is None:
         raise DescriptionError("\n".join(faults))
-    return Description(config=config, uses=tuple(uses))
+    return Description(config=config, uses=(*uses, *free))
 
 
 def _spelled_out(raw: Raw, faults: list[str]) -> Raw:
@@ -121,6 +117,17 @@ def _spelled_out(raw: Raw, faults: list[str]) -> Raw:
         instances[0].setdefault("disks", []).extend(disks)
     instances[0].setdefault("instance_id", made_up_id("i"))
     return plain
+
+
+def _uses(disks: Any, where: str, faults: list[str]) -> list[DiskUse]:
+    """Take what is not of the cloud's out of the disks."""
+    uses = []
+    for place, disk in enumerate(disks if isinstance(disks, list) else []):
+        if isinstance(disk, dict):
+            disk.setdefault("disk_id", made_up_id("d"))
+            use = {name: disk.pop(name) for name in _USE_KEYS if name in disk}
+            uses.append(_use(use | {"disk_id": disk["disk_id"]}, f"{where}[{place}]", faults))
+    return uses
 
 
 def _use(values: Raw, where: str, faults: list[str]) -> DiskUse:

@@ -279,7 +279,8 @@ def _prepare(storage: Storage, uses: tuple[DiskUse, ...], left_out: list[str]) -
             storage.format(use.disk_id, use.fs)
         if use.mount:
             storage.mount(use.disk_id, Path(use.mount))
-    if any(storage.disk(use.disk_id).serial and not storage.disk(use.disk_id).link for use in uses):
+    attached = [disk for disk in (storage.disk(use.disk_id) for use in uses) if disk.device]
+    if any(disk.serial and not disk.link for disk in attached):
         left_out.append("links under /dev/disk/by-id (not wanted, taken, or /dev is read-only)")
 
 

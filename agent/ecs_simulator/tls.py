@@ -81,7 +81,7 @@ def make_contexts(
     ``wrong_name``. ``ca.pem`` in the folder is what a client must trust.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    trusted = Authority(_NAME) if keep is None else _kept(keep)
+    trusted = Authority(_NAME) if keep is None else kept_authority(keep)
     (folder / "ca.pem").write_bytes(trusted.pem())
     issued = {
         "good": trusted.issue(names),
@@ -93,7 +93,7 @@ def make_contexts(
     return contexts.__getitem__
 
 
-def _kept(folder: Path) -> Authority:
+def kept_authority(folder: Path) -> Authority:
     """Return the folder's authority, a new one when there is none or it will end soon."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_file, ca_file = folder / "ca.key", folder / "ca.pem"

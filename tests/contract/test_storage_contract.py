@@ -1,8 +1,14 @@
-"""What every storage of simulated disks does: plain files and loop devices."""
+"""What every storage of simulated disks does: plain files, loop devices, a virtual machine's disks.
+
+The machine is one without an operating system; when it is on, its disks are reached through QEMU.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +16,86 @@ import pytest
 
 from ecs_simulator.ports import Storage
 from ecs_simulator.storage.files import FileStorage
+from ecs_simulator.storage.guest import GuestSettings, what_guests_need
 from ecs_simulator.storage.kernel import StorageError
 from ecs_simulator.storage.ledger import Ledger
 from ecs_simulator.storage.loop import LoopStorage, what_loops_need
+from ecs_simulator.storage.qcow import QcowStorage
 
 GIB = 1 << 30
 NEW_SERIAL = "bp1storagecontract"
 
 
-@pytest.fixture(params=["files", pytest.param("loop", marks=pytest.mark.root)])
+class MachineThatIsOn(QcowStorage):
+    """Disks of a machine that runs but has no system: paths lead through QEMU's NBD server.
+
+    Without a system nobody lets go of a disk, so it is switched off for what needs that.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        settings = GuestSettings(memory_mib=32, cpus=1, options=("-S",))
+        super().__init__(folder, settings=settings)
+        self._server = folder / "nbd.sock"
+        self.switch_on()
+
+    def switch_on(self) -> None:
+        self.power_on({}, lambda: None)
+        address = {"type": "unix", "data": {"path": str(self._server)}}
+        self.guest.execute("nbd-server-start", addr=address)
+        for disk_id in self._attached:
+            self._export(disk_id)
+
+    def _export(self, disk_id: str) -> None:
+        node = self._disk(disk_id).node
+        export = {"type": "nbd", "id": disk_id, "name": disk_id, "node_name": node}
+        self.guest.execute("block-export-add", writable=True, **export)
+
+    def _path(self, disk_id: str) -> str:
+        return f"nbd+unix:///{disk_id}?socket={self._server}"
+
+    def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
+        super().create_disk(disk_id, serial, size_gib)
+        return self._path(disk_id)
+
+    def create_disk_from(self, disk_id: str, serial: str, size_gib: int, snapshot_id: str) -> str:
+        super().create_disk_from(disk_id, serial, size_gib, snapshot_id)
+        return self._path(disk_id)
+
+    def attach(self, disk_id: str) -> None:
+        super().attach(disk_id)
+        self._export(disk_id)
+
+    def detach(self, disk_id: str) -> None:
+        self.power_off(force=True)
+        super().detach(disk_id)
+        self.switch_on()
+
+    def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
+        self.power_off(force=True)
+        try:
+            super().reset_disk(disk_id, snapshot_id)
+        finally:
+            self.switch_on()
+
+
+def machine(folder: Path, *, on: bool) -> Iterator[Storage]:
+    missing = what_guests_need()
+    if missing:
+        pytest.skip(f"no virtual machines here: {missing}")
+    storage = MachineThatIsOn(folder) if on else QcowStorage(folder)
+    yield storage
+    storage.power_off(force=True)
+
+
+@pytest.fixture(
+    params=["files", pytest.param("loop", marks=pytest.mark.root), "machine off", "machine on"]
+)
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "files":
         yield FileStorage(tmp_path)
+        return
+    if request.param != "loop":
+        yield from machine(tmp_path, on=request.param == "machine on")
         return
     missing = what_loops_need(tmp_path)
     if missing:
@@ -41,7 +115,22 @@ def disks(storage: Storage) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
+def through_qemu(path: str) -> bool:
+    return path.startswith("nbd+unix:") or path.endswith(".qcow2")
+
+
+def form_of(path: str) -> str:
+    return "raw" if path.startswith("nbd") else "qcow2"
+
+
 def write(path: str, text: bytes, *, at: int = 0) -> None:
+    if through_qemu(path):
+        with tempfile.NamedTemporaryFile() as source:
+            source.write(text)
+            source.flush()
+            wish = f"write -s {source.name} {at} {len(text)}"
+            run("qemu-io", "-f", form_of(path), "-c", wish, "-c", "flush", path)
+        return
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.pwrite(descriptor, text, at)
@@ -52,6 +141,10 @@ def write(path: str, text: bytes, *, at: int = 0) -> None:
 
 def read(path: str | None, size: int, *, at: int = 0) -> bytes:
     assert path is not None
+    if through_qemu(path):
+        with tempfile.NamedTemporaryFile(suffix=".raw") as copy:
+            run("qemu-img", "convert", "-f", form_of(path), "-O", "raw", path, copy.name)
+            return read(copy.name, size, at=at)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return os.pread(descriptor, size, at)
@@ -59,8 +152,17 @@ def read(path: str | None, size: int, *, at: int = 0) -> bytes:
         os.close(descriptor)
 
 
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def end_of(path: str | None) -> int:
     assert path is not None
+    if through_qemu(path):
+        told = run("qemu-img", "info", "--output=json", "-f", form_of(path), path)
+        return int(json.loads(told)["virtual-size"])
     with Path(path).open("rb") as file:
         return file.seek(0, os.SEEK_END)
 

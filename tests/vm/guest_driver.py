@@ -177,6 +177,11 @@ class Guest:
         """Return the disks it had at the start, in order; the first is the system disk."""
         return tuple(disk.disk_id for disk in self.cloud.disks)
 
+    def device_of(self, disk_id: str) -> str:
+        """Return a disk's name in the guest now, such as ``/dev/vdb``; it must have a serial."""
+        serial = next(disk.serial for disk in self.cloud.disks if disk.disk_id == disk_id)
+        return self.device(serial)
+
     def snapshots(self, **filters: Any) -> list[dict[str, Any]]:
         """Return DescribeSnapshots' entries, at most 100."""
         found = self.operator.call("DescribeSnapshots", MaxResults=100, **filters)
@@ -192,7 +197,15 @@ class Guest:
         self, command: str, *, timeout_s: float = 120.0, stdin: bytes = b"", shell: str = "bash"
     ) -> Ran:
         """Run a shell command as root to its end, whatever its status."""
-        return self._agent.run(command, timeout_s=timeout_s, stdin=stdin, shell=shell)
+        begun = time.monotonic()
+        ran = self._agent.run(command, timeout_s=timeout_s, stdin=stdin, shell=shell)
+        self._note(ran, time.monotonic() - begun)
+        return ran
+
+    def _note(self, ran: Ran, took_s: float) -> None:
+        """Keep what was said: it is searched for secrets, and read when a story fails."""
+        with (self.folder / "commands.log").open("a", encoding="utf-8") as log:
+            log.write(f"# {ran.command}\n{ran.out}{ran.err}# status {ran.status}, {took_s:.1f} s\n")
 
     def do(self, command: str, *, timeout_s: float = 120.0) -> str:
         """Run a shell command as root that must succeed; return what it printed."""
@@ -204,7 +217,10 @@ class Guest:
 
     def ended(self, pid: int) -> Ran | None:
         """Return how a started command ended, once; None while it runs."""
-        return self._agent.ended(str(pid), pid)
+        ran = self._agent.ended(f"process {pid}", pid)
+        if ran is not None:
+            self._note(ran, 0.0)
+        return ran
 
     def write(self, path: str, content: str | bytes, *, mode: int = 0o644) -> None:
         """Write a small file."""
@@ -238,6 +254,27 @@ class Guest:
         """Give the serial console, on which root is logged in."""
         with Console(Path(self._sockets["console_socket"])) as console:
             yield console
+
+    # -- its disks
+
+    def attach(self, disk_id: str) -> str:
+        """Attach a disk by the API; return its device's name in the guest once it is there.
+
+        A disk without a serial has no name that could be known: then the name is empty.
+        """
+        self.operator.call("AttachDisk", InstanceId=self.instance_id, DiskId=disk_id)
+        serial = str(self.operator.wait_for_disk(disk_id, "In_use")["SerialNumber"])
+        return self.device(serial) if serial else ""
+
+    def detach(self, disk_id: str) -> None:
+        """Detach a disk by the API and wait until it is free."""
+        self.operator.call("DetachDisk", InstanceId=self.instance_id, DiskId=disk_id)
+        self.operator.wait_for_disk(disk_id, "Available")
+
+    def device(self, serial: str) -> str:
+        """Return the whole disk with this serial, such as ``/dev/vdb``, once it is there."""
+        find = f"lsblk -dnpo NAME,SERIAL | awk '$2 == \"{serial}\" {{print $1}}'"
+        return str(wait_until(lambda: self.do(find).strip(), f"a device {serial}", limit_s=30))
 
     # -- power
 
@@ -303,6 +340,10 @@ class Guest:
         """Return what the console said so far."""
         path = Path(self._sockets["console"])
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def close(self) -> None:
+        """Close the connection to its agent."""
+        self._agent.close()
 
     def keep_evidence(self) -> None:
         """Put into its folder what helps to understand a failed story."""
@@ -401,6 +442,8 @@ def running(
         except BaseException:
             guest.keep_evidence()
             raise
+        finally:
+            guest.close()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import subprocess
 import threading
@@ -38,6 +39,8 @@ class GuestSettings:
     Args:
         console: file that keeps what the serial console says; empty for one in the work folder.
         ssh_port: port on loopback that leads to the guest's port 22; 0 for none.
+        resume: file with the state of a running machine, as QEMU's ``migrate`` wrote it, in which
+            the first start puts this one; it must have had the same disks attached.
         options: further arguments for QEMU.
     """
 
@@ -45,6 +48,7 @@ class GuestSettings:
     cpus: int = 2
     console: str = ""
     ssh_port: int = 0
+    resume: str = ""
     serial_number: str = ""
     options: tuple[str, ...] = ()
 
@@ -62,7 +66,12 @@ class GuestDisk:
     def device(self, *, boot: int = 0) -> dict[str, Any]:
         """Return QEMU's description of the device."""
         kind = "nvme" if self.bus == "nvme" else "virtio-blk-pci"
-        described: dict[str, Any] = {"driver": kind, "drive": self.node, "id": self.name}
+        described: dict[str, Any] = {
+            "driver": kind,
+            "drive": self.node,
+            "id": self.name,
+            "share-rw": True,  # so that a test may reach the disk beside the guest
+        }
         if self.serial or kind == "nvme":  # QEMU has no NVMe disk without a serial
             described["serial"] = self.serial or "none"
         return described | ({"bootindex": boot} if boot else {})
@@ -100,6 +109,7 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         self._lock = threading.RLock()
+        self._resume = settings.resume
 
     @property
     def on(self) -> bool:
@@ -170,6 +180,9 @@ class Guest:
         for place, disk in enumerate(disks, start=1):
             argv += ["-blockdev", json.dumps(qcow2_node(disk.node, disk.file))]
             argv += ["-device", json.dumps(disk.device(boot=place))]
+        if self._resume:
+            argv += ["-incoming", f"exec:cat {shlex.quote(self._resume)}"]
+            self._resume = ""
         return [*argv, *settings.options]
 
     def _netdev(self, ports: Mapping[str, int]) -> str:
