@@ -102,13 +102,13 @@ def test_other_root_is_left_alone(world: PacmanWorld, cloud: Cloud) -> None:
     world.configure(ABORT)
     script = """
 set -e
-mkdir -p /srv/root/var/lib/pacman /srv/root/usr/share/libalpm
-for name in usr etc var dev proc opt sys tmp run; do mkdir -p /srv/root/$name; done
-for name in usr etc dev proc opt sys; do mount --rbind /$name /srv/root/$name; done
-for name in bin sbin lib lib64; do ln -s usr/$name /srv/root/$name; done
-mkdir -p "/srv/root$1"; mount --bind "$1" "/srv/root$1"
-cp -a /var/lib/pacman/. /srv/root/var/lib/pacman/
-exec pacman --noconfirm --root /srv/root --cachedir /srv/root/var/cache/pacman/pkg -S glibc
+mkdir -p /mnt/other/var/lib/pacman /mnt/other/usr/share/libalpm
+for name in usr etc var dev proc opt sys tmp run; do mkdir -p /mnt/other/$name; done
+for name in usr etc dev proc opt sys; do mount --rbind /$name /mnt/other/$name; done
+for name in bin sbin lib lib64; do ln -s usr/$name /mnt/other/$name; done
+mkdir -p "/mnt/other$1"; mount --bind "$1" "/mnt/other$1"
+cp -a /var/lib/pacman/. /mnt/other/var/lib/pacman/
+exec pacman --noconfirm --root /mnt/other --cachedir /mnt/other/var/cache/pacman/pkg -S glibc
 """
     text = world.path("/etc/pacman.conf").read_text()
     repository = text.partition("file://")[2].splitlines()[0]

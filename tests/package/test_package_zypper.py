@@ -100,11 +100,11 @@ def test_dry_run_and_download_call_nothing(world: ZypperWorld, cloud: Cloud, opt
 
 
 def test_other_root_is_left_alone(world: ZypperWorld, cloud: Cloud) -> None:
-    world.run("mkdir", "-p", "/srv/root/etc/zypp")
-    world.run("cp", "-r", "/etc/zypp/repos.d", "/srv/root/etc/zypp/")
-    done = world.zypper("--root", "/srv/root", "--no-gpg-checks", "install", "glibc")
+    world.run("mkdir", "-p", "/mnt/other/etc/zypp")
+    world.run("cp", "-r", "/etc/zypp/repos.d", "/mnt/other/etc/zypp/")
+    done = world.zypper("--root", "/mnt/other", "--no-gpg-checks", "install", "glibc")
     assert done.status == 0, done.out + done.err
-    assert world.path("/srv/root/usr/share/snap-self-test").exists()
+    assert world.path("/mnt/other/usr/share/snap-self-test").exists()
     assert not cloud.asked_anything()
 
 
