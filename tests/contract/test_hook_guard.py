@@ -86,7 +86,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     return Rig(shell=shell, guard=guard, agent=agent, limit=limit, bin=folder)
 
 
-@pytest.mark.parametrize("status", [0, 125, 129, 130, 143])
+@pytest.mark.parametrize("status", [0, 125, 129, 130, 131, 143])
 def test_answer_of_the_agent_is_passed_on_in_silence(rig: Rig, status: int) -> None:
     rig.script(f"#!/bin/sh\nexit {status}\n")
     assert rig.run() == (status, "", "")

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
 import pytest
 from apt_world import ALLOW_ALL, DENY_CREATES, GUARD, PROGRAM, Cloud, Done, World
 from world_terminal import terminal
@@ -215,8 +221,22 @@ def test_release_upgrade_gets_a_snapshot_whatever_is_installed(world: World, clo
     assert len(cloud.befores()) == 1
 
 
-def test_ctrl_c_in_the_hook_stops_apt_and_leaves_nothing(world: World, cloud: Cloud) -> None:
+@pytest.fixture
+def frozen_at_the_create(world: World, cloud: Cloud) -> Iterator[None]:
+    """Have the hook hang while its disks are frozen; thaw them from outside in any case."""
+    world.write("/etc/snap-self/conf.d/60.toml", '[snapshot]\nconsistency = "filesystem"\n')
     cloud.hang("CreateSnapshotGroup")
+    thaw = "; ".join(f"fsfreeze --unfreeze {mount}" for mount in cloud.mounts)
+    timer = subprocess.Popen(["sh", "-c", f"sleep 25; {thaw}"], start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(timer.pid, signal.SIGKILL)
+        timer.wait()
+
+
+@pytest.mark.usefixtures("frozen_at_the_create")
+def test_ctrl_c_in_the_hook_stops_apt_and_leaves_nothing(world: World, cloud: Cloud) -> None:
     # What still runs when apt has ended is told before anything else can end it.
     script = "apt-get -y install libc6; echo apt: $?; ps -eo args"
     with terminal(world, "bash", "-c", script) as screen:
@@ -227,6 +247,28 @@ def test_ctrl_c_in_the_hook_stops_apt_and_leaves_nothing(world: World, cloud: Cl
     _, _, after = screen.seen.partition("apt: 100\n")
     assert "COMMAND" in after, screen.seen
     assert "snap" not in after
+    assert_nothing_left(world, cloud)
+
+
+@pytest.mark.usefixtures("frozen_at_the_create")
+@pytest.mark.parametrize("how", ["ctrl-backslash", "terminal closed"])
+def test_apt_that_does_not_wait_for_the_hook_leaves_nothing_either(
+    world: World, cloud: Cloud, how: str
+) -> None:
+    with terminal(world, "apt-get", "-y", "install", "libc6") as screen:
+        screen.wait_for("snap-self: ")
+        cloud.wait_until_struck()
+        if how == "ctrl-backslash":
+            screen.type("\x1c")
+            assert screen.finish() == 100
+    end = time.monotonic() + 10
+    while "snap" in world.run("ps", "-eo", "args").out:
+        assert time.monotonic() < end
+    assert_nothing_left(world, cloud)
+
+
+def assert_nothing_left(world: World, cloud: Cloud) -> None:
+    """Check that nothing is installed, frozen or locked."""
     assert world.version("libc6") == OLD
     for mount in cloud.mounts:  # would wait for ever where frozen
         assert world.run("timeout", "5", "touch", f"{mount}/written").status == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from apt_world import ALLOW_ALL, DENY_CREATES, GUARD, Cloud, World
+from apt_world import ALLOW_ALL, DENY_CREATES, GUARD, LIFE, Cloud, World
 
 pytestmark = pytest.mark.root
 
@@ -111,3 +111,10 @@ def test_snapshot_that_failed_covers_nothing(world: World, cloud: Cloud) -> None
     cloud.policies(ALLOW_ALL)
     assert world.apt("install", "openssl").status == 0
     assert cloud.befores() == ["apt: upgrade openssl"]
+
+
+def test_reader_of_apts_output_does_not_wait_for_the_upload(world: World, cloud: Cloud) -> None:
+    cloud.process.control("PUT", "life", LIFE | {"accomplished_s": 60.0})
+    done = world.run("sh", "-c", "apt-get -y install libc6 2>&1 | cat")
+    assert done.seconds < 30
+    assert cloud.befores() == ["apt: upgrade libc6"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,27 @@ def test_hook_switched_off_by_its_key_does_nothing(
 ) -> None:
     world.configure(*lines)
     assert_left_alone(world, cloud, world.apt("install", "libc6"))
+
+
+def test_hook_disable_and_enable_hold_from_the_next_call_on(world: World, cloud: Cloud) -> None:
+    assert world.run("snap-self", "hook", "disable", "apt").status == 0
+    assert_left_alone(world, cloud, world.apt("install", "libc6"))
+    assert world.run("snap-self", "hook", "enable", "apt").status == 0
+    assert world.apt("install", "systemd").status == 0
+    assert cloud.befores() == ["apt: upgrade systemd"]
+
+
+@pytest.mark.parametrize(
+    ("line", "loaded"), [("", "yes"), ("#clear DPkg::Pre-Install-Pkgs;\n", "no")]
+)
+def test_hook_status_tells_whether_apt_really_reads_the_hook(
+    world: World, line: str, loaded: str
+) -> None:
+    world.write("/etc/apt/apt.conf.d/99local", line)
+    done = world.run("snap-self", "hook", "status", "apt", "--json")
+    assert done.status == (0 if loaded == "yes" else 4)
+    (found,) = json.loads(done.out)["hooks"]
+    assert found["loaded"] == loaded, found
 
 
 def test_variable_switches_the_hook_off_for_one_run(world: World, cloud: Cloud) -> None:

@@ -21,7 +21,7 @@ KILLED = "killed"
 NOT_STARTED = "not started"
 SIGNALLED = "signalled"
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 # What the process gets between being asked to end and being killed.
 GRACE_S = 3.0
 KILL_WAIT_S = 0.5
@@ -115,7 +115,8 @@ class SnapshotJob:
         if number:
             self._ending, self._number = SIGNALLED, number
             self._hard = min(self._hard, time.monotonic() + GRACE_S)
-            process.send_signal(number)
+            # The main job undoes what it did on any but SIGQUIT.
+            process.send_signal(signal.SIGTERM if number == signal.SIGQUIT else number)
         elif time.monotonic() >= self._soft:
             self._ending = TIMED_OUT
             process.terminate()
