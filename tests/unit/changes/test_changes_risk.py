@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snap_self.changes.risk import KINDS, KINDS_IF_THERE, judge, unreadable
 from snap_self.model.hook_settings import HookSettings
@@ -180,3 +182,17 @@ def test_reason_names_three_and_counts_the_others() -> None:
 
 def test_what_cannot_be_read_is_risky() -> None:
     assert unreadable("version 9").reasons == ("what changes could not be read: version 9",)
+
+
+@given(
+    names=st.lists(st.text(max_size=20), max_size=30),
+    patterns=st.lists(st.text(alphabet="ab*?-", min_size=1, max_size=5), max_size=3),
+)
+def test_any_transaction_is_judged_and_never_leaves_out_what_is_named(
+    names: list[str], patterns: list[str]
+) -> None:
+    transaction = upgrade(*names, "linux-image-6")
+    wide = HookSettings(risky=tuple(patterns), always=tuple(patterns), threshold=1)
+    assert judge(transaction, wide).reasons
+    none = HookSettings(risky=tuple(patterns), never=("*",), threshold=1)
+    assert not judge(transaction, none)
