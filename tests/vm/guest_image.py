@@ -1,10 +1,11 @@
 """Build the guest's disk image from Debian's packages, once, and keep it.
 
 The result is a disk that boots itself, partitioned as a cloud image is: GRUB in the boot sector and
-the gap behind it, one partition with the root filesystem. It needs root and a package mirror, both
-of which this machine's own apt has; nothing is mounted and no loop device is used.
+the gap behind it, one partition with the root filesystem. It trusts the certificate authority of
+the simulated clouds, in the way that every Debian is told to trust one. A build needs root and the
+package mirror of this machine's own apt; nothing is mounted and no loop device is used.
 
-``python tests/vm/guest_image.py`` builds it and prints where it is.
+``PYTHONPATH=agent python tests/vm/guest_image.py [VARIANT]`` builds it and prints where it is.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecs_simulator import tls
+
+# Raise it when images are to be made anew although nothing below tells.
+_FORM = 1
 SUITE = "bookworm"
 ROOT_UUID = "5ec5a1f0-0000-4000-8000-00000000ec50"
 PARTITION_AT = 1 << 20
 SECTOR = 512
 DISK_BYTES = 4 << 30
 KEEP_DAYS = 14
+CA_TARGET = "usr/local/share/ca-certificates/cloud.crt"
 REGION = "cn-hangzhou"
 # What the VPC's name server would say; the address leads to the simulated ECS.
 API_ADDRESS = "100.100.100.50"
@@ -108,6 +114,14 @@ class GuestImage:
     ssh_key: Path
 
 
+def authority() -> Path:
+    """Return the folder of the certificate authority of all simulated clouds for guests."""
+    folder = cache_folder() / "authority"
+    with locked(cache_folder() / "authority.lock"):
+        tls.kept_authority(folder)
+    return folder
+
+
 def cache_folder() -> Path:
     """Return where images are kept; outside the work tree."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -121,13 +135,15 @@ def image(variant: str = "base") -> GuestImage:
         CannotBuild: this machine lacks something, or a step failed.
     """
     mirrors = debian_mirrors()
-    inputs = f"{Path(__file__).read_text(encoding='utf-8')}\0{mirrors}\0{variant}"
+    ca = (authority() / "ca.pem").read_bytes()
+    parts = (_FORM, VARIANTS[variant], INITRD_MODULES, GRUB_MODULES, FILES, MASKED, ENABLED)
+    inputs = repr((*parts, DISK_BYTES, mirrors, ca))
     name = f"{variant}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
     folder = cache_folder() / name
-    with _locked(cache_folder() / "lock"):
+    with locked(cache_folder() / "lock"):
         if not (folder / "disk.raw").exists():
             _remove_old(cache_folder(), but=name)
-            _build(folder, VARIANTS[variant], mirrors)
+            _build(folder, VARIANTS[variant], mirrors, ca)
     os.utime(folder)
     return GuestImage(disk=folder / "disk.raw", ssh_key=folder / "ssh_key")
 
@@ -157,7 +173,7 @@ def missing_to_build() -> str:
     return f"no {', '.join(lacking)}" if lacking else ""
 
 
-def _build(folder: Path, packages: tuple[str, ...], mirrors: str) -> None:
+def _build(folder: Path, packages: tuple[str, ...], mirrors: str, ca: bytes) -> None:
     missing = missing_to_build()
     if missing:
         raise CannotBuild(missing)
@@ -165,7 +181,7 @@ def _build(folder: Path, packages: tuple[str, ...], mirrors: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as name:
         work = Path(name)
         _unpack(work, packages, mirrors)
-        _customise(work / "root", work)
+        _customise(work / "root", work, ca)
         _write_disk(work / "root", work / "disk.raw")
         shutil.rmtree(work / "root")
         (work / "sources.list").unlink()
@@ -205,7 +221,7 @@ def _unpack(work: Path, packages: tuple[str, ...], mirrors: str) -> None:
         raise CannotBuild(f"mmdebstrap: {_tail(log)}")
 
 
-def _customise(root: Path, work: Path) -> None:
+def _customise(root: Path, work: Path, ca: bytes) -> None:
     for name, text in FILES.items():
         path = root / name
         if path.is_symlink():
@@ -223,6 +239,8 @@ def _customise(root: Path, work: Path) -> None:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
     _run("chroot", str(root), "systemctl", "enable", *ENABLED)
+    (root / CA_TARGET).write_bytes(ca)
+    _run("chroot", str(root), "update-ca-certificates")
 
 
 def _write_disk(root: Path, disk: Path) -> None:
@@ -271,7 +289,8 @@ def _remove_old(folder: Path, *, but: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,18 +1,16 @@
 """Guests saved while they ran, disk and memory, so that a story begins in seconds.
 
 There are two of an image, each made once: ``booted``, and from it ``prepared``, on which the
-cloud's certificate authority is trusted the way every Debian trusts one and the agent's package
-installed with apt. A story resumes one, sets its clock, and plugs in the data disks that it wants.
+agent's package is installed with apt. A story resumes one, sets its clock, and plugs in the data
+disks that it wants.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,14 +21,12 @@ from typing import Any
 import guest_image
 from guest_driver import BOOT_LIMIT_S, Disk, Guest, running, wait_until
 
-from ecs_simulator import tls
-from ecs_simulator.storage import guest as machine
 from ecs_simulator.storage.qmp import Qmp
 
 SYSTEM_DISK = "d-bp1guestsystemdisk01"
-CA_TARGET = "/usr/local/share/ca-certificates/cloud.crt"
 ROOT_GIB = guest_image.DISK_BYTES >> 30
-_MAKES_IT = (sys.modules[__name__], machine)
+# Raise it when saved guests are to be made anew although nothing else tells.
+_FORM = 1
 Begin = Callable[..., Guest]
 
 
@@ -55,16 +51,8 @@ class Saved:
         return Disk(size_gib=ROOT_GIB, image=self.disk, fields=fields)
 
 
-def authority() -> Path:
-    """Return the folder of the certificate authority of all simulated clouds for guests."""
-    folder = guest_image.cache_folder() / "authority"
-    with _locked(folder.with_suffix(".lock")):
-        tls.kept_authority(folder)
-    return folder
-
-
 def booted(variant: str = "base") -> Saved:
-    """Return a guest as Debian is when it has booted for the first time: no agent, no trust.
+    """Return a guest as Debian is when it has booted for the first time, without the agent.
 
     Raises:
         guest_image.CannotBuild: there can be no guest here.
@@ -78,27 +66,22 @@ def booted(variant: str = "base") -> Saved:
         return Saved(
             disk=saved / "disk.qcow2",
             state=saved / "state",
-            ca_dir=authority(),
+            ca_dir=guest_image.authority(),
             ssh_key=image.ssh_key,
         )
 
 
 def prepared(package: Path, variant: str = "base") -> Saved:
-    """Return a guest that trusts the cloud and on which this package is installed.
+    """Return a guest on which this package is installed.
 
     Raises:
         guest_image.CannotBuild: there can be no guest here.
     """
     start = booted(variant)
-    inputs = (
-        start.disk.parent.name.encode(),
-        (start.ca_dir / "ca.pem").read_bytes(),
-        package.read_bytes(),
-    )
+    inputs = (start.disk.parent.name.encode(), package.read_bytes())
     with _made(f"prepared-{variant}", *inputs) as (folder, saved):
         if folder is not None:
             with resumed(start, folder=folder) as guest:
-                trust(guest, start.ca_dir)
                 install(guest, package)
                 save(guest, folder)
         return replace(start, disk=saved / "disk.qcow2", state=saved / "state")
@@ -107,10 +90,9 @@ def prepared(package: Path, variant: str = "base") -> Saved:
 @contextlib.contextmanager
 def _made(kind: str, *inputs: bytes) -> Iterator[tuple[Path | None, Path]]:
     """Give a folder to make it in, where it is still to be made, and the one it is kept in."""
-    sources = [Path(str(part.__file__)).read_bytes() for part in _MAKES_IT]
-    hashed = hashlib.sha256(b"\0".join([*sources, *inputs])).hexdigest()[:16]
+    hashed = hashlib.sha256(b"\0".join([str(_FORM).encode(), *inputs])).hexdigest()[:16]
     kept = guest_image.cache_folder() / f"{kind}-{hashed}"
-    with _locked(guest_image.cache_folder() / f"{kind}.lock"):
+    with guest_image.locked(guest_image.cache_folder() / f"{kind}.lock"):
         if kept.exists():
             os.utime(kept)
             yield None, kept
@@ -127,12 +109,6 @@ def _made(kind: str, *inputs: bytes) -> Iterator[tuple[Path | None, Path]]:
             print(f"guest {kept.name}: not made; console, logs and the like: {failed}", flush=True)
             raise
         print(f"guest {kept.name}: made in {time.monotonic() - begun:.0f} s", flush=True)
-
-
-def trust(guest: Guest, ca_dir: Path) -> None:
-    """Have the guest trust the cloud's certificates, as every program on it then does."""
-    guest.write(CA_TARGET, (ca_dir / "ca.pem").read_bytes())
-    guest.do("update-ca-certificates")
 
 
 def install(guest: Guest, package: Path) -> None:
@@ -192,11 +168,3 @@ def resumed(saved: Saved, *data: Disk, folder: Path, **settings: Any) -> Iterato
         for disk in free:
             guest.attach(disk["disk_id"])
         yield guest
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from guest_driver import Disk, running
-from guest_prepared import ROOT_GIB, Begin, Saved, install, trust
+from guest_prepared import ROOT_GIB, Begin, Saved, install
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
@@ -21,7 +21,6 @@ def test_stranger_snapshots_the_machine_and_a_new_guest_boots_from_it(
         " && echo '/dev/disk/by-label/data /srv/data ext4 defaults 0 2' >>/etc/fstab"
         " && e2label /dev/nvme0n1 data && echo precious >/srv/data/file"
     )
-    trust(guest, plain_guest.ca_dir)
     install(guest, package)
 
     doctor = guest.run("snap-self doctor")
