@@ -26,7 +26,10 @@ Result = "subprocess.CompletedProcess[str]"
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """Run a machine without snap-self."""
-    if Path(MANIFEST).parent.exists():
+    if Path(MANIFEST).parent.exists() or (
+        shutil.which("dpkg-query")
+        and subprocess.run(["dpkg-query", "-W", "snap-self"], capture_output=True).returncode == 0
+    ):
         pytest.skip("snap-self is installed on this machine")
     environment = {"PATH": PATH, "HOME": "/root", "TMPDIR": str(tmp_path), "LC_ALL": "C.UTF-8"}
     with machine_running(tmp_path / "machine", environment) as running:
