@@ -18,7 +18,7 @@ Options:
   --output DIR       folder for the package (default: build)
   --tree DIR         what packaging/build.sh made (default: build/self-contained, made if need be)
   --version VERSION  another version than pyproject.toml's
-  --compression X    xz (default), gzip or none
+  --compression X    xz (default), gzip (the fastest) or none
   -h, --help         show this text
 
 It needs rpmbuild, and what packaging/build.sh needs. The name of the package made is printed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -109,8 +110,12 @@ def _build(*argv: str) -> None:
     assert done.returncode == 0, f"{' '.join(argv)}:\n{done.stderr}"
 
 
+@functools.cache
 def sources_hash() -> str:
-    """Return one hash over names, modes and contents of all that the packages are made from."""
+    """Return one hash over names, modes and contents of all that the packages are made from.
+
+    It is that of the first look: who edits while the tests run gets no second build.
+    """
     found = hashlib.sha256()
     for path in sorted(_sources()):
         found.update(f"{path.relative_to(CHECKOUT)} {path.stat().st_mode:o}\n".encode())
