@@ -42,11 +42,12 @@ LIFE: dict[str, Any] = {
 
 # What the worlds begin with, and what they can get.
 INSTALLED = (
-    Deb(name="libc6", version="2.36-9", essential=False),
+    Deb(name="libc6", version="2.36-9"),
     Deb(name="openssl", version="3.0.11-1"),
     Deb(name="systemd", version="252.1-1"),
     Deb(name="grub-pc", version="2.06-13"),
     Deb(name="login", version="4.13-1", essential=True),
+    Deb(name="harmless-essential", version="1.0", essential=True),
     Deb(name="hello-harmless", version="1.0"),
     *(Deb(name=f"small-tool-{n}", version="1.0") for n in range(4)),
 )

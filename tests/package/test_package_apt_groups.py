@@ -83,6 +83,13 @@ def test_ten_runs_in_a_row_get_one_snapshot(counted: World, cloud: Cloud) -> Non
     assert cloud.befores() == ["apt: upgrade libc6"]
 
 
+def test_apt_below_a_run_of_ours_needs_no_second_snapshot(world: World, cloud: Cloud) -> None:
+    words = ("apt-get", "-y", "install", "libc6")
+    done = world.run("snap-self", "run", "--before", "os upgrade", "--", *words)
+    assert (done.status, world.version("libc6")) == (0, "2.36-10"), done.err
+    assert cloud.befores() == ["os upgrade"]
+
+
 def test_runs_without_a_common_parent_share_a_fresh_snapshot(world: World, cloud: Cloud) -> None:
     assert world.apt("install", "libc6").status == 0
     done = world.apt("install", "openssl")

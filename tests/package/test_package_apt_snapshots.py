@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from apt_world import BULK, Cloud, Done, World
+from apt_world import BULK, Base, Cloud, Done, World
 
 pytestmark = pytest.mark.root
 
@@ -29,6 +29,12 @@ def assert_one_snapshot(world: World, cloud: Cloud, done: Done, before: str) -> 
         (("remove", "grub-pc"), "apt: remove grub-pc"),
         (("purge", "openssl"), "apt: remove openssl"),
         (("remove", "--allow-remove-essential", "login"), "apt: remove login"),
+        # Risky only because apt calls it essential.
+        (
+            ("remove", "--allow-remove-essential", "harmless-essential"),
+            "apt: remove harmless-essential",
+        ),
+        (("full-upgrade",), "apt: upgrade grub-pc, libc6, openssl, systemd and 5 more"),
     ],
 )
 def test_risky_change_gets_one_snapshot(
@@ -128,4 +134,23 @@ def test_list_of_more_than_2000_lines_is_read_to_its_end(world: World, cloud: Cl
 
 def test_apt_itself_is_heard_too(world: World, cloud: Cloud) -> None:
     done = world.run("apt", "install", "-y", "libc6")
+    assert_one_snapshot(world, cloud, done, "apt: upgrade libc6")
+
+
+def test_file_on_the_disk_is_a_package_like_any_other(
+    world: World, cloud: Cloud, apt_base: Base
+) -> None:
+    done = world.apt("install", str(apt_base.repository / "libc6_2.36-10_all.deb"))
+    assert_one_snapshot(world, cloud, done, "apt: upgrade libc6")
+
+
+def test_poor_environment_is_enough(world: World, cloud: Cloud) -> None:
+    script = (
+        "mkdir /tmp/x; cd /tmp/x; rmdir /tmp/x; umask 0777; exec env -i apt-get -y install libc6"
+    )
+    assert_one_snapshot(world, cloud, world.run("sh", "-c", script), "apt: upgrade libc6")
+
+
+def test_strange_environment_of_python_does_no_harm(world: World, cloud: Cloud) -> None:
+    done = world.apt("install", "libc6", PYTHONHOME="/nowhere", TMPDIR="/nowhere", LC_ALL="C")
     assert_one_snapshot(world, cloud, done, "apt: upgrade libc6")
