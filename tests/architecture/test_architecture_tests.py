@@ -59,7 +59,7 @@ def test_no_test_folder_is_a_package() -> None:
 
 
 def test_pytest_finds_every_test_file() -> None:
-    tiers = ("unit", "architecture", "contract", "integration", "system", "package", "leaks")
+    tiers = ("unit", "architecture", "contract", "integration", "system", "package", "vm", "leaks")
     strays = [
         str(path)
         for path in TESTS.rglob("test_*.py")

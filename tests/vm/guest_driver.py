@@ -39,9 +39,10 @@ from ecs_simulator import AccessKeyConfig
 from fakes.simulated_cloud import Answer, Signer
 from fixtures_simulator import AGENT_FOLDER, SimulatorProcess
 
-BOOT_LIMIT_S = 240.0
-CLOUD_LIMIT_S = 150.0
-STORY_LIMIT_S = 900.0
+COMMAND_LIMIT_S = 300.0
+BOOT_LIMIT_S = 400.0
+CLOUD_LIMIT_S = 240.0
+STORY_LIMIT_S = 1800.0
 ROOT_GIB = 4
 
 
@@ -194,7 +195,12 @@ class Guest:
     # -- what is done in it
 
     def run(
-        self, command: str, *, timeout_s: float = 120.0, stdin: bytes = b"", shell: str = "bash"
+        self,
+        command: str,
+        *,
+        timeout_s: float = COMMAND_LIMIT_S,
+        stdin: bytes = b"",
+        shell: str = "bash",
     ) -> Ran:
         """Run a shell command as root to its end, whatever its status."""
         begun = time.monotonic()
@@ -207,7 +213,7 @@ class Guest:
         with (self.folder / "commands.log").open("a", encoding="utf-8") as log:
             log.write(f"# {ran.command}\n{ran.out}{ran.err}# status {ran.status}, {took_s:.1f} s\n")
 
-    def do(self, command: str, *, timeout_s: float = 120.0) -> str:
+    def do(self, command: str, *, timeout_s: float = COMMAND_LIMIT_S) -> str:
         """Run a shell command as root that must succeed; return what it printed."""
         return self.run(command, timeout_s=timeout_s).checked().out
 
