@@ -18,6 +18,10 @@ from snap_self.usecases.copies import Copied, open_copies
 ESSD = ("cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud_regional_disk_auto")
 # The least size of an ESSD at the default performance level PL1.
 PL1_GIB = 20
+FORCED_STOP = (
+    "a system too broken to shut down does not come to Stopped: add --ForceStop true to "
+    "StopInstance (console: Force Stop)"
+)
 LIST_INSTANCE = "aliyun ecs DescribeInstances --RegionId {region} --InstanceIds '[\"{instance}\"]'"
 
 
@@ -95,7 +99,7 @@ def _in_place(shots: Sequence[Shot], ground: Ground) -> Way:
     ]
     return Way(
         title=f"Roll back in place, from outside, the instance stopped: {what}",
-        cautions=tuple(_rollback_cautions(shots, ground)),
+        cautions=(*_rollback_cautions(shots, ground), FORCED_STOP),
         console=(
             f"Instances > {ground.instance_id} > Stop; as stop mode Standard Mode, not Economical "
             "Mode, which gives processors, memory and public address away and may not start again",

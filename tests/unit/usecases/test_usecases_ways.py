@@ -175,6 +175,12 @@ def test_upload_that_goes_on_is_warned_of_before_the_stop() -> None:
     assert "snap-self-follow" not in said(all_ways((shot(SYSTEM),), GROUND)[0])
 
 
+def test_stop_of_a_broken_system_is_said_to_need_force_where_a_stop_is_needed() -> None:
+    in_place, *others = all_ways((shot(SYSTEM), shot(DATA)), GROUND)
+    assert any("--ForceStop true" in line for line in in_place.cautions)
+    assert not any("--ForceStop" in said(way) for way in others)
+
+
 def test_new_disk_of_a_slow_category_waits_for_the_upload() -> None:
     ground = replace(GROUND, disks={DATA: disk(DATA, category="cloud_ssd")})
     way = all_ways((shot(DATA, uploaded=False),), ground)[-1]
