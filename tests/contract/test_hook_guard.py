@@ -168,6 +168,22 @@ def test_agent_that_is_killed_lets_the_change_go_on_aloud(rig: Rig, number: int)
     assert GOES_ON in err
 
 
+def test_broken_agent_lets_the_change_go_on_where_nobody_reads_what_is_said(rig: Rig) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [rig.shell, str(rig.guard), "apt"],
+        stdin=subprocess.DEVNULL,
+        stderr=writing,
+        timeout=LIMIT_S,
+        env={"PATH": str(rig.bin)},
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
 def test_agent_that_hangs_is_ended_at_the_limit(rig: Rig, trap: str) -> None:
     rig.limit.write_text("1\n", encoding="utf-8")
