@@ -9,6 +9,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 # Imports and answers make many objects that stay and hardly any rings. Looking through them after
 # every 700 new ones, as is the default, is a tenth of a command's processor time.
@@ -23,9 +24,31 @@ def main() -> None:
     from snap_self.cli.boundary import run_bounded
 
     status = run_bounded(_command, sys.argv[1:])
+    end(status)
+
+
+def end(status: int) -> None:
+    """End the process.
+
+    A call that was given up goes on in a daemon thread. Were the interpreter taken apart then,
+    OpenSSL would free its tables under that thread: a segmentation fault, as seen on a slow machine.
+    """
+    import threading
+
+    if any(thread.daemon for thread in threading.enumerate()):
+        _end_at_once(status)
     # Or the interpreter looks through all of them, several times, as it ends.
     gc.freeze()
     raise SystemExit(status)
+
+
+def _end_at_once(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(status)
 
 
 def _command(arguments: Sequence[str]) -> int:
@@ -40,10 +63,5 @@ def _answer_package_manager(arguments: Sequence[str]) -> None:
 
     if not arguments or arguments[0] not in ADAPTERS:
         return
-    status = run_hook(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
-    os._exit(status)  # taking the interpreter apart would cost another millisecond
+    # Taking the interpreter apart would cost another millisecond.
+    _end_at_once(run_hook(arguments))
