@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # Nothing that a person would call one action lasts longer.
 GROUP_MAX_S = 12 * 3600
+# What gets its first snapshot so long after its own start is no action but some service, or a shell
+# that is not known here: it does one thing after the other.
+LATE_S = 2 * 3600
+TICKS_PER_S = 100  # of the start in an action's key; fixed on x86-64 and aarch64
 # After a failed snapshot the calls that follow wait for none until so many times its duration are
 # over: a cloud that is away costs a run of many steps a sixth of its time, not all of it.
 PAUSE_TIMES = 5
@@ -23,7 +27,15 @@ MIN_PAUSE_S = 60
 MAX_PAUSE_S = 600
 MAX_ANCESTORS = 64
 
-SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "ash"})
+SHELLS = frozenset(
+    {
+        *("sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh"),
+        *("nu", "xonsh", "elvish"),
+    }
+)
+# Of a shell's options those that have a word of their own after them: terminals in editors give
+# the first two, people the others.
+WITH_WORD = frozenset({"--init-file", "--rcfile", "--init-command", "-C", "-o", "+o", "-O", "+O"})
 # What they start is an action of its own.
 STARTERS = frozenset(
     {
@@ -118,7 +130,9 @@ def judge_earlier(
     if not latest.run_id:
         left = latest.at + pause_s(latest.took_s) - now
         return Verdict(paused_by=latest, try_again_s=left) if left > 0 else Verdict()
-    return Verdict() if own_snapshot else Verdict(covered_by=latest)
+    if own_snapshot or latest.at - _started_s(key) > LATE_S:
+        return Verdict()
+    return Verdict(covered_by=latest)
 
 
 def pause_s(took_s: float) -> float:
@@ -126,11 +140,21 @@ def pause_s(took_s: float) -> float:
     return min(max(PAUSE_TIMES * took_s, MIN_PAUSE_S), MAX_PAUSE_S)
 
 
+def _started_s(key: str) -> float:
+    """Return when an action began, in seconds since boot."""
+    ticks = key.rpartition(":")[2]
+    return int(ticks) / TICKS_PER_S if ticks.isdecimal() else 0.0
+
+
 def _is_typed_into(one: Ancestor) -> bool:
     """Tell whether it is a shell that reads commands from somebody, not from a script."""
     if one.name not in SHELLS:
         return False
-    given = one.arguments[1:]
+    given = [
+        word
+        for before, word in zip(one.arguments, one.arguments[1:], strict=False)
+        if before not in WITH_WORD
+    ]
     return all(word.startswith(("-", "+")) for word in given) and not any(
         word.startswith("-") and not word.startswith("--") and "c" in word for word in given
     )

@@ -6,6 +6,7 @@ import pytest
 
 from snap_self.changes.grouping import (
     GROUP_MAX_S,
+    LATE_S,
     MAX_PAUSE_S,
     MIN_PAUSE_S,
     find_action,
@@ -52,6 +53,15 @@ def action(*processes: Process) -> str:
         pytest.param(("apt", ("bash", "bash"), "sudo", *TYPED), "apt", id="root shell"),
         pytest.param(("apt", ("zsh", "zsh -i"), "tmux: server", "systemd"), "apt", id="tmux"),
         pytest.param(("apt", ("bash", "bash ./up.sh -c"), *TYPED), "bash", id="script"),
+        pytest.param(
+            ("apt", ("bash", "/bin/bash --init-file /x/shellIntegration-bash.sh"), "node"),
+            "apt",
+            id="an editor's terminal",
+        ),
+        pytest.param(("apt", ("fish", "fish -C source_x"), "node"), "apt", id="the same, fish"),
+        pytest.param(("apt", ("bash", "bash -o vi"), *TYPED), "apt", id="shell with an option"),
+        pytest.param(("apt", ("bash", "bash -o errexit ./x"), *TYPED), "bash", id="its script"),
+        pytest.param(("apt", ("nu", "nu"), "sshd", "systemd"), "apt", id="a newer shell"),
         pytest.param(("apt", ("sh", "sh -c a; b"), "sshd", "sshd", "init"), "sh", id="ssh"),
         pytest.param(("apt", ("bash", "bash -lc x"), "sshd", "init"), "bash", id="login -c"),
         pytest.param(("apt-get", ("sh", "/bin/sh -e /x"), "cron", "cron", "systemd"), "sh"),
@@ -119,6 +129,15 @@ def test_second_call_of_an_action_is_covered() -> None:
 def test_call_hours_later_of_the_same_action_is_covered() -> None:
     assert judge_earlier([made()], "7:1", 1000.0 + GROUP_MAX_S).covered_by
     assert not judge_earlier([made()], "7:1", 1001.0 + GROUP_MAX_S).covered_by
+
+
+def test_service_that_ran_for_hours_before_its_first_call_is_no_action() -> None:
+    started_s = 500.0
+    key = f"7:{started_s * 100:.0f}"
+    early, late = (made(key, started_s + age_s) for age_s in (LATE_S, LATE_S + 1))
+    assert judge_earlier([early], key, early.at + 1).covered_by is early
+    assert judge_earlier([late], key, late.at + 1).covered_by is None
+    assert judge_earlier([failed(key, late.at)], key, late.at + 1).paused_by
 
 
 def test_call_of_another_action_is_not_covered() -> None:
