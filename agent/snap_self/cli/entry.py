@@ -31,7 +31,7 @@ def end(status: int) -> None:
     """End the process.
 
     A call that was given up goes on in a daemon thread. Were the interpreter taken apart then,
-    OpenSSL would free its tables under that thread: a segmentation fault, as seen on a slow machine.
+    OpenSSL would free its tables under that thread: a segmentation fault, as a slow machine showed.
     """
     import threading
 
