@@ -21,7 +21,7 @@ Options:
   --newest       take the newest libraries that pyproject.toml allows, not those of packaging/constraints.txt
   -h, --help     show this text
 
-It needs patchelf, strip and readelf (binutils) and the Python's venv module; pip needs an index that it can reach.
+It needs patchelf, strip (binutils) and the Python's venv module; pip needs an index that it can reach.
 SOURCE_DATE_EPOCH sets the time that all files get (default: that of the last commit).
 
 Example:
@@ -87,7 +87,7 @@ build_base() {
         --extra simulator --extra applications >"$scratch/requirements"
     pip_install "$scratch/venv/bin/python" --no-compile --target "$scratch/libraries" \
         --requirement "$scratch/requirements" --constraint "$constraints"
-    rm -rf "$output"
+    rm -rf "$output" || fail "$EXIT_ENVIRONMENT" "the earlier $output cannot be removed"
     mkdir -p "$output"
     "$scratch/venv/bin/python" -IB packaging/self_contained.py base --prefix "$PREFIX" \
         --libraries "$scratch/libraries" "$output$PREFIX" ||
