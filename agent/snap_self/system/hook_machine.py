@@ -19,6 +19,9 @@ CONTAINER_FILES = ("/run/.containerenv", "/.dockerenv", "/run/systemd/container"
 # Set by container runtimes in what they start.
 CONTAINER_VARIABLES = ("container", "KUBERNETES_SERVICE_HOST")
 CLOUD_INIT = "/run/cloud-init"
+# It notes each of its stages. What stands still for longer was killed or switched off before its last
+# one, and the machine has long been in use.
+CLOUD_INIT_STAGE_S = 2 * 3600
 POLICY = "/usr/sbin/policy-rc.d"
 OFFLINE_UPDATE = ("/system-update", "/etc/system-update")
 PRODUCT = "/sys/class/dmi/id/product_name"
@@ -103,13 +106,20 @@ class HookMachine:
     def _building(self) -> str:
         if self._env.get("PACKER_BUILD_NAME"):
             return "PACKER_BUILD_NAME is set"
-        seen = os.path.lexists(f"{self._root}{CLOUD_INIT}/status.json")
-        if seen and not os.path.lexists(f"{self._root}{CLOUD_INIT}/result.json"):
+        if self._cloud_init_works():
             return "cloud-init is still setting the machine up"
         lines = self._text(POLICY).splitlines()
         if [line.strip() for line in lines if line.strip() and line[0] != "#"] == ["exit 101"]:
             return f"{POLICY} lets no service start"
         return ""
+
+    def _cloud_init_works(self) -> bool:
+        try:
+            noted = os.stat(f"{self._root}{CLOUD_INIT}/status.json").st_mtime  # noqa: PTH116
+        except OSError:
+            return False
+        ended = os.path.lexists(f"{self._root}{CLOUD_INIT}/result.json")
+        return not ended and time.time() - noted < CLOUD_INIT_STAGE_S
 
     def _stopping(self) -> bool:
         if any(os.path.lexists(self._root + path) for path in OFFLINE_UPDATE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -102,6 +103,12 @@ def test_building_of_an_image_is_known(
     for name, text in files.items():
         write(root, name, text)
     assert bool(facts(root, env).building) == building
+
+
+def test_cloud_init_that_never_came_to_its_end_builds_nothing_any_more(root: Path) -> None:
+    write(root, "run/cloud-init/status.json", "{}")
+    os.utime(root / "run/cloud-init/status.json", (0, 0))
+    assert facts(root).building == ""
 
 
 @pytest.mark.parametrize(("said", "stopping"), [("stopping\n", True), ("running\n", False)])
