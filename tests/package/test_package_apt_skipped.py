@@ -138,9 +138,14 @@ def test_packages_for_another_root_get_no_snapshot(world: World, cloud: Cloud) -
     assert_left_alone(world, cloud, done)
 
 
-def test_while_an_image_is_built_nothing_is_done(world: World, cloud: Cloud) -> None:
+def test_while_an_image_is_built_nothing_is_done_and_status_says_so(
+    world: World, cloud: Cloud
+) -> None:
+    before = world.run("snap-self", "hook", "status", "apt").out
+    assert "at present" not in before
     world.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
     assert_left_alone(world, cloud, world.apt("install", "libc6"))
+    assert "no change gets a snapshot: an image" in world.run("snap-self", "hook", "status").out
 
 
 @pytest.mark.parametrize("product", ["Standard PC (Q35 + ICH9, 2009)\n", "", "Alibaba Cloud ECS\n"])

@@ -67,7 +67,8 @@ def status(
 
     streams = _streams(Manner(json=json, quiet=quiet, verbose=verbose))
     config = load_settings(os.environ)
-    report = hook_status(_machine(), config.package_managers, wanted=manager or "")
+    skipped = _skipped(metadata_named=bool(config.network.metadata_url))
+    report = hook_status(_machine(), config.package_managers, wanted=manager or "", skipped=skipped)
     if streams.json:
         streams.data(dumps(hooks_json(report)))
     else:
@@ -130,6 +131,23 @@ def _streams(manner: Manner) -> Streams:
     return make_streams(
         sys.stdout, sys.stderr, env=os.environ, verbosity=manner.verbosity, json=manner.json
     )
+
+
+def _skipped(*, metadata_named: bool) -> str:
+    """Return why a hook would do nothing here now, were the change ever so risky."""
+    from snap_self.changes.skipping import find_skip
+    from snap_self.model.packages import MANAGERS, Transaction
+    from snap_self.system.hook_machine import HookMachine
+    from snap_self.system.hook_outside import HookOutside
+    from snap_self.system.hook_state import HookState
+
+    facts = HookMachine(os.environ, HookOutside()).facts(
+        Transaction(MANAGERS[0], ()),
+        skip_until=HookState().skip_until(),
+        metadata_named=metadata_named,
+    )
+    skip = find_skip(facts)
+    return skip.why if skip else ""
 
 
 def _machine() -> Machine:

@@ -21,6 +21,8 @@ def write_hooks(streams: Streams, report: HooksReport) -> None:
         streams.data("\n".join(table(HEAD, [_row(one) for one in report.hooks])))
     for fault in report.guard:
         _write_fault(streams, "all", fault)
+    if report.skipped:
+        streams.data(f"all: at present no change gets a snapshot: {report.skipped}")
     for one in report.hooks:
         for fault in one.registration.faults:
             _write_fault(streams, one.registration.hook, fault)
@@ -42,6 +44,7 @@ def hooks_json(report: HooksReport) -> dict[str, Any]:
         "limit_s": report.limit_s,
         "hooks": [_hook(one) for one in report.hooks],
         "absent": list(report.absent),
+        "skipped": report.skipped,
         "guard": [_fault(fault) for fault in report.guard],
     }
 

@@ -19,8 +19,8 @@ CONTAINER_FILES = ("/run/.containerenv", "/.dockerenv", "/run/systemd/container"
 # Set by container runtimes in what they start.
 CONTAINER_VARIABLES = ("container", "KUBERNETES_SERVICE_HOST")
 CLOUD_INIT = "/run/cloud-init"
-# It notes each of its stages. What stands still for longer was killed or switched off before its last
-# one, and the machine has long been in use.
+# It notes each of its stages. What stands still for longer was killed or switched off before its
+# last one, and the machine has long been in use.
 CLOUD_INIT_STAGE_S = 2 * 3600
 POLICY = "/usr/sbin/policy-rc.d"
 OFFLINE_UPDATE = ("/system-update", "/etc/system-update")

@@ -31,12 +31,14 @@ class HooksReport:
         absent: hooks whose package manager is not on this machine.
         guard: what keeps all of them from working.
         limit_s: no change is held up for longer.
+        skipped: why no change at all gets a snapshot at present; empty if they do.
     """
 
     hooks: tuple[HookStatus, ...]
     absent: tuple[str, ...]
     guard: tuple[HookFault, ...]
     limit_s: int
+    skipped: str = ""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -47,9 +49,12 @@ class HooksReport:
 
 
 def hook_status(
-    machine: Machine, settings: PackageManagersSettings, *, wanted: str = ""
+    machine: Machine, settings: PackageManagersSettings, *, wanted: str = "", skipped: str = ""
 ) -> HooksReport:
     """Ask every package manager, or only the wanted one.
+
+    Args:
+        skipped: why hooks do nothing here at present.
 
     Raises:
         UsageError: there is no such package manager.
@@ -69,6 +74,7 @@ def hook_status(
         absent=tuple(hook for hook, registration in found.items() if registration is None),
         guard=tuple(guard_faults(machine)),
         limit_s=settings.limit_s,
+        skipped=skipped,
     )
 
 

@@ -71,6 +71,15 @@ def test_faults_are_written_even_when_quiet() -> None:
     assert err == ""
 
 
+def test_reason_why_nothing_is_done_at_present_is_told_even_when_quiet() -> None:
+    out = io.StringIO()
+    streams = make_streams(out, io.StringIO(), env={}, verbosity=-1, json=False)
+    report = HooksReport(hooks=(), absent=(), guard=(), limit_s=60, skipped="in a chroot")
+    write_hooks(streams, report)
+    assert out.getvalue() == "all: at present no change gets a snapshot: in a chroot\n"
+    assert hooks_json(report)["skipped"] == "in a chroot"
+
+
 def test_json_has_what_the_table_has() -> None:
     report = HooksReport(hooks=(status("apt", fault="f"),), absent=(), guard=(), limit_s=60)
     (hook,) = hooks_json(report)["hooks"]
