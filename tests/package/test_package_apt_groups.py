@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from apt_world import ALLOW_ALL, DENY_CREATES, GUARD, LIFE, Cloud, World
+from built_packages import need
 
 pytestmark = pytest.mark.root
+needs_python_apt = pytest.mark.skipif(
+    not Path("/usr/lib/python3/dist-packages/apt").exists(),
+    reason="no python-apt here (Debian: python3-apt)",
+)
 
 UPGRADES_LOG = "/var/log/unattended-upgrades/unattended-upgrades-dpkg.log"
 CALLS = "/var/tmp/hook-calls"
@@ -43,6 +50,7 @@ def test_apt_get_calls_the_hook_once(counted: World, cloud: Cloud) -> None:
 
 
 def test_unattended_upgrades_small_steps_get_one_snapshot(counted: World, cloud: Cloud) -> None:
+    need("unattended-upgrade")
     done = counted.run("unattended-upgrade", "--verbose")
     assert done.status == 0, done.err
     assert [counted.version(name) for name in ("libc6", "grub-pc")] == ["2.36-10", "2.06-14"]
@@ -57,23 +65,35 @@ def test_unattended_upgrades_ends_at_the_first_step_that_the_policy_stops(
     world = counted
     world.configure('on_failure = "abort"')
     world.cut_off()
+    need("unattended-upgrade")
     done = world.run("unattended-upgrade", "--verbose")
     assert done.status == 1
     assert "NO SNAPSHOT" in world.path(UPGRADES_LOG).read_text()
     assert world.version("openssl") == "3.0.11-1"
 
 
+@needs_python_apt
 def test_python_apt_gets_a_snapshot(world: World, cloud: Cloud) -> None:
     done = world.run("/usr/bin/python3", "-c", PYTHON_APT.format(names=["libc6"]))
     assert done.status == 0, done.err
     assert cloud.befores() == ["apt: upgrade libc6"]
 
 
+@needs_python_apt
 def test_python_apts_many_commits_get_one_snapshot(world: World, cloud: Cloud) -> None:
     names = ["libc6", "openssl", "systemd"]
     done = world.run("/usr/bin/python3", "-c", PYTHON_APT.format(names=names))
     assert done.status == 0, done.err
     assert cloud.befores() == ["apt: upgrade libc6"]
+
+
+@needs_python_apt
+def test_release_upgrades_many_commits_get_one_snapshot(world: World, cloud: Cloud) -> None:
+    # do-release-upgrade itself is Ubuntu's: its variable, and python-apt, which it works with.
+    program = PYTHON_APT.format(names=["hello-harmless", "libc6", "openssl"])
+    done = world.run("/usr/bin/python3", "-c", program, RELEASE_UPGRADE_IN_PROGRESS="1")
+    assert done.status == 0, done.err
+    assert cloud.befores() == ["apt: release upgrade: upgrade hello-harmless"]
 
 
 def test_ten_runs_in_a_row_get_one_snapshot(counted: World, cloud: Cloud) -> None:

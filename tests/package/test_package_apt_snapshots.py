@@ -154,3 +154,17 @@ def test_poor_environment_is_enough(world: World, cloud: Cloud) -> None:
 def test_strange_environment_of_python_does_no_harm(world: World, cloud: Cloud) -> None:
     done = world.apt("install", "libc6", PYTHONHOME="/nowhere", TMPDIR="/nowhere", LC_ALL="C")
     assert_one_snapshot(world, cloud, done, "apt: upgrade libc6")
+
+
+def test_hooks_of_others_get_their_lists_beside_ours(world: World, cloud: Cloud) -> None:
+    world.write(
+        "/etc/apt/apt.conf.d/66others",
+        'DPkg::Pre-Install-Pkgs { "tee /tmp/by-stdin >/dev/null"; "cat <&9 >/tmp/by-fd"; };\n'
+        'DPkg::Tools::Options::tee { Version "2"; };\n'
+        'DPkg::Tools::Options::cat { Version "3"; InfoFD "9"; };\n',
+    )
+    done = world.apt("install", "libc6")
+    assert_one_snapshot(world, cloud, done, "apt: upgrade libc6")
+    for place, version in (("/tmp/by-stdin", "VERSION 2"), ("/tmp/by-fd", "VERSION 3")):
+        lines = world.path(place).read_text().splitlines()
+        assert (lines[0], lines[-1].endswith("**CONFIGURE**")) == (version, True)

@@ -72,7 +72,7 @@ def _exec_init(environment: dict[str, str]) -> None:
         "    except ChildProcessError: pass\n"
     )
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    os.execve("/usr/bin/python3", ["/sbin/init", "-ISc", reap], environment)
+    os.execve(sys.executable, ["/sbin/init", "-ISc", reap], environment)
 
 
 def _build(folder: Path, world: dict[str, list[str]]) -> None:
