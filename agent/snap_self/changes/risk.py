@@ -22,7 +22,9 @@ KINDS = {
         *("linux-image-*", "linux-modules-*", "linux-generic*", "linux-virtual*", "linux-aliyun*"),
         *("kernel", "kernel-core", "kernel-modules*", "kernel-uek*", "kernel-lt", "kernel-lt-core"),
         *("kernel-ml", "kernel-ml-core", "kernel-rt*", "kernel-plus", "kernel-livepatch*"),
-        *("kernel-default*", "kernel-azure*", "kernel-kvmsmall*", "kernel-64k*"),
+        *("kernel-default*", "kernel-azure*", "kernel-kvmsmall*", "kernel-64k*", "kernel-PAE"),
+        *("kernel-debug", "kernel-debug-core", "kernel-longterm*", "kernel-vanilla*"),
+        *("kpatch-patch*", "kmod-*", "*-dkms", "nvidia-driver*", "zfsutils-linux", "zfs"),
         *("linux", "linux-lts", "linux-zen", "linux-hardened", "linux-rt", "linux-rt-lts"),
         *("intel-microcode", "amd64-microcode", "microcode_ctl", "ucode-*"),
         *("intel-ucode", "amd-ucode"),
@@ -30,6 +32,7 @@ KINDS = {
     "boot loader": (
         *("grub", "grub-*", "grub2", "grub2-*", "grubby", "shim", "shim-*", "systemd-boot*"),
         *("sdbootutil*", "efibootmgr", "syslinux*", "extlinux*", "refind", "limine"),
+        *("perl-Bootloader", "update-bootloader*"),
     ),
     "initramfs": (
         *("initramfs-tools*", "dracut*", "mkinitcpio*", "booster", "kmod", "suse-module-tools*"),
@@ -38,19 +41,29 @@ KINDS = {
         *("libc6", "libc6-i386", "libc-bin", "glibc", "glibc-common", "glibc32", "musl"),
         *("libgcc", "libgcc-s1", "libgcc_s1", "gcc-libs", "libcrypt1", "libxcrypt*"),
     ),
+    "base system": (*("bash", "dash", "coreutils*", "rust-coreutils", "filesystem", "usrmerge"),),
     "init system": (
         *("systemd", "systemd-*", "libsystemd*", "libudev1", "udev", "dbus", "dbus-broker"),
         *("init", "sysvinit*", "upstart", "openrc"),
     ),
     "crypto": (
         *("openssl", "openssl-libs", "openssl1*", "openssl3*", "libssl1*", "libssl3*"),
-        *("libopenssl*", "libcrypto*", "gnutls", "libgnutls30*", "libgcrypt*", "nss", "nss-*"),
+        *(
+            "libopenssl*",
+            "libcrypto1*",
+            "libcrypto3*",
+            "gnutls",
+            "libgnutls30*",
+            "libgcrypt*",
+            "nss",
+            "nss-*",
+        ),
         *("crypto-policies*", "cryptsetup*", "libcryptsetup*", "krb5-libs", "libkrb5-3", "krb5"),
     ),
     "storage": (
         *("lvm2*", "liblvm2*", "mdadm", "device-mapper*", "dmsetup", "libdevmapper*"),
         *("multipath-tools*", "kpartx", "e2fsprogs", "xfsprogs", "btrfs-progs", "btrfsprogs"),
-        *("util-linux", "libblkid1", "libmount1", "nvme-cli"),
+        *("util-linux*", "libblkid", "libblkid1", "libmount", "libmount1", "mount", "nvme-cli"),
     ),
     "package manager": (
         *("dpkg", "apt", "libapt-pkg*", "rpm", "rpm-libs", "librpm*", "dnf", "libdnf*", "dnf5"),
@@ -62,11 +75,12 @@ KINDS_IF_THERE = {
     "login": (
         *("openssh-server", "openssh", "openssh-clients", "sudo", "pam", "libpam*", "pam-config"),
         *("shadow", "shadow-utils", "login", "passwd", "sssd*", "authselect*"),
+        *("nslcd", "dropbear*", "selinux-policy*"),
     ),
     "network": (
         *("network-manager", "NetworkManager", "networkmanager", "netplan.io", "ifupdown*"),
         *("wicked*", "network-scripts", "initscripts", "cloud-init", "iptables*", "nftables"),
-        *("firewalld", "netcfg"),
+        *("firewalld", "netcfg", "ufw", "dhcpcd*", "dhcp-client", "isc-dhcp-client"),
     ),
     "database server": (
         *("mysql-server*", "mysql-community-server*", "mysql", "mariadb", "mariadb-server*"),
@@ -76,6 +90,13 @@ KINDS_IF_THERE = {
         *("redis", "redis-server", "redis?", "valkey*", "mongodb*", "etcd", "etcd-server"),
         *("elasticsearch", "opensearch", "clickhouse-server", "clickhouse-common-static"),
         *("cassandra", "couchdb", "influxdb*", "rabbitmq-server", "kafka", "zookeeper*", "neo4j"),
+        *(
+            "MariaDB-server*",
+            "MariaDB-Galera-server*",
+            "mysql-commercial-server*",
+            "greatsql-server",
+        ),
+        *("percona-postgresql*", "oceanbase*"),
         *("mssql-server", "slapd", "openldap-servers", "389-ds-base"),
     ),
     "containers": (
