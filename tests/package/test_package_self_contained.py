@@ -143,6 +143,17 @@ def wait_for_call(cloud: SimulatorProcess, action: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
+def test_command_that_takes_the_agent_itself_away_keeps_its_exit_status(
+    hidden: Hidden, cloud: SimulatorProcess
+) -> None:
+    agent = hidden.runner("nothing").against(cloud)
+    away = "mount -t tmpfs none /opt/snap-self/lib; exit 3"
+    result = agent.run("run", "--before", "the removal", "--", "/bin/sh", "-c", away)
+    assert result.status == 3, result.err
+    assert "a bug in snap-self" not in result.err
+
+
 def test_interpreter_maps_nothing_from_outside_its_tree(hidden: Hidden) -> None:
     code = (
         "import ssl, ctypes, hashlib, lzma, bz2, uuid, sys, socket\n"

@@ -111,8 +111,13 @@ class SdkSender:
         """
         from aliyunsdkcore.acs_exception.exceptions import ClientException
 
-        client, line = self._client(credentials)
-        request = self._request(action, timeout_s)
+        try:
+            client, line = self._client(credentials)
+            request = self._request(action, timeout_s)
+        except (ImportError, OSError) as lost:
+            # An upgrade or a removal of the agent itself, by the very command that it ran.
+            reason = f"the agent's own files have gone: {type(lost).__name__}"
+            raise NoAnswer(NetFault(reason=reason, unsent=True, lasting=True)) from None
         for name, value in params.items():
             request.add_query_param(name, value)
         if credentials.security_token:
