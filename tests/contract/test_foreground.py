@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from agent_runner import CHECKOUT
 from fakes.foreground import FakeForeground
 from snap_self.model.command import Ended, NotStartable
 from snap_self.ports import ForegroundCommands
@@ -53,6 +56,21 @@ def test_every_exit_status_is_told(kind: str) -> None:
 def test_signal_that_ended_it_is_told(kind: str, number: signal.Signals) -> None:
     wanted = Ended(signal=int(number), signal_name=number.name)
     assert runner(kind, wanted).run(["sh", "-c", f"kill -{int(number)} $$"]) == wanted
+
+
+AS_AGENT = """
+from snap_self.system.foreground import SystemForeground
+SystemForeground().run(["env"])
+"""
+
+
+@pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": "POSIX", "LANG": "C"}])
+def test_environment_reaches_the_command_as_it_was_given(locale: Mapping[str, str]) -> None:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT / "agent"), **locale}
+    done = subprocess.run(
+        [sys.executable, "-c", AS_AGENT], env=env, capture_output=True, text=True, check=True
+    )
+    assert dict(line.split("=", 1) for line in done.stdout.splitlines()) == env
 
 
 def test_signal_without_a_name_is_told_by_its_number() -> None:

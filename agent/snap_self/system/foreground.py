@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 
@@ -17,6 +17,7 @@ PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # Python ignores these for itself; the command gets what programs usually get.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 SHELL = "/bin/sh"
+LC_CTYPE = b"LC_CTYPE"
 
 
 class SystemForeground:
@@ -92,7 +93,23 @@ def _start(argv: Sequence[str]) -> int:
 
 
 def _spawn(program: str, argv: Sequence[str]) -> int:
-    return os.posix_spawnp(program, list(argv), os.environ, setsigdef=IGNORED_BY_PYTHON)
+    return os.posix_spawnp(program, list(argv), _environment(), setsigdef=IGNORED_BY_PYTHON)
+
+
+def _environment() -> Mapping[bytes, bytes]:
+    """Return the environment as the agent got it.
+
+    In the C locale, as cron and many services have it, Python sets LC_CTYPE in its own.
+    Source: PEP 538.
+    """
+    environment = dict(os.environb)
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            given = dict(each.partition(b"=")[::2] for each in file.read().split(b"\0"))
+    except OSError:
+        return environment
+    environment.pop(LC_CTYPE, None)
+    return environment | ({LC_CTYPE: given[LC_CTYPE]} if LC_CTYPE in given else {})
 
 
 def _places(program: str) -> Iterator[str]:
