@@ -45,6 +45,10 @@ def _lines(
         f"aliyun ecs StopInstance --RegionId {region} --InstanceId {instance_id} "
         "--StoppedMode KeepCharging"
     )
+    instances = f"--InstanceIds '[\"{instance_id}\"]'"
+    yield (
+        f"aliyun ecs DescribeInstances --RegionId {region} {instances}   # until Status is Stopped"
+    )
     for disk_id in sorted(pairs, key=lambda d: (not _is_system(by_id.get(d)), d)):
         yield (
             f"aliyun ecs ResetDisk --RegionId {region} --DiskId {disk_id} "
