@@ -201,9 +201,9 @@ def watched(watch: UploadWatch) -> str:
         return f"Nothing holds a reboot back meanwhile: {watch.why}."
     until = _instant(watch.until)
     return (
-        f"A follower holds a reboot back meanwhile, until {until} at the latest: one "
-        "asked for at a terminal is refused. A forced one, the console's, or before systemd 257 a "
-        "script's may spoil the upload."
+        f"A follower holds a reboot back meanwhile, until {until} at the latest. One that is "
+        "forced, the ECS console's or, before systemd 257, root's goes through all the same and "
+        "may spoil the upload (`systemctl reboot --check-inhibitors=yes` does not)."
     )
 
 
