@@ -6,6 +6,7 @@ import configparser
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,11 @@ def test_thaw_starts_the_agent_only_where_there_is_a_marker(
     subprocess.run(shlex.split(line), timeout=60, check=True)
     assert started.exists() is marked
     assert not marked or started.read_text(encoding="utf-8") == "thaw\n"
+
+
+def test_follower_that_is_asked_to_end_has_not_failed(unit: Unit) -> None:
+    ended = str(128 + signal.SIGTERM)
+    assert unit("snap-self-follow@.service")["Service"]["SuccessExitStatus"] == ended
 
 
 def test_prune_timer_is_daily_and_its_service_asks_nobody(unit: Unit) -> None:
