@@ -361,6 +361,21 @@ def test_reuse_is_content_with_a_fresh_set(job: MainJob) -> None:
     assert job.sets() == 1
 
 
+def test_reuse_does_not_wait_for_the_end_of_the_run_that_made_the_set(job: MainJob) -> None:
+    first = job.run(REQUEST)
+    with job.tools.lock.hold(timeout_s=0.0, purpose="wait for the upload"):
+        second = job.run(replace(REQUEST, reuse_s=1800.0))
+    assert (second.result, second.run_id) == ("reused", first.run_id)
+
+
+def test_lock_is_waited_for_no_longer_than_the_snapshot(job: MainJob) -> None:
+    begun = job.tools.clock.monotonic()
+    with job.tools.lock.hold(timeout_s=0.0, purpose="another"):
+        report = job.run(replace(REQUEST, reuse_s=1800.0, timeout_s=20.0))
+    assert report.exit_status is ExitStatus.LOCKED
+    assert 20.0 <= job.tools.clock.monotonic() - begun < 40.0
+
+
 def test_reuse_of_an_old_set_makes_a_new_one(job: MainJob) -> None:
     job.run(PATIENT)
     job.clock.sleep(3600)

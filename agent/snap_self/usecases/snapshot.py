@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from snap_self.errors import (
+    LockHeld,
     PreconditionRefused,
     QuiesceFailed,
     SnapSelfError,
@@ -47,6 +48,9 @@ from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
 CREATE_LIMIT_S = 150.0
 # `--wait none` returns once the cloud took the order; a group's members are looked for so long.
 MEMBERS_LIMIT_S = 3.0
+# Whoever is content with an earlier snapshot looks after so long, then after twice as long and so
+# on, whether the run that holds the lock has made one by now.
+FIRST_TURN_S = 1.0
 
 
 def take_snapshot(request: Request, tools: Tools) -> Report:
@@ -64,13 +68,11 @@ class _SnapshotRun:
         self._log = self.facts.steps
         self._result = "done"
         self._made = False
+        self._beside: Survey | None = None
 
     def execute(self) -> Report:
         try:
-            with self._tools.lock.hold(
-                timeout_s=self._tools.lock_wait_s, purpose=f"before {self._request.before}"
-            ):
-                self._under_lock()
+            self._in_turn()
         except SnapSelfError as error:
             self.facts.error = error
             self._result = "partial" if self.facts.snapshots else "failed"
@@ -79,6 +81,40 @@ class _SnapshotRun:
             self._follow()
         self.facts.finished = self._tools.clock.now()
         return build_report(self.facts, result=self._result)
+
+    def _in_turn(self) -> None:
+        """Do the job when no other run is going on, or be content with what that one made.
+
+        It holds the lock until its wait is over: for hours, if that is for the upload.
+        """
+        clock, begun = self._tools.clock, self._tools.clock.monotonic()
+        end = begun + min(self._tools.lock_wait_s, self._request.timeout_s)
+        turn_s = FIRST_TURN_S if self._request.reuse_s is not None else self._tools.lock_wait_s
+        while True:
+            left_s = max(0.0, end - clock.monotonic())
+            try:
+                with self._tools.lock.hold(
+                    timeout_s=min(turn_s, left_s), purpose=f"before {self._request.before}"
+                ):
+                    return self._under_lock()
+            except LockHeld as held:
+                if self._reuse_beside():
+                    return None
+                if clock.monotonic() >= end:
+                    waited = f"it was waited for {end - begun:g} s; try again when it has ended"
+                    raise LockHeld(held.message, hint=waited) from None
+            turn_s *= 2
+
+    def _reuse_beside(self) -> bool:
+        """Look without the lock, which reading needs not, for a snapshot that serves."""
+        if self._request.reuse_s is None:
+            return False
+        if self._beside is None:
+            self._beside = look_around(self.facts, self._tools, history_pages=JOB_PAGES)
+        if not self._reuse(self._beside, self.facts.need_coverage()):
+            return False
+        self._result = "reused"
+        return True
 
     def _under_lock(self) -> None:
         if ended := self._tools.end_stale_freeze():
