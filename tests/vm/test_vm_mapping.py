@@ -18,11 +18,12 @@ from run_directory import RunDirectory
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 NVME_AT = (1, 8, 10)
-DATA_DISKS = 10
-# {1} to {10} stand for the devices of the data disks.
+DATA_DISKS = 11
+WITHOUT_SERIAL = 11  # and the only one of its size
+# {1} to {11} stand for the devices of the data disks.
 LAYOUTS = """
 set -e
-mkdir -p /m/lvm /m/raid1 /m/raid0 /m/luks /m/btrfs /m/part1 /m/part2 /m/bind
+mkdir -p /m/lvm /m/raid1 /m/raid0 /m/luks /m/btrfs /m/part1 /m/part2 /m/bind /m/old
 pvcreate -qq {1} {2}
 vgcreate -qq vg0 {1} {2}
 lvcreate -qq -y --wipesignatures n -i 2 -n wide -l 100%FREE vg0
@@ -43,6 +44,7 @@ set -- $parts
 mkfs.ext4 -q $1 && mount $1 /m/part1
 mkfs.xfs -q -f $2 && mount $2 /m/part2
 mount --bind /m/lvm /m/bind
+mkfs.ext4 -q {11} && mount {11} /m/old
 """
 
 
@@ -50,11 +52,19 @@ mount --bind /m/lvm /m/bind
 def guest(agent_guest: Saved, run_directory: RunDirectory) -> Iterator[Guest]:
     (run_directory.root / "vm").mkdir(exist_ok=True)
     folder = run_directory.new_folder("vm", "mapping")
-    disks = [Disk(bus="nvme" if n in NVME_AT else "virtio") for n in range(1, DATA_DISKS + 1)]
+    disks = [Disk(bus="nvme" if n in NVME_AT else "virtio") for n in range(1, DATA_DISKS)]
+    disks.append(Disk(size_gib=2, fields={"serial": ""}))
     with resumed(agent_guest, *disks, folder=folder) as guest:
-        devices = [guest.device_of(disk_id) for disk_id in guest.disk_ids]
-        guest.do(LAYOUTS.format(*devices))
+        guest.do(LAYOUTS.format(*truth(guest).values()))
         yield guest
+
+
+def truth(guest: Guest) -> dict[str, str]:
+    """Return each disk's device now, found by serial; the one without a serial by its size."""
+    found = guest.do("lsblk -dnbpo NAME,SIZE | awk '$2 == 2147483648 {print $1}'").strip()
+    serial = [disk_id for place, disk_id in enumerate(guest.disk_ids) if place != WITHOUT_SERIAL]
+    devices = {disk_id: guest.device_of(disk_id) for disk_id in serial}
+    return {**devices, guest.disk_ids[WITHOUT_SERIAL]: found}
 
 
 def plan(guest: Guest, *options: str) -> dict[str, Any]:
@@ -70,29 +80,41 @@ def targets(guest: Guest, *options: str) -> set[str]:
     return {disk["disk_id"] for disk in plan(guest, *options)["disks"]}
 
 
-@pytest.mark.parametrize(
-    ("path", "disks"),
-    [
-        ("/", (0,)),
-        ("/m/lvm", (1, 2)),
-        ("/m/bind", (1, 2)),
-        ("/m/raid1", (3, 4)),
-        ("/m/raid0", (5, 6)),
-        ("/m/luks", (7,)),
-        ("/m/btrfs", (8, 9)),
-        ("/m/part1", (10,)),
-        ("/m/part2", (10,)),
-    ],
-)
-def test_path_is_mapped_to_the_disks_that_carry_it(
-    guest: Guest, path: str, disks: tuple[int, ...]
-) -> None:
-    assert targets(guest, "--path", path) == {guest.disk_ids[n] for n in disks}
+# Mount points and the data disks that carry them; 0 is the system disk.
+TRUTH = {
+    "/": (0,),
+    "/m/lvm": (1, 2),
+    "/m/bind": (1, 2),
+    "/m/raid1": (3, 4),
+    "/m/raid0": (5, 6),
+    "/m/luks": (7,),
+    "/m/btrfs": (8, 9),
+    "/m/part1": (10,),
+    "/m/part2": (10,),
+    "/m/old": (11,),
+}
+
+
+def test_mounts_are_mapped_to_the_disks_that_carry_them(guest: Guest) -> None:
+    shown = {
+        disk["disk_id"]: {mount["path"] for mount in disk["mounts"]}
+        for disk in plan(guest)["disks"]
+    }
+    carried = {
+        disk_id: {path for path, carriers in TRUTH.items() if place in carriers}
+        for place, disk_id in enumerate(guest.disk_ids)
+    }
+    assert shown == carried
+
+
+@pytest.mark.parametrize("path", ["/m/bind", "/m/luks"])
+def test_path_is_carried_by_its_disks_alone(guest: Guest, path: str) -> None:
+    assert targets(guest, "--path", path) == {guest.disk_ids[n] for n in TRUTH[path]}
 
 
 def test_all_disks_are_mapped_to_their_devices(guest: Guest) -> None:
     shown = {disk["disk_id"]: disk["device"] for disk in plan(guest)["disks"]}
-    assert shown == {disk_id: guest.device_of(disk_id) for disk_id in guest.disk_ids}
+    assert shown == truth(guest)
 
 
 def test_hot_attached_disk_is_mapped_and_forgotten_when_it_is_gone(guest: Guest) -> None:
@@ -115,11 +137,11 @@ def test_hot_attached_disk_is_mapped_and_forgotten_when_it_is_gone(guest: Guest)
 def test_names_that_changed_over_a_restart_do_not_mislead(guest: Guest) -> None:
     third = guest.disk_ids[3]
     guest.do("umount /m/raid1 && mdadm --stop /dev/md1")
-    before = {disk_id: guest.device_of(disk_id) for disk_id in guest.disk_ids}
+    before = truth(guest)
     guest.detach(third)
     guest.attach(third)  # from now on it comes last
     guest.stop()
     guest.power_on()
-    after = {disk_id: guest.device_of(disk_id) for disk_id in guest.disk_ids}
+    after = truth(guest)
     shown = {disk["disk_id"]: disk["device"] for disk in plan(guest)["disks"]}
     assert (after != before, shown) == (True, after)
