@@ -7,8 +7,8 @@ from the machine it runs on later: neither its Python, nor its C library, nor th
 from __future__ import annotations
 
 import argparse
-import compileall
 import importlib
+import multiprocessing
 import os
 import py_compile
 import re
@@ -380,18 +380,27 @@ def add_agent(tree: Path, prefix: str, sources: Path) -> None:
 
 
 def compile_all(folder: Path, prefix: str) -> None:
-    """Compile ahead: the agent writes nothing there, and starts without a look at the sources."""
-    done = compileall.compile_dir(
-        folder,
-        maxlevels=20,
-        stripdir=str(folder),
-        prependdir=prefix,
-        quiet=1,
-        workers=os.cpu_count() or 1,
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
-    if not done:
-        raise BuildFault(f"not all of {folder} could be compiled")
+    """Compile ahead: the agent writes nothing there, and starts without a look at the sources.
+
+    Always the same files in a fresh process: what a compiled file holds depends a little on what
+    the compiling interpreter has met before.
+    """
+    files = sorted(folder.rglob("*.py"))
+    pairs = [(str(file), f"{prefix}/{file.relative_to(folder)}") for file in files]
+    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
+        faults = [fault for fault in pool.imap(compile_one, pairs, chunksize=25) if fault]
+    if faults:
+        raise BuildFault("\n".join(faults))
+
+
+def compile_one(pair: tuple[str, str]) -> str:
+    """Compile one file under the name it will have; return what is wrong."""
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    try:
+        py_compile.compile(pair[0], dfile=pair[1], doraise=True, invalidation_mode=mode)
+    except (py_compile.PyCompileError, OSError) as fault:
+        return str(fault)
+    return ""
 
 
 def settle(tree: Path) -> None:
