@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -44,5 +43,4 @@ def test_stranger_snapshots_the_machine_and_a_new_guest_boots_from_it(
         assert new.do("cat /srv/data/file") == "precious\n"
         assert new.run("test -e /root/after").status != 0
         assert new.do("systemctl --failed --no-legend") == ""
-        listed = new.run("snap-self list --json").checked()
-        assert json.loads(listed.out) is not None
+        assert new.do("snap-self --version").startswith("snap-self ")
