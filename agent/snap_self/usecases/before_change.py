@@ -240,7 +240,8 @@ class BeforeChange:
         return self._env.get(STATE_VARIABLE) or self._settings.state_dir
 
     def _say(self, text: str) -> None:
-        self._conversation.say(text)
+        # Names come from package lists, and a terminal obeys what it is shown.
+        self._conversation.say("".join(char if char.isprintable() else "?" for char in text))
 
 
 TICK_S = KEEP_ALIVE_S

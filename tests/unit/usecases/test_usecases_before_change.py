@@ -47,6 +47,13 @@ def test_risky_change_waits_for_a_snapshot_named_after_it() -> None:
     assert talk.kept_alive == 1
 
 
+def test_nothing_that_a_terminal_would_obey_is_said() -> None:
+    hostile = Package("libsystemd-\x1b[2J\u202e\udcff", UPGRADE, old="1", new="2")
+    _, talk = HookCall().answer(Transaction("apt", [hostile]))
+    assert "libsystemd-?[2J??" in talk.told[0]
+    assert all(line.isprintable() for line in talk.told)
+
+
 def test_packages_are_written_down_beside_the_run() -> None:
     call = HookCall(settings=HookSettings(state_dir="/state"))
     call.answer(RISKY)
