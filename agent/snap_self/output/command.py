@@ -22,7 +22,7 @@ def write_before(streams: Streams, report: Report, *, starting: bool) -> None:
     Standard output is the command's alone.
     """
     if not streams.json:
-        write_report(replace(streams, out=streams.err), report)
+        write_report(replace(streams, out=streams.err), report, started=starting)
     if not starting:
         streams.fault("snap-self: the command was not started")
         return

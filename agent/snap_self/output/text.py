@@ -20,7 +20,7 @@ SHOWN_MOUNTS = 6
 SHOWN_GAPS = 4
 
 
-def write_report(streams: Streams, report: Report) -> None:
+def write_report(streams: Streams, report: Report, *, started: bool = False) -> None:
     """Write what became of a run; faults are written even when quiet."""
     if report.identity:
         one = report.identity
@@ -38,7 +38,7 @@ def write_report(streams: Streams, report: Report) -> None:
         streams.data(_snapshot_line(shot))
     for note in report.notes:
         streams.message(f"Note       {note}")
-    _write_conclusion(streams, report)
+    _write_conclusion(streams, report, started=started)
 
 
 def write_error(streams: Streams, error: SnapSelfError) -> None:
@@ -156,7 +156,7 @@ def _snapshot_line(shot: SnapshotReport) -> str:
     )
 
 
-def _write_conclusion(streams: Streams, report: Report) -> None:
+def _write_conclusion(streams: Streams, report: Report, *, started: bool) -> None:
     if report.result == "planned":
         return
     if report.snapshots:
@@ -170,17 +170,25 @@ def _write_conclusion(streams: Streams, report: Report) -> None:
     if report.error:  # last, where a tired person looks first
         _write_error(streams, report.error.message, report.error.hint, report.error.code)
     else:
-        for line in conclusion(report):
+        for line in conclusion(report, started=started):
             streams.message(line)
 
 
-def conclusion(report: Report) -> Iterable[str]:
-    """Return the last words on a run that made what was asked: may the change begin?"""
+def conclusion(report: Report, *, started: bool = False) -> Iterable[str]:
+    """Return the last words on a run that made what was asked: may the change begin?
+
+    Args:
+        started: nobody is asked, since the change is started right after it.
+    """
     before, doubts = report.before, tuple(_doubts(report))
     yield from doubts
     if report.result in _EARLIER and (cuts := [s.cut_time for s in report.snapshots if s.cut_time]):
         yield f"Cut {_instant(min(cuts))}: what was written since is not in it."
-    if any(shot.cut_time is None for shot in report.snapshots):
+    uncut = any(shot.cut_time is None for shot in report.snapshots)
+    if started and (uncut or doubts):
+        what = "Its content is not fixed yet (cut)" if uncut else "Made, but see above"
+        yield f"{what}; the command is started: {before}"
+    elif uncut:
         yield (
             f"Do not begin yet with: {before}. `snap-self show {report.run_id}` tells when the "
             "content is fixed (cut)."

@@ -62,6 +62,16 @@ def test_conclusion_names_what_is_at_risk_and_not_in_it() -> None:
     assert words.endswith("decide before you go on with: os upgrade")
 
 
+def test_conclusion_asks_nobody_to_decide_where_the_command_is_started_at_once() -> None:
+    gap = NotCovered(what="/nfs", kind="nfs4", why="it is elsewhere", data_at_risk=True)
+    uncut = tuple(replace(shot, cut_time=None) for shot in GOOD.snapshots)
+    for doubtful in (replace(GOOD, not_covered=(gap,)), replace(GOOD, snapshots=uncut)):
+        words = "\n".join(conclusion(doubtful, started=True))
+        assert words.endswith("; the command is started: os upgrade")
+        assert "decide" not in words
+        assert "Do not begin" not in words
+
+
 def test_conclusion_is_silent_about_what_is_no_data() -> None:
     gap = NotCovered(what="/proc", kind="proc", why="the kernel's", data_at_risk=False)
     assert _words(replace(GOOD, not_covered=(gap,))) == "Safe to go on with: os upgrade"
