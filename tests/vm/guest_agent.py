@@ -88,7 +88,11 @@ class GuestAgent:
         Raises:
             NoAnswer: it cannot be started, or still runs at the limit.
         """
-        asked = {"path": path, "arg": list(arguments), "capture-output": True}
+        asked: dict[str, Any] = {
+            "path": path,
+            "arg": list(arguments),
+            "capture-output": True,
+        }
         pid = int(self.ask("guest-exec", **asked)["pid"])
         return self._wait(" ".join((path, *arguments)), pid, timeout_s)
 
