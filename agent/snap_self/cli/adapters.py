@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # On tmpfs: a marker on a disk could hang on the very freeze it is about.
 RUN_DIRECTORY = Path("/run/snap-self")
 MARKER = RUN_DIRECTORY / "frozen.json"
+PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,21 @@ class Adapters:
     @cached_property
     def metadata(self) -> MetadataClient:
         """The metadata service's client."""
-        from snap_self.instance.metadata import DEFAULT_URL, MetadataClient
+        from snap_self.instance.identity import looks_like_ecs
+        from snap_self.instance.metadata import DEFAULT_URL, LONG, SHORT, MetadataClient
 
         return MetadataClient(
             self.transport,
             self.clock,
             base_url=self.config.network.metadata_url or DEFAULT_URL,
             plain_allowed=not _is_on(self.env, "ALIBABA_CLOUD_IMDSV1_DISABLED"),
+            patience=LONG if looks_like_ecs(self.product_name or "") else SHORT,
         )
+
+    @cached_property
+    def product_name(self) -> str | None:
+        """What the firmware calls this machine; None where another metadata service is named."""
+        return None if self.config.network.metadata_url else text_of(PRODUCT_NAME)
 
     @cached_property
     def provider(self) -> CredentialProvider:
@@ -110,6 +118,14 @@ class Adapters:
     def root_may_freeze(self) -> bool:
         """Whether the configuration lets the root filesystem be frozen."""
         return self.config.freeze.root is FreezeRoot.ALLOW
+
+
+def text_of(path: Path) -> str:
+    """Return a small file's stripped text; empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _own_home() -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snap_self.cli.adapters import MARKER, Adapters
+from snap_self.cli.adapters import MARKER, Adapters, text_of
 from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import Config
 from snap_self.errors import RootNeeded
@@ -27,7 +27,6 @@ from snap_self.usecases.tools import Process, Tools
 if TYPE_CHECKING:
     from snap_self.cloud.client import EcsClient
 
-PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
 BUSY_LOAD_PER_CPU = 1.5
@@ -43,10 +42,9 @@ class Wiring(Adapters):
         from snap_self.instance.identity import read_identity
 
         self.transport.warm()  # before any thread of this one's imports, see `warm`
-        known = None if self.config.network.metadata_url else _text(PRODUCT_NAME)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys") as pool:
             keys = pool.submit(self.credentials, False)
-            identity = read_identity(self.metadata, product_name=known)
+            identity = read_identity(self.metadata, product_name=self.product_name)
             keys.exception()  # the first call that needs keys raises it
         return identity
 
@@ -82,7 +80,7 @@ class Wiring(Adapters):
             filesystems=KernelFilesystems(),
             store=self.store,
             lock=FileLock(self.config.state.dir, self.clock),
-            process=Process(pid=os.getpid(), boot_id=_text(BOOT_ID)),
+            process=Process(pid=os.getpid(), boot_id=text_of(BOOT_ID)),
             identify=self.identify,
             connect=self.connect,
             warm=self.warm,
@@ -207,13 +205,6 @@ def process_started(pid: int) -> int | None:
     from snap_self.system.guardian_launch import ProcBootFacts
 
     return ProcBootFacts().started(pid)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def load_settings(env: Mapping[str, str]) -> Config:

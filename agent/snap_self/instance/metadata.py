@@ -63,14 +63,33 @@ class _Access:
     until: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long an answer is waited for.
+
+    Args:
+        budget_s: no attempt begins later than this after a read began.
+        timeout_s: for connecting and for each read of the socket.
+    """
+
+    budget_s: float
+    timeout_s: float
+
+
+# Where nobody may be at that address, the wait is for nothing.
+SHORT = Patience(budget_s=3.0, timeout_s=1.5)
+# An instance that is busy upgrading itself answers its own requests late: an emulated guest under
+# load took more than 1.5 s for one.
+LONG = Patience(budget_s=12.0, timeout_s=5.0)
+
+
 class MetadataClient:
     """Reads metadata; safe for side-by-side reads, which share one token.
 
     Args:
         plain_allowed: read without a token when the service hands none out.
         ttl_s: asked for each token, 1 to 21600.
-        budget_s: no attempt begins later than this after a read began.
-        timeout_s: for connecting and for each read of the socket.
+        patience: how long an answer is waited for.
 
     Raises:
         ConfigError: the base URL is not allowed, see `checked_base_url`.
@@ -84,16 +103,15 @@ class MetadataClient:
         base_url: str = DEFAULT_URL,
         plain_allowed: bool,
         ttl_s: int = 1800,
-        budget_s: float = 3.0,
-        timeout_s: float = 1.5,
+        patience: Patience = SHORT,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._url = checked_base_url(base_url)
         self._plain_allowed = plain_allowed
         self._ttl_s = max(1, min(ttl_s, MAX_TTL_S))
-        self._budget_s = budget_s
-        self._timeout_s = timeout_s
+        self._budget_s = patience.budget_s
+        self._timeout_s = patience.timeout_s
         self._lock = threading.Lock()
         self._access = _Access("", -1.0)
         self._failure: tuple[float, MetadataRefused | MetadataUnreachable] | None = None

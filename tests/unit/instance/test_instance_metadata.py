@@ -11,7 +11,7 @@ from fakes.clock import FakeClock
 from fakes.http import FakeTransport, answer, nobody
 from fakes.instance import MetadataService, client
 from snap_self.errors import ConfigError, MetadataAbsent, MetadataRefused, MetadataUnreachable
-from snap_self.instance.metadata import TOKEN_HEADER, MetadataClient, checked_base_url
+from snap_self.instance.metadata import LONG, SHORT, TOKEN_HEADER, MetadataClient, checked_base_url
 from snap_self.ports import HttpFailed, HttpRequest, HttpResponse
 
 ITEM = "meta-data/instance-id"
@@ -236,6 +236,35 @@ def test_get_when_the_base_url_is_another_then_asks_there() -> None:
     )
     metadata.get(ITEM)
     assert transport.requests[1].url == f"http://127.0.0.1:8123/latest/{ITEM}"
+
+
+class Late:
+    """A service whose every answer takes two seconds, as on a machine that is busy upgrading."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._inner = FakeTransport(service())
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Answer those who wait so long."""
+        self._clock.sleep(min(request.timeout_s, 2.0))
+        if request.timeout_s < 2.0:
+            raise HttpFailed("no whole answer")
+        return self._inner.send(request)
+
+
+def test_get_when_answers_are_late_then_long_patience_reads_them() -> None:
+    clock = FakeClock()
+    metadata = MetadataClient(Late(clock), clock, plain_allowed=False, patience=LONG)
+    assert metadata.get(ITEM) == "i-abc"
+
+
+def test_get_when_answers_are_late_then_short_patience_gives_up_soon() -> None:
+    clock = FakeClock()
+    began = clock.monotonic()
+    with pytest.raises(MetadataUnreachable):
+        MetadataClient(Late(clock), clock, plain_allowed=False).get(ITEM)
+    assert clock.monotonic() - began <= SHORT.budget_s
 
 
 @pytest.mark.parametrize(
