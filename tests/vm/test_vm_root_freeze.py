@@ -211,6 +211,7 @@ def test_all_killed_while_root_is_frozen_is_mended_by_systemd(guest: Guest) -> N
     writable(guest)
 
 
+@pytest.mark.long
 def test_all_killed_while_root_is_frozen_is_mended_by_a_restart(guest: Guest) -> None:
     kill_everybody(guest)
     guest.stop()
