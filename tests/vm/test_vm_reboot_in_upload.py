@@ -1,4 +1,4 @@
-"""Reboots while snapshots are being uploaded: who is refused.
+"""Reboots while snapshots are being uploaded: who is refused, who is not, what is told afterwards.
 
 Debian 12 has systemd 252. There an inhibitor holds back people who are not root, whoever asks for
 it to be looked at, and the power button; root's own reboot it does not, at a terminal or not.
@@ -6,7 +6,7 @@ it to be looked at, and the power button; root's own reboot it does not, at a te
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.slow]
 LIMIT_S = 300.0
 SLOW = 3600.0
 STORIES_LIMIT_S = 2400.0
+FOLLOWERS = "'snap-self-follow@*'"
 JOB = "snap-self --wait cut --json"
 
 
@@ -76,3 +77,57 @@ def test_people_and_the_power_button_are_refused_with_the_snapshot_named(guest: 
     refusing = "journalctl -b -u systemd-logind | grep -q 'Refusing poweroff operation'"
     guest.do(f"until {refusing}; do sleep 0.5; done", timeout_s=LIMIT_S)
     assert "No jobs" in guest.do("systemctl list-jobs")
+
+
+def at_the_console(guest: Guest) -> None:
+    with guest.console() as console:
+        console.type("systemctl reboot")
+        console.wait_for("reboot: Restarting system", LIMIT_S)
+    guest.wait_until_up(limit_s=2 * LIMIT_S)
+
+
+def in_a_script(guest: Guest) -> None:
+    guest.reboot("systemctl reboot")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("reboot", [at_the_console, in_a_script])
+def test_root_reboots_all_the_same_and_is_told_what_became_of_the_upload(
+    guest: Guest, reboot: Callable[[Guest], None]
+) -> None:
+    report = uploading(guest, reboot.__name__, guest.disk_ids[1])
+    reboot(guest)
+    before = guest.do(f"journalctl -b -1 -o cat --no-pager -u {FOLLOWERS}")
+    assert "shutdown and reboot are held back" in before
+    assert "ended by SIGTERM; what the cloud was asked for goes on" in before
+    assert "Failed with result" not in before
+    restarted_and_told(guest, report)
+
+
+@pytest.mark.long
+def test_reboot_without_a_follower_is_told_too(guest: Guest) -> None:
+    guest.write("/etc/snap-self/conf.d/50-follow.toml", "[follow]\nenabled = false\n")
+    said = guest.run(f"{JOB} --before unwatched --disk {guest.disk_ids[1]}", timeout_s=LIMIT_S)
+    report = said.checked().json
+    assert not report["watch"]["held"]
+    assert "snap-self" not in guest.do("systemd-inhibit --list --no-pager --no-legend")
+    in_a_script(guest)
+    restarted_and_told(guest, report)
+
+
+def restarted_and_told(guest: Guest, report: dict[str, Any]) -> None:
+    """Hold the first commands after a reboot to the truth."""
+    run = f"run {report['run']['id']} (before {report['run']['before']!r})"
+    restarted = f"{run}: this instance was restarted while its snapshots were being uploaded"
+    assert told(guest) == [f"{restarted}, which can spoil them; the upload is not finished yet"]
+    guest.cloud.control("POST", "finish-snapshots")
+    assert told(guest) == [f"{restarted}; they are accomplished all the same"]
+    shown = guest.do(f"snap-self show {snapshot_of(report)}", timeout_s=LIMIT_S)
+    assert "Upload     accomplished" in shown
+
+
+def told(guest: Guest) -> list[str]:
+    """Return what the list says of runs."""
+    said = guest.run("snap-self list", timeout_s=LIMIT_S).checked()
+    notes = [line.partition("Note: ")[2] for line in said.err.splitlines()]
+    return [note for note in notes if note.startswith("run ")]
