@@ -25,9 +25,9 @@ SETUP = """
 set -eu
 mount -t tmpfs -o mode=755 machine "$1"
 for name in etc opt run usr var; do
-    upper="$1/upper/$name" work="$1/work/$name"
-    mkdir -p "$upper" "$work"
-    mount -t overlay -o "lowerdir=/$name,upperdir=$upper,workdir=$work" machine "/$name"
+    upper="$1/upper/$name" scratch="$1/scratch/$name"
+    mkdir -p "$upper" "$scratch"
+    mount -t overlay -o "lowerdir=/$name,upperdir=$upper,workdir=$scratch" machine "/$name"
 done
 echo ready
 exec sleep infinity
