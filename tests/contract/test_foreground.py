@@ -129,6 +129,36 @@ def test_signal_to_the_agent_is_passed_on(number: signal.Signals, tmp_path: Path
     assert ended == Ended(status=40)
 
 
+def test_signal_that_another_thread_takes_is_passed_on(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+
+    def take() -> None:
+        ready.read_text(encoding="utf-8")
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    # Its own end after a while is for the case that the signal never comes.
+    command = f"trap 'exit 40' TERM; echo > {ready}; for n in $(seq 250); do sleep 0.02; done"
+    ended = SystemForeground().run(["sh", "-c", command])
+    taker.join()
+    assert ended == Ended(status=40)
+
+
+@pytest.mark.parametrize("blocked", [set(), {signal.SIGCHLD, signal.SIGUSR1}])
+def test_end_is_seen_and_blocked_signals_stay_so_for_the_command(
+    blocked: set[signal.Signals],
+) -> None:
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    try:
+        wanted = sum(1 << number - 1 for number in blocked)
+        test = f'test "$(sed -n "s/^SigBlk:.//p" /proc/self/status)" = {wanted:016x}'
+        assert SystemForeground().run(["sh", "-c", test]) == Ended(status=0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_signals_ignored_by_the_agents_caller_stay_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert SystemForeground().run(["sh", "-c", "kill -HUP $$; exit 6"]) == Ended(status=6)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from snap_self.model.command import Ended, NotStartable
@@ -44,23 +45,25 @@ class SystemForeground:
 
     def run(self, argv: Sequence[str]) -> Ended | NotStartable:
         """Run it to its end."""
-        self._take_signals()
-        try:
-            self._pid = _start(argv)
-        except FileNotFoundError:
-            return NotStartable.NOT_FOUND
-        except OSError:
-            return NotStartable.NOT_EXECUTABLE
-        for number in self._early:
-            self._send(number)
-        # Not collected yet, so that no signal is passed on to a stranger with the same number.
-        os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
-        self._ended = True
-        return _ended(os.waitpid(self._pid, 0)[1])
+        with _wakeups() as woken:
+            self._take_signals()
+            try:
+                self._pid = _start(argv)
+            except FileNotFoundError:
+                return NotStartable.NOT_FOUND
+            except OSError:
+                return NotStartable.NOT_EXECUTABLE
+            for number in self._early:
+                self._send(number)
+            # Not collected yet, so that no signal is passed on to a stranger with the same number.
+            while os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                _wait(woken)
+            self._ended = True
+            return _ended(os.waitpid(self._pid, 0)[1])
 
     def _take_signals(self) -> None:
-        # Else the kernel would throw the command's status away.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # If it were ignored, the kernel would throw the command's status away.
+        signal.signal(signal.SIGCHLD, _do_nothing)
         for number in (*FROM_KEYBOARD, *PASSED_ON):
             # What is ignored, as by nohup(1), stays ignored, also by the command.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -81,6 +84,37 @@ class SystemForeground:
                 os.kill(self._pid, number)
 
 
+@contextmanager
+def _wakeups() -> Iterator[int]:
+    """Give a descriptor that every signal to this process writes to.
+
+    A wait for the child itself could miss one: it may come just before the wait begins, or to
+    another thread, and then the wait is not interrupted.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
+
+
+def _wait(woken: int) -> None:
+    """Return after the next signal, the end of a child among them."""
+    select.select([woken], [], [])
+    with suppress(BlockingIOError):
+        while os.read(woken, 512):
+            pass
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """Be there, so that the signal wakes who waits."""
+
+
 def _start(argv: Sequence[str]) -> int:
     try:
         return _spawn(argv[0], argv)
@@ -93,7 +127,11 @@ def _start(argv: Sequence[str]) -> int:
 
 
 def _spawn(program: str, argv: Sequence[str]) -> int:
-    return os.posix_spawnp(program, list(argv), _environment(), setsigdef=IGNORED_BY_PYTHON)
+    # A caller may have blocked the signal that tells of its end; the command gets that as it was.
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    return os.posix_spawnp(
+        program, list(argv), _environment(), setsigdef=IGNORED_BY_PYTHON, setsigmask=blocked
+    )
 
 
 def _environment() -> Mapping[bytes, bytes]:
