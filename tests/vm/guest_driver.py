@@ -241,6 +241,10 @@ class Guest:
         self._agent.write(path, data)
         self.do(f"chmod {mode:o} '{path}'")
 
+    def read(self, path: str) -> str:
+        """Return what a small file holds, also where no program can be started any more."""
+        return self._agent.read(path).decode()
+
     def copy_in(self, source: Path, target: str) -> None:
         """Copy a file or folder of the host's into a folder of the guest's, by ssh."""
         argv = self.ssh_argv(f"mkdir -p '{target}' && tar -x -C '{target}'")

@@ -45,6 +45,7 @@ def test_c_library_that_an_upgrade_ruined_comes_back_by_the_way_that_show_prints
 
     with pytest.raises(NoAnswer, match="No such file or directory"):
         guest.program("/bin/true")
+    assert guest.read("/srv/data/file") == "ruined\n"
     listed = guest.program("/usr/bin/snap-self", "list", "--json").checked().json
     made = [shot for shot in listed["snapshots"] if "libc6" in shot["before"]]
     assert {shot["disk_id"] for shot in made} == set(guest.disk_ids)
