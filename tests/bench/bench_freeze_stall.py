@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 
 from freeze_agent import real_ports  # noqa: E402
 from freeze_rig import Rig, guard, rig, run, skip_reason, target  # noqa: E402
-from measuring import verdict  # noqa: E402
+from measuring import rounds, verdict  # noqa: E402
 from qemu_agent import QemuAgent, missing, qemu_agent  # noqa: E402
 
 from snap_self.quiesce.freeze import FreezeLimits, FreezeSession  # noqa: E402
@@ -77,7 +77,7 @@ print(max(longest))
 def main() -> int:
     """Run the cases; return 77 where it cannot run, 1 with ``--strict`` and a ratio missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=rounds(5))
     parser.add_argument("--fstype", action="append", choices=("ext4", "xfs", "btrfs"))
     parser.add_argument("--dirty-mib", type=int, default=200)
     parser.add_argument("--only-dirty", action="store_true")
@@ -91,7 +91,7 @@ def main() -> int:
     for fstype in fstypes:
         if not options.only_dirty:
             kept &= compare(fstype, (1, 4, 16), runs=options.runs, dirty_mib=0)
-        kept &= compare(fstype, (1, 4), runs=min(3, options.runs), dirty_mib=options.dirty_mib)
+        kept &= compare(fstype, (1, 4), runs=(options.runs + 1) // 2, dirty_mib=options.dirty_mib)
     return int(options.strict and not kept)
 
 

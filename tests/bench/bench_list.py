@@ -14,7 +14,7 @@ import measuring
 from fixtures_simulator import SimulatorProcess, simulator_running
 
 CALL_S = 0.005
-ROUNDS = 9
+ROUNDS = measuring.rounds(9)
 SIZES = (0, 1_000, 10_000)
 CALLS_BUDGET = 100
 TIME_BUDGET_S = 2.0

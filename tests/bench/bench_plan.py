@@ -16,7 +16,7 @@ from fakes import recorded_machines as recorded
 from fakes.machine_builder import docker_host, serial
 from snap_self.disks import recording
 
-ROUNDS = 9
+ROUNDS = measuring.rounds(9)
 BUDGET_MS = 150
 CHECKED = (64, 2_000)
 DISKS = (1, 4, 16, 64)

@@ -22,7 +22,7 @@ import measuring
 from fixtures_simulator import SimulatorProcess, simulator_running
 
 CALL_S = 0.05
-ROUNDS = 9
+ROUNDS = measuring.rounds(9)
 MEMORY_MIB = 64
 DISKS = ("--disk", "size=1,serial=benchaaaa1", "--disk", "size=1,serial=benchaaaa2")
 CREATES = ("CreateSnapshot", "CreateSnapshotGroup")

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import measuring
+
 BENCH = Path(__file__).resolve().parent
 CHECKOUT = BENCH.parent.parent
 SKIPPED = 77
@@ -42,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the benchmarks.")
     parser.add_argument("names", nargs="*", help="such as bench_disks (default: all)")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for each")
+    parser.add_argument("--brief", action="store_true", help="measure fewer rounds")
     options = parser.parse_args(argv)
+    if options.brief:
+        os.environ[measuring.BRIEF] = "1"
     programs = [
         path
         for path in sorted(BENCH.glob("bench_*.py"))
