@@ -56,6 +56,7 @@ class FreezeFacts:
 
     Args:
         release: of the kernel, as uname(2) gives it.
+        upstream: the stable version it was made from, where the release does not tell; or empty.
         user_space_devices: filesystem key to the kind of a device below it that a program serves
             (``nbd``, ``fuse``, ``iscsi``, ``ublk``).
         tmp_on_loop: ``/tmp`` or ``/var/tmp`` is a loop mount, as shared-hosting stacks have it.
@@ -66,6 +67,7 @@ class FreezeFacts:
     """
 
     release: str
+    upstream: str = ""
     loops: tuple[LoopImage, ...] = ()
     user_space_devices: Mapping[str, str] = field(default_factory=dict)
     databases: tuple[RunningDatabase, ...] = ()
@@ -82,3 +84,42 @@ def kernel_version(release: str) -> tuple[int, int]:
     """Return major and minor of ``6.1.0-18-amd64``; (0, 0), which warns, for what is not one."""
     match = re.match(r"(\d+)\.(\d+)", release)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+# First with the fault, first without it; a branch that is not named never was mended.
+_IO_URING_HANGS = (
+    ((5, 1, 0), (5, 10, 230)),
+    ((5, 11, 0), (5, 15, 172)),
+    ((5, 16, 0), (6, 1, 116)),
+    ((6, 2, 0), (6, 6, 60)),
+    ((6, 7, 0), (6, 11, 7)),
+)
+
+
+def hangs_io_uring_writers(release: str, upstream: str = "") -> bool:
+    """Tell whether a freeze and a direct write through io_uring can wait for each other for ever.
+
+    What a distribution has mended by itself is not known, so such a kernel counts as it began.
+
+    Source: CVE-2024-53052.
+    """
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", upstream or release)
+    if not match:
+        return False
+    version = (int(match[1]), int(match[2]), int(match[3] or 0))
+    return any(first <= version < mended for first, mended in _IO_URING_HANGS)
+
+
+def upstream_version(build: str, signature: str) -> str:
+    """Return the stable version that a distribution names elsewhere than in the release; or empty.
+
+    Args:
+        build: the kernel's build text; Debian's ends with its package version.
+        signature: of Ubuntu's kernels: ``Ubuntu 6.8.0-40.40-generic 6.8.12``.
+
+    Source: ``/proc/sys/kernel/version`` of Debian 12 and 13, ``/proc/version_signature`` of Ubuntu.
+    """
+    found = re.search(r"\bDebian (\d+\.\d+\.\d+)", build) or re.fullmatch(
+        r"Ubuntu \S+ (\d+\.\d+\.\d+)", signature.strip()
+    )
+    return found[1] if found else ""

@@ -14,10 +14,12 @@ from snap_self.model.freezing import FreezeFacts as FreezeFacts
 from snap_self.model.freezing import LoopImage as LoopImage
 from snap_self.model.freezing import OwnPlace as OwnPlace
 from snap_self.model.freezing import RunningDatabase as RunningDatabase
+from snap_self.model.freezing import hangs_io_uring_writers
 from snap_self.model.freezing import kernel_version as kernel_version
 from snap_self.quiesce.order import FreezeOrder, FreezeTarget
 
 SLOW_PANIC_MARGIN_S = 10.0
+_MENDED = "upgrade the kernel (mended in 5.10.230, 5.15.172, 6.1.116, 6.6.60, 6.11.7 and 6.12)"
 
 
 class Severity(Enum):
@@ -107,13 +109,8 @@ def _own(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Fi
 
 
 def _databases(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Iterator[Finding]:
-    """Yield writers whose direct I/O through io_uring hung freezes from 5.15 to about 6.11.
-
-    The mend (a missing NOWAIT check for O_DIRECT writes) is believed to be in 6.12; which stable
-    kernels have it is not known for certain, so the version alone decides.
-    """
-    version = kernel_version(facts.release)
-    if not (5, 15) <= version <= (6, 11):
+    """Yield writers whose direct writes through io_uring can hang a freeze on this kernel."""
+    if not hangs_io_uring_writers(facts.release, facts.upstream):
         return
     for process in facts.databases:
         touched = sorted(targets[key].path for key in process.keys if key in targets)
@@ -124,13 +121,13 @@ def _databases(targets: Mapping[str, FreezeTarget], facts: FreezeFacts) -> Itera
             yield _refuse(
                 "io-uring-writer",
                 f"{where} uses io_uring, and on kernel {facts.release} that can hang a freeze",
-                "switch its native asynchronous I/O off, or upgrade the kernel to 6.12 or newer",
+                f"switch its native asynchronous I/O off, or {_MENDED}",
             )
         else:
             yield _warn(
                 "database-on-old-kernel",
                 f"{where} may use io_uring, which can hang a freeze on kernel {facts.release}",
-                "upgrade the kernel to 6.12 or newer",
+                _MENDED,
             )
 
 

@@ -22,11 +22,11 @@ from snap_self.model.freezing import (
     LoopImage,
     OwnPlace,
     RunningDatabase,
-    kernel_version,
+    hangs_io_uring_writers,
+    upstream_version,
 )
 
 SCAN_LIMIT_S = 1.0
-IO_URING_KERNELS = ((5, 15), (6, 11))
 _DATABASES = frozenset({"mysqld", "mariadbd"})
 _IO_URING = "anon_inode:[io_uring]"
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - looked at, not written to
@@ -123,12 +123,17 @@ def read_freeze_facts(
     """
     reading = _start(targets, root)
     release = reading.text("proc/sys/kernel/osrelease")
+    upstream = upstream_version(
+        _optional(reading, "proc/sys/kernel/version"),
+        _optional(reading, "proc/version_signature"),
+    )
     timeout = reading.text("proc/sys/kernel/hung_task_timeout_secs")
     facts = FreezeFacts(
         release=release,
+        upstream=upstream,
         loops=tuple(_loops(reading)),
         user_space_devices=_served(reading),
-        databases=tuple(_writers(reading, release)),
+        databases=tuple(_writers(reading) if hangs_io_uring_writers(release, upstream) else ()),
         own_places=tuple(_own_places(reading, own)),
         tmp_on_loop=any(
             row.path in _TEMPORARY and row.device.startswith(_LOOP_MAJOR)
@@ -231,18 +236,14 @@ def _there(path: Path) -> str:
     return str(_nearest(path))
 
 
-def _writers(reading: _Reading, release: str) -> Iterator[RunningDatabase]:
-    """Yield processes that write as freezes have hung on; none on kernels without that fault.
+def _writers(reading: _Reading) -> Iterator[RunningDatabase]:
+    """Yield processes that write as freezes have hung on, databases first.
 
     Every descriptor of every process is looked at, so the search has a time limit.
     """
-    first, last = IO_URING_KERNELS
-    if not first <= kernel_version(release) <= last:
-        return
     limit_s = time.monotonic() + SCAN_LIMIT_S
-    for pid in reading.names("proc"):
-        if not pid.isdecimal():
-            continue
+    pids = [pid for pid in reading.names("proc") if pid.isdecimal()]
+    for pid in sorted(pids, key=lambda pid: _name(reading, pid) not in _DATABASES):
         if time.monotonic() > limit_s:
             reading.failures.append(f"processes: not all seen within {SCAN_LIMIT_S:g} s")
             return
@@ -251,10 +252,18 @@ def _writers(reading: _Reading, release: str) -> Iterator[RunningDatabase]:
             yield found
 
 
+def _name(reading: _Reading, pid: str) -> str:
+    """Return a process's name; empty when it has ended."""
+    try:
+        return (reading.root / "proc" / pid / "comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
 def _writer(reading: _Reading, pid: str) -> RunningDatabase | None:
     base = reading.root / "proc" / pid
+    name = _name(reading, pid)
     try:
-        name = (base / "comm").read_text("utf-8", "replace").strip()
         targets = {
             number: os.readlink(base / "fd" / number)  # noqa: PTH115 - thousands of them
             for number in os.listdir(base / "fd")  # noqa: PTH208

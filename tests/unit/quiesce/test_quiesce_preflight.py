@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fakes.freezing import filesystem, freeze_target
+from snap_self.model.freezing import upstream_version
 from snap_self.quiesce.order import FreezeOrder, freeze_order
 from snap_self.quiesce.preflight import (
     Finding,
@@ -70,16 +71,51 @@ def test_marker_on_a_target_is_refused() -> None:
     assert found(replace(GOOD, markers_key="key:/data")) == [(R, "marker-on-target")]
 
 
-@pytest.mark.parametrize("release", ["5.15.0-91-generic", "6.8.0-45", "6.11.0"])
-def test_io_uring_database_on_an_affected_kernel_is_refused(release: str) -> None:
-    codes = found(replace(GOOD, release=release, databases=(DATABASE,)))
-    assert (R, "io-uring-writer") in codes
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        ("5.10.134-16.al8.x86_64", ""),
+        ("5.15.0-91-generic", ""),
+        ("6.1.0-18-amd64", "6.1.115"),
+        ("6.6.59", ""),
+        ("6.8.0-45", "6.8.12"),
+        ("6.11.6", ""),
+    ],
+)
+def test_io_uring_database_on_an_affected_kernel_is_refused(kernel: tuple[str, str]) -> None:
+    facts = replace(GOOD, release=kernel[0], upstream=kernel[1], databases=(DATABASE,))
+    assert (R, "io-uring-writer") in found(facts)
 
 
-@pytest.mark.parametrize("release", ["5.14.0", "6.12.0", "7.0"])
-def test_io_uring_database_on_another_kernel_is_not_refused(release: str) -> None:
-    codes = found(replace(GOOD, release=release, databases=(DATABASE,)))
-    assert (R, "io-uring-writer") not in codes
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        ("4.18.0-553.el8", ""),
+        ("5.10.230", ""),
+        ("5.15.0-130-generic", "5.15.173"),
+        ("6.1.0-32-amd64", "6.1.116"),
+        ("6.6.102-5.an23.x86_64", ""),
+        ("6.12.0", ""),
+        ("7.0", ""),
+    ],
+)
+def test_io_uring_database_on_another_kernel_is_not_refused(kernel: tuple[str, str]) -> None:
+    facts = replace(GOOD, release=kernel[0], upstream=kernel[1], databases=(DATABASE,))
+    assert (R, "io-uring-writer") not in found(facts)
+
+
+@pytest.mark.parametrize(
+    ("build", "signature", "version"),
+    [
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-10-01)\n", "", "6.1.192"),
+        ("#40~22.04-Ubuntu SMP", "Ubuntu 6.8.0-40.40~22.04.3-generic 6.8.12\n", "6.8.12"),
+        ("#1 SMP PREEMPT_DYNAMIC Thu Jan 1 00:00:00 UTC 2026", "", ""),
+    ],
+)
+def test_stable_version_is_read_where_the_distribution_tells_it(
+    build: str, signature: str, version: str
+) -> None:
+    assert upstream_version(build, signature) == version
 
 
 def test_database_without_io_uring_is_a_warning() -> None:

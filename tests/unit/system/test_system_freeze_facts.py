@@ -166,6 +166,14 @@ def test_database_and_user_of_io_uring_are_found_on_kernels_that_hung(machine: M
     assert found == [("mariadbd", False, keys), ("engine", True, keys)]
 
 
+def test_stable_version_that_the_distribution_tells_counts(machine: Machine) -> None:
+    machine.put("proc/sys/kernel/osrelease", "6.1.0-40-amd64\n")
+    process(machine, 7, "mariadbd", str(machine.root / "sys"))
+    before = machine.facts.databases
+    machine.put("proc/sys/kernel/version", "#1 SMP Debian 6.1.153-1 (2025-09-20)\n")
+    assert (len(before), machine.facts.databases) == (1, ())
+
+
 def test_processes_are_not_looked_at_on_other_kernels(machine: Machine) -> None:
     process(machine, 7, "mariadbd", str(machine.root / "sys"))
     assert machine.facts.databases == ()
