@@ -32,15 +32,14 @@ class NoUnlockers:
         raise OSError(module)
 
 
-def located(mounts: dict[str, int]) -> Callable[[str], PathFact]:
+def located(mounts: dict[str, int]) -> Callable[[int, str], PathFact]:
     """Return what finds paths below mount points by their mount ids."""
 
-    def locate(path: str) -> PathFact:
-        inside = path.partition("/root")[2]
-        fits = [mount for mount in mounts if inside.startswith(mount)]
+    def locate(pid: int, path: str) -> PathFact:
+        fits = [mount for mount in mounts if path.startswith(mount)]
         if not fits:
-            raise UsageError(f"no {path}")
-        return PathFact(asked=path, real=inside, mount_id=mounts[max(fits, key=len)])
+            raise UsageError(f"no {path} of process {pid}")
+        return PathFact(asked=path, real=path, mount_id=mounts[max(fits, key=len)])
 
     return locate
 

@@ -49,7 +49,7 @@ def tools(*, hold_s: int = 60) -> Tools:
         clock=CLOCK,
         link=silent_link,
         read_text=read_text_file,
-        locate=KernelMachineReader().locate,
+        locate=KernelMachineReader().locate_of,
         unlockers=UnlockerProcesses(),
         hold_s=hold_s,
     )
@@ -140,6 +140,7 @@ def coverage_of(*paths: Path) -> Coverage:
 def _target(path: Path) -> Target:
     mount_id = KernelMachineReader().locate(str(path)).mount_id
     assert mount_id is not None
+    device = path.stat().st_dev
     mount = Mount(
         mount_id=mount_id,
         path=str(path),
@@ -171,6 +172,7 @@ def _target(path: Path) -> Target:
         disks=frozenset({path.name}),
         chain=(),
         parents=frozenset(),
+        devno=f"{os.major(device)}:{os.minor(device)}",
     )
     return Target(cloud=disk, local=None, how="", filesystems=(filesystem,), why="")
 

@@ -24,10 +24,11 @@ pymysql = pytest.importorskip("pymysql")
 class MariaDb:
     """One server."""
 
-    def __init__(self, where: rig.Place, data: Path, name: str) -> None:
+    def __init__(self, where: rig.Place, data: Path, name: str, *before: str) -> None:
         self.data, self.log = data, where.base / f"{name}.log"
         self.socket = where.base / f"{name}.sock"
         self.process = where.launch(
+            *before,
             "mariadbd",
             "--no-defaults",
             "--user=root",
@@ -109,6 +110,18 @@ def test_snapshot_at_rest_starts_without_innodb_recovery_and_holds_exactly_its_r
         rows, log = restart(where, folder, "rested")
     assert not rig.log_lines(log, "InnoDB: Starting crash recovery", "InnoDB: To recover")
     rig.assert_exact(load, rows, asked=cut.asked, last=cut.rested)
+
+
+def test_server_with_a_mount_namespace_of_its_own_is_found(where: rig.Place, mount: Path) -> None:
+    private = ("unshare", "--mount", "--propagation", "private")
+    server = MariaDb(where, mount / "mysql", "private", *private)
+    try:
+        found = rig.found("mariadb", mount)
+        rig.start(only := found.quiescers[0])
+        assert (only.check(), only.stop(), found.notes) == ("", "", ())
+    finally:
+        server.process.kill()
+        server.process.wait()
 
 
 def test_snapshot_of_the_freeze_alone_starts_with_innodb_recovery(

@@ -167,7 +167,7 @@ class _RunApplications:
                 clock=adapters.clock,
                 link=silent_link,
                 read_text=read_text_file,
-                locate=KernelMachineReader().locate,
+                locate=KernelMachineReader().locate_of,
                 unlockers=UnlockerProcesses(),
             ),
         )

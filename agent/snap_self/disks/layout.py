@@ -71,6 +71,7 @@ def _filesystems(superblocks: Superblocks) -> dict[str, Filesystem]:
             disks=below.disks,
             chain=tuple(f"{line.path} ← {below.chains[disk]}" for disk in sorted(below.chains)),
             parents=below.carriers,
+            devno=line.devno,
         )
     return found
 

@@ -46,6 +46,7 @@ class Filesystem:
         disks: names of the whole local disks under it (``vda``); empty if none is concerned.
         chain: for each disk the way down to it, for messages: ``/data ← vg-data (lvm) ← vdb1``.
         parents: keys of filesystems whose files carry it (loop images), for freeze order.
+        devno: ``major:minor`` of mountinfo field 3.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Filesystem:
     disks: frozenset[str]
     chain: tuple[str, ...]
     parents: frozenset[str]
+    devno: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

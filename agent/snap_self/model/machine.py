@@ -31,8 +31,10 @@ class PathFact:
         real: the absolute path without symbolic links.
         mount_id: field 1 of the mountinfo line it lies on; None where the kernel was not asked
             (a recorded machine), then the longest mount point that is a prefix counts.
+        devno: field 3 of that line, also where it is in another mount namespace; empty if unknown.
     """
 
     asked: str
     real: str
     mount_id: int | None
+    devno: str = ""

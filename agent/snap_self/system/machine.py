@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -87,6 +88,22 @@ class KernelMachineReader:
             real=os.path.realpath(path),
             mount_id=int(found[1]) if found else None,
         )
+
+    def locate_of(self, pid: int, path: str) -> PathFact:
+        """Return where a path of another process lies, which may have a mount namespace of its own.
+
+        Raises:
+            UsageError: it does not exist or may not be looked at.
+
+        Source: proc_pid_root(5), proc_pid_mountinfo(5).
+        """
+        fact = self.locate(f"/proc/{pid}/root{path}")
+        with contextlib.suppress(OSError):
+            mounts = Path(f"/proc/{pid}/mountinfo").read_text("utf-8", "surrogateescape")
+            rows = (line.split(" ", 3) for line in mounts.splitlines())
+            found = {int(row[0]): row[2] for row in rows}
+            return replace(fact, devno=found.get(fact.mount_id or 0, ""))
+        return fact
 
 
 class _Collector:

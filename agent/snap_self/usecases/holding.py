@@ -235,6 +235,7 @@ class Hold:
             if each.weakens:
                 self._weaken(f"{each.path} ({each.fstype}) was only flushed: {each.why}")
         self._why += [each.what for each in refusals]
+        self._lines += [f"what helps: {each.hint}" for each in refusals]
         if not order.targets:
             self._weaken("there is no filesystem to freeze on these disks")
         return None if refusals or not order.targets else order

@@ -26,6 +26,7 @@ from snap_self.model.disks import (
     Target,
 )
 from snap_self.model.ids import DiskId
+from snap_self.model.machine import PathFact
 from snap_self.ports import FileText
 from snap_self.quiesce.applications.base import (
     ApplicationQuiescer,
@@ -167,6 +168,7 @@ def coverage() -> Coverage:
         disks=frozenset({"vdb"}),
         chain=(),
         parents=frozenset(),
+        devno="253:16",
     )
     target = Target(cloud=disk, local=None, how="", filesystems=(filesystem,), why="")
     return Coverage(targets=(target,), skipped=(), spans=(), torn=(), not_covered=())
@@ -207,6 +209,28 @@ def test_application_that_is_off_is_only_noted(key: str) -> None:
 def test_application_on_another_disk_is_no_concern() -> None:
     found = find(replace(DATA["redis"], cwd="/var/lib/redis"), redis=Use.AUTO)
     assert (found.quiescers, found.notes) == ((), ())
+
+
+@pytest.mark.parametrize(("devno", "found"), [("253:16", 1), ("253:0", 0)])
+def test_application_with_mounts_of_its_own_is_found_by_its_filesystem(
+    devno: str, found: int
+) -> None:
+    own = ApplicationSettings(use=Use.AUTO)
+    here = PathFact(asked="", real="/elsewhere", mount_id=4711, devno=devno)
+    seen = find_applications(
+        replace(default_config().applications, redis=own),
+        FakeProcesses((DATA["redis"],)),
+        coverage(),
+        one_cut=True,
+        tools=replace(fake_tools(CLOCK), locate=lambda pid, path: here),
+    )
+    assert len(seen.quiescers) == found
+
+
+def test_data_directory_that_cannot_be_looked_at_is_noted() -> None:
+    found = find(replace(DATA["redis"], cwd="gone"), redis=Use.AUTO)
+    assert found.quiescers == ()
+    assert "is left alone: no gone" in found.notes[0]
 
 
 def test_application_that_has_to_be_there_and_is_not_fails_when_started() -> None:

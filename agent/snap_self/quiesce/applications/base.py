@@ -23,14 +23,14 @@ class Tools:
     """What drivers reach the world with.
 
     Args:
-        locate: tells which mount a path lies on.
+        locate: tells which mount a path of a process lies on.
         hold_s: a server that can lets go by itself after so long.
     """
 
     clock: Clock
     link: LinkProbe
     read_text: ReadText
-    locate: Callable[[str], PathFact]
+    locate: Callable[[int, str], PathFact]
     unlockers: UnlockerStarter
     hold_s: int = HOLD_S
 

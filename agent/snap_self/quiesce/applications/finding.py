@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from snap_self.config.settings import ApplicationsSettings
 from snap_self.errors import UsageError
 from snap_self.model.applications import ApplicationSettings, ProcessFact, Use
-from snap_self.model.disks import Coverage
+from snap_self.model.disks import Coverage, Filesystem
 from snap_self.model.machine import PathFact
 from snap_self.ports import ProcessReader
 from snap_self.quiesce.applications.base import (
@@ -89,7 +89,13 @@ def _servers(
                 f"{kind.title} (process {process.pid}) is running, but where its data lies cannot "
                 "be told; it is left alone"
             )
-        elif _is_covered(process, data_dir, coverage=coverage, tools=tools):
+            continue
+        try:
+            fact = tools.locate(process.pid, data_dir)
+        except UsageError as error:
+            doubts.append(f"{kind.title} (process {process.pid}) is left alone: {error.message}")
+            continue
+        if _is_covered(fact, coverage):
             servers.append((process, data_dir))
     return servers, doubts
 
@@ -107,23 +113,26 @@ def _own(
             yield process
 
 
-def _is_covered(process: ProcessFact, data_dir: str, *, coverage: Coverage, tools: Tools) -> bool:
-    try:
-        fact = tools.locate(f"/proc/{process.pid}/root{data_dir}")
-    except UsageError:
-        return False
+def _is_covered(fact: PathFact, coverage: Coverage) -> bool:
+    """Tell whether a path lies on what gets a snapshot.
+
+    By the filesystem's device number where it is known: a service often has a mount namespace of
+    its own, whose mounts have other ids.
+    """
     return any(
-        _holds(mount.mount_id, mount.path, fact)
-        for target in coverage.targets
-        for filesystem in target.filesystems
-        for mount in filesystem.mounts
+        _holds(filesystem, fact) for target in coverage.targets for filesystem in target.filesystems
     )
 
 
-def _holds(mount_id: int, path: str, fact: PathFact) -> bool:
+def _holds(filesystem: Filesystem, fact: PathFact) -> bool:
+    if fact.devno and filesystem.devno:
+        return fact.devno == filesystem.devno
     if fact.mount_id is not None:
-        return fact.mount_id == mount_id
-    return fact.real == path or fact.real.startswith(path.rstrip("/") + "/")
+        return any(fact.mount_id == mount.mount_id for mount in filesystem.mounts)
+    return any(
+        fact.real == mount.path or fact.real.startswith(mount.path.rstrip("/") + "/")
+        for mount in filesystem.mounts
+    )
 
 
 def _left_alone(kind: Kind, data_dir: str) -> str:

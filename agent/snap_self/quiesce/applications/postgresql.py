@@ -106,12 +106,10 @@ class PostgreSqlDriver:
         others = [row[0] for row in self._run(_TABLESPACES, limit)]
         places = (data, posixpath.join(data, "pg_wal"), *others)
         try:
-            found = {
-                self._tools.locate(self._server.seen_from_here(path)).mount_id for path in places
-            }
+            facts = [self._tools.locate(self._server.process.pid, path) for path in places]
         except UsageError as error:
             raise QuiesceFailed(f"its files cannot be found: {error.message}") from error
-        return len(found) > 1
+        return len({fact.devno or fact.mount_id for fact in facts}) > 1
 
     def _is_new(self) -> bool:
         return int(self._connection.info.server_version) >= NEW_NAMES
