@@ -88,6 +88,18 @@ def agent_guest(guests_possible: None, package: Path) -> Saved:
     return _saved(lambda: guest_prepared.prepared(package))
 
 
+@pytest.fixture(scope="session")
+def database_guest(guests_possible: None, package: Path) -> Saved:
+    """Return a saved guest with the agent, MariaDB and PostgreSQL."""
+    return _saved(lambda: guest_prepared.prepared(package, "databases"))
+
+
+@pytest.fixture(scope="session")
+def btrfs_guest(guests_possible: None, package: Path) -> Saved:
+    """Return a saved guest with the agent and its root on btrfs."""
+    return _saved(lambda: guest_prepared.prepared(package, "btrfs"))
+
+
 @pytest.fixture
 def story_folder(run_directory: RunDirectory, request: pytest.FixtureRequest) -> Path:
     """Return a folder for what the story leaves; kept when it fails."""

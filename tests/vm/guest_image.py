@@ -5,6 +5,9 @@ the gap behind it, one partition with the root filesystem. It trusts the certifi
 the simulated clouds, in the way that every Debian is told to trust one. A build needs root and the
 package mirror of this machine's own apt; nothing is mounted and no loop device is used.
 
+Variants: ``base``; ``databases`` has MariaDB and PostgreSQL as well; ``btrfs`` has its root
+filesystem on btrfs.
+
 ``PYTHONPATH=agent python tests/vm/guest_image.py [VARIANT]`` builds it and prints where it is.
 """
 
@@ -19,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +52,47 @@ BASE = (
     *("iproute2", "procps", "psmisc", "less"),
 )
 DATABASES = ("mariadb-server", "postgresql")
-VARIANTS = {"base": BASE, "databases": (*BASE, *DATABASES)}
 
-# The initrd needs what the root filesystem may lie on, and no more: it is unpacked in emulation.
-INITRD_MODULES = ("virtio_pci", "virtio_blk", "nvme", "ext4")
-GRUB_MODULES = (
-    *("biosdisk", "part_msdos", "ext2", "normal", "configfile", "search", "search_fs_uuid"),
-    *("linux", "gzio", "echo", "test", "serial", "terminal", "halt", "reboot", "ls", "cat"),
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """What guests differ in.
+
+    Args:
+        root: type of the root filesystem.
+    """
+
+    packages: tuple[str, ...] = BASE
+    root: str = "ext4"
+
+    @property
+    def initrd_modules(self) -> tuple[str, ...]:
+        """Return what the root filesystem may lie on, and no more: it is unpacked in emulation."""
+        return ("virtio_pci", "virtio_blk", "nvme", self.root)
+
+    @property
+    def grub_modules(self) -> tuple[str, ...]:
+        """Return what the boot loader's core has in it."""
+        reader = {"ext4": "ext2"}.get(self.root, self.root)
+        return (
+            *("biosdisk", "part_msdos", reader, "normal", "configfile", "search"),
+            *("search_fs_uuid", "linux", "gzio", "echo", "test", "serial", "terminal", "halt"),
+            *("reboot", "ls", "cat"),
+        )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return what is written over Debian's own files."""
+        options, check = {"ext4": ("errors=remount-ro", 1)}.get(self.root, ("defaults", 0))
+        fstab = f"UUID={ROOT_UUID} / {self.root} {options} 0 {check}\n"
+        return {name: fstab if name == FSTAB else text for name, text in FILES.items()}
+
+
+VARIANTS = {
+    "base": Variant(),
+    "databases": Variant(packages=(*BASE, *DATABASES)),
+    "btrfs": Variant(root="btrfs"),
+}
 GRUB_CFG = f"""\
 serial --unit=0 --speed=115200
 terminal_input serial
@@ -68,12 +104,13 @@ menuentry Debian {{
     initrd /initrd.img
 }}
 """
+FSTAB = "etc/fstab"
 FILES = {
     "etc/hostname": "guest\n",
     "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 guest\n{API_ADDRESS} {' '.join(API_NAMES)}\n",
     "etc/resolv.conf": "nameserver 127.0.0.1\n",
     "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
-    "etc/fstab": f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n",
+    FSTAB: "",
     "etc/systemd/network/80-dhcp.network": "[Match]\nType=ether\n[Network]\nDHCP=yes\n",
     "etc/default/grub": (
         "GRUB_DEFAULT=0\nGRUB_TIMEOUT=0\nGRUB_DISTRIBUTOR=Debian\n"
@@ -136,14 +173,15 @@ def image(variant: str = "base") -> GuestImage:
     """
     mirrors = debian_mirrors()
     ca = (authority() / "ca.pem").read_bytes()
-    parts = (_FORM, VARIANTS[variant], INITRD_MODULES, GRUB_MODULES, FILES, MASKED, ENABLED)
-    inputs = repr((*parts, DISK_BYTES, mirrors, ca))
+    chosen = VARIANTS[variant]
+    own = (chosen.packages, chosen.initrd_modules, chosen.grub_modules, chosen.files)
+    inputs = repr((_FORM, *own, MASKED, ENABLED, DISK_BYTES, mirrors, ca))
     name = f"{variant}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
     folder = cache_folder() / name
     with locked(cache_folder() / "lock"):
         if not (folder / "disk.raw").exists():
             _remove_old(cache_folder(), but=name)
-            _build(folder, VARIANTS[variant], mirrors, ca)
+            _build(folder, chosen, mirrors, ca)
     os.utime(folder)
     return GuestImage(disk=folder / "disk.raw", ssh_key=folder / "ssh_key")
 
@@ -168,21 +206,21 @@ def missing_to_build() -> str:
     """Return what this machine lacks for a build; empty if nothing."""
     if os.geteuid() != 0:
         return "not root"
-    programs = ("mmdebstrap", "mkfs.ext4", "ssh-keygen", "apt-get")
+    programs = ("mmdebstrap", "mkfs.ext4", "mkfs.btrfs", "ssh-keygen", "apt-get")
     lacking = [name for name in programs if shutil.which(name) is None]
     return f"no {', '.join(lacking)}" if lacking else ""
 
 
-def _build(folder: Path, packages: tuple[str, ...], mirrors: str, ca: bytes) -> None:
+def _build(folder: Path, variant: Variant, mirrors: str, ca: bytes) -> None:
     missing = missing_to_build()
     if missing:
         raise CannotBuild(missing)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as name:
         work = Path(name)
-        _unpack(work, packages, mirrors)
-        _customise(work / "root", work, ca)
-        _write_disk(work / "root", work / "disk.raw")
+        _unpack(work, variant, mirrors)
+        _customise(work / "root", work, variant.files, ca)
+        _write_disk(work / "root", work / "disk.raw", variant)
         shutil.rmtree(work / "root")
         (work / "sources.list").unlink()
         # A folder with a disk in it is whole: the rename is the last step.
@@ -191,9 +229,9 @@ def _build(folder: Path, packages: tuple[str, ...], mirrors: str, ca: bytes) -> 
     print(f"guest image {folder.name}: built in {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def _unpack(work: Path, packages: tuple[str, ...], mirrors: str) -> None:
+def _unpack(work: Path, variant: Variant, mirrors: str) -> None:
     (work / "sources.list").write_text(mirrors, encoding="utf-8")
-    modules = "\\n".join(INITRD_MODULES)
+    modules = "\\n".join(variant.initrd_modules)
     initrd = (
         'mkdir -p "$1/etc/initramfs-tools/conf.d"'
         ' && printf "MODULES=list\\nCOMPRESS=zstd\\n" >"$1/etc/initramfs-tools/conf.d/guest"'
@@ -207,7 +245,7 @@ def _unpack(work: Path, packages: tuple[str, ...], mirrors: str) -> None:
                 "--aptopt=Acquire::Check-Valid-Until false",
                 *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale")),
                 f"--essential-hook={initrd}",
-                f"--include={','.join(packages)}",
+                f"--include={','.join(variant.packages)}",
                 *(SUITE, str(work / "root"), str(work / "sources.list")),
             ],
             stdin=subprocess.DEVNULL,
@@ -221,8 +259,8 @@ def _unpack(work: Path, packages: tuple[str, ...], mirrors: str) -> None:
         raise CannotBuild(f"mmdebstrap: {_tail(log)}")
 
 
-def _customise(root: Path, work: Path, ca: bytes) -> None:
-    for name, text in FILES.items():
+def _customise(root: Path, work: Path, files: Mapping[str, str], ca: bytes) -> None:
+    for name, text in files.items():
         path = root / name
         if path.is_symlink():
             path.unlink()
@@ -243,12 +281,12 @@ def _customise(root: Path, work: Path, ca: bytes) -> None:
     _run("chroot", str(root), "update-ca-certificates")
 
 
-def _write_disk(root: Path, disk: Path) -> None:
+def _write_disk(root: Path, disk: Path, variant: Variant) -> None:
     """Make the disk: boot sector, boot loader's core behind it, one partition."""
     loader = root / "usr/lib/grub/i386-pc"
     _run(
         *("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img"),
-        *("-p", "(hd0,msdos1)/boot/grub", *GRUB_MODULES),
+        *("-p", "(hd0,msdos1)/boot/grub", *variant.grub_modules),
     )
     target = root / "boot/grub/i386-pc"
     target.mkdir(parents=True, exist_ok=True)
@@ -261,6 +299,20 @@ def _write_disk(root: Path, disk: Path) -> None:
         file.truncate(DISK_BYTES)
         file.write(_boot_sector((loader / "boot.img").read_bytes()))
         file.write(core)
+    (_write_btrfs if variant.root == "btrfs" else _write_ext4)(root, disk)
+
+
+def _write_btrfs(root: Path, disk: Path) -> None:
+    partition = disk.with_suffix(".partition")
+    with partition.open("wb") as file:
+        file.truncate(DISK_BYTES - PARTITION_AT)
+    _run("mkfs.btrfs", "-q", "-L", "root", "-U", ROOT_UUID, "-r", str(root), str(partition))
+    copied = ("bs=1M", f"seek={PARTITION_AT >> 20}", "conv=sparse,notrunc")
+    _run("dd", f"if={partition}", f"of={disk}", *copied)
+    partition.unlink()
+
+
+def _write_ext4(root: Path, disk: Path) -> None:
     _run(
         *("mkfs.ext4", "-q", "-F", "-L", "root", "-U", ROOT_UUID, "-d", str(root)),
         # The boot loader of this Debian cannot read filesystems with these.

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import guest_image
 import pytest
 from guest_agent import NoAnswer
 from guest_driver import BOOT_LIMIT_S, Disk, Guest, Operator, wait_until
@@ -17,42 +18,62 @@ from guest_prepared import Begin, Saved
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
+GRUB_CFG = "/boot/grub/grub.cfg"
+DATA = "/srv/data/file"
 IN_PLACE = "Roll back in place"
 COMMAND = "aliyun ecs "
 WAIT_LIMIT_S = 180.0
 
 
-def test_c_library_that_an_upgrade_ruined_comes_back_by_the_way_that_show_prints(
-    agent_guest: Saved, begin: Begin, story_folder: Path
+# It lacks the C library itself; dpkg removes what the old version had and the new one has not.
+C_LIBRARY = Package(
+    name="libc6",
+    version="2.36-9+deb12u99",
+    fields={"Architecture": "amd64", "Multi-Arch": "same"},
+    files={DATA: b"ruined\n"},
+)
+# Its configuration asks for a root filesystem that there is not.
+BOOT_LOADER = Package(
+    name="grub-common",
+    version="2.12-99",
+    fields={"Architecture": "amd64"},
+    files={DATA: b"ruined\n", GRUB_CFG: guest_image.GRUB_CFG.replace("ec50", "dead").encode()},
+)
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "dead"),
+    [
+        pytest.param(C_LIBRARY, "Kernel panic", id="c-library"),
+        pytest.param(BOOT_LOADER, "no such device", id="boot-loader", marks=pytest.mark.long),
+    ],
+)
+def test_upgrade_that_ruined_the_machine_is_undone_by_the_way_that_show_prints(
+    agent_guest: Saved, begin: Begin, story_folder: Path, upgrade: Package, dead: str
 ) -> None:
     guest = begin(agent_guest, Disk(bus="nvme"))
     guest.do(
         "mkfs.ext4 -q -L data /dev/nvme0n1 && mkdir /srv/data && mount /dev/nvme0n1 /srv/data"
         " && echo '/dev/disk/by-label/data /srv/data ext4 defaults 0 2' >>/etc/fstab"
-        " && echo precious >/srv/data/file"
+        f" && echo precious >{DATA}"
     )
-    # It lacks the C library itself; dpkg removes what the old version had and the new one has not.
-    upgrade = Package(
-        name="libc6",
-        version="2.36-9+deb12u99",
-        fields={"Architecture": "amd64", "Multi-Arch": "same"},
-        files={"/srv/data/file": b"ruined\n"},
-    ).build(story_folder)
-    guest.copy_in(upgrade, "/root")
+    built = upgrade.build(story_folder)
+    guest.copy_in(built, "/root")
     whole = what_counts(guest)
 
-    guest.run(f"apt-get install -y /root/{upgrade.name}", timeout_s=400)
+    guest.run(f"apt-get install -y --allow-downgrades /root/{built.name}", timeout_s=400)
 
-    with pytest.raises(NoAnswer, match="No such file or directory"):
-        guest.program("/bin/true")
-    assert guest.read("/srv/data/file") == "ruined\n"
+    if upgrade is C_LIBRARY:
+        with pytest.raises(NoAnswer, match="No such file or directory"):
+            guest.program("/bin/true")
+    assert guest.read(DATA) == "ruined\n"
     listed = guest.program("/usr/bin/snap-self", "list", "--json").checked().json
-    made = [shot for shot in listed["snapshots"] if "libc6" in shot["before"]]
+    made = [shot for shot in listed["snapshots"] if upgrade.name in shot["before"]]
     assert {shot["disk_id"] for shot in made} == set(guest.disk_ids)
     shown = guest.program("/usr/bin/snap-self", "show", made[0]["snapshot_id"]).checked()
     guest.crash()
     guest.begin_start()
-    wait_until(lambda: "Kernel panic" in guest.console_text(), "the panic", limit_s=BOOT_LIMIT_S)
+    wait_until(lambda: dead in guest.console_text(), dead, limit_s=BOOT_LIMIT_S)
 
     follow(guest.operator, shown.out)
 
@@ -66,7 +87,7 @@ def test_c_library_that_an_upgrade_ruined_comes_back_by_the_way_that_show_prints
 
 def what_counts(guest: Guest) -> str:
     """Return the state of what the upgrade ruins, and of the machine's packages."""
-    return guest.do(f"sha256sum {LIBC} && cat /srv/data/file && dpkg-query -W && dpkg --audit")
+    return guest.do(f"sha256sum {LIBC} {GRUB_CFG} && cat {DATA} && dpkg-query -W && dpkg --audit")
 
 
 def follow(operator: Operator, shown: str) -> None:
