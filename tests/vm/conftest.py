@@ -22,12 +22,21 @@ from guest_prepared import Begin, Saved
 from ecs_simulator.storage.guest import what_guests_need
 from run_directory import RunDirectory
 
+# Stories end their guests after 30 minutes; guests may have to be made before.
+TIMEOUT_S = 3600
 DURATIONS = pytest.StashKey[list[tuple[str, float]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the durations."""
     config.stash[DURATIONS] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let stories take their time."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.hookimpl(wrapper=True)
