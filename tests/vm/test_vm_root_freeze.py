@@ -218,6 +218,8 @@ def test_all_killed_while_root_is_frozen_is_mended_by_a_restart(guest: Guest) ->
     guest.power_on()
     assert guest.do("systemctl --failed --no-legend") == ""
     assert guest.run("touch /root/after").status == 0
+    assert guest.run(f"test -e {MARKER}").status != 0
+    assert guest.do("systemctl is-active snap-self-thaw.service") == "active\n"
     listed = guest.run("snap-self list").checked()
     print(listed.out + listed.err)
 
