@@ -134,6 +134,7 @@ def test_hot_attached_disk_is_mapped_and_forgotten_when_it_is_gone(guest: Guest)
     assert (mapped, made in targets(guest)) == ({made}, False)
 
 
+@pytest.mark.long
 def test_names_that_changed_over_a_restart_do_not_mislead(guest: Guest) -> None:
     third = guest.disk_ids[3]
     guest.do("umount /m/raid1 && mdadm --stop /dev/md1")
