@@ -49,7 +49,7 @@ EARLY = [
     Point(name="DescribeDisks", hang="DescribeDisks"),
 ]
 UNSEEN = "no snapshot of it can be seen so far"
-MADE = "and are kept"
+MADE = "was interrupted after it had asked the cloud for s-"
 
 
 def _late(create: str, count: int) -> list[Point]:
@@ -113,7 +113,7 @@ SINGLE = [
         hang="CreateSnapshot",
         fault={"skip": 1},
         stage="creating",
-        explained="was made and is kept; none of d-",
+        explained="; none of d-",
     ),
     Point(
         name="first-poll",

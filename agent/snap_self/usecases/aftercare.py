@@ -103,10 +103,10 @@ def _sentence(record: RunRecord, orders: Sequence[OrderRecord]) -> str:
     made: list[str] = [s for order in orders for s in order.snapshot_ids.values()]
     made += [o.group_id for o in orders if o.group_id and not o.snapshot_ids]
     if made:
-        kept = "were made and are kept" if len(made) > 1 else "was made and is kept"
         unmade = [d for o in orders if not (o.group_id or o.snapshot_ids) for d in o.order.disk_ids]
         lacking = f"; none of {', '.join(unmade)} is known" if unmade else ""
-        return f"{run} after it had asked the cloud: {', '.join(made)} {kept}{lacking}"
+        # They may fail yet, so no more is said of them.
+        return f"{run} after it had asked the cloud for {', '.join(made)}{lacking}"
     if record.stage is Stage.PLANNED:
         return f"{run} before it asked the cloud for anything; no snapshot was made"
     return (
