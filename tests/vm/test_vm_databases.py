@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guest_driver import Disk, Guest, running, wait_until
@@ -13,6 +14,7 @@ from guest_prepared import ROOT_GIB, Begin, Saved
 pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.long]
 
 CUT_S = 3.0
+TRIES = 4
 BOOT_LIMIT_S = 900.0
 WAL_SEGMENT = 16 << 20
 # {0} and {1} stand for the devices of the data disks.
@@ -99,9 +101,7 @@ def test_databases_under_load_come_up_in_a_new_guest_with_all_that_was_promised(
     begin_writing(guest)
 
     guest.cloud.control("PUT", "life", {"cut_s": CUT_S})
-    said = guest.run("snap-self --before upgrade --consistency application --json", timeout_s=400)
-    assert said.status == 0, said.out + said.err
-    report = said.json
+    report = at_rest(guest)
     wait_for_rows(guest, 20)
     rows = {name: [written(guest, name, n) for n in range(WRITERS)] for name in CLIENTS}
     thawed = float(guest.do("cat /run/times.post"))
@@ -128,6 +128,24 @@ def test_databases_under_load_come_up_in_a_new_guest_with_all_that_was_promised(
             holds_what_was_promised(counted(new, name), writers, thawed - CUT_S)
         mariadb_did_not_recover(new)
         postgresql_replayed_little(new)
+
+
+def at_rest(guest: Guest) -> dict[str, Any]:
+    """Return the report of a run that reached the level.
+
+    InnoDB renews its statistics now and then, commits held back or not. A run in which that
+    happened between its checkpoint and the freeze says so and is worth less: then once more.
+    """
+    for number in range(TRIES):
+        job = f"snap-self --before 'upgrade {number}' --consistency application --json"
+        said = guest.run(job, timeout_s=400)
+        report: dict[str, Any] = said.json
+        if said.status == 0:
+            return report
+        print(said.status, report["consistency"])
+        assert (said.status, report["consistency"]["reached"]) == (100, "filesystem")
+        assert "to its redo log while at rest" in report["consistency"]["why"]
+    raise AssertionError(f"never at rest in {TRIES} tries")
 
 
 def begin_writing(guest: Guest) -> None:

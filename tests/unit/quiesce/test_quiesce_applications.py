@@ -211,6 +211,13 @@ def test_application_on_another_disk_is_no_concern() -> None:
     assert (found.quiescers, found.notes) == ((), ())
 
 
+def test_what_holds_commits_back_comes_to_rest_after_what_does_not() -> None:
+    running = [DATA[key] for key in ("mariadb", "redis", "postgresql")]
+    found = find(*running, mariadb=Use.ON, postgresql=Use.ON, redis=Use.ON)
+    names = [each.name.split()[0] for each in found.quiescers]
+    assert names == ["postgresql", "redis", "mariadb"]
+
+
 @pytest.mark.parametrize(("devno", "found"), [("253:16", 1), ("253:0", 0)])
 def test_application_with_mounts_of_its_own_is_found_by_its_filesystem(
     devno: str, found: int

@@ -56,29 +56,9 @@ def folder_of(name: str) -> Callable[[ProcessFact], str]:
     return find
 
 
+# In the order in which they are brought to rest: what stops nobody and may take long comes first,
+# what holds commits back comes last, so that it does so for as short as can be.
 KINDS = (
-    Kind(
-        key="mariadb",
-        title="MariaDB",
-        programs=frozenset({"mariadbd", "mysqld"}),
-        driver=MariaDbDriver,
-        data_dir=working_directory,
-        grants="GRANT RELOAD, SUPER ON *.* TO 'snap-self'@'localhost'",
-        how="`BACKUP STAGE` up to `BLOCK_COMMIT`, then an InnoDB checkpoint",
-        worth="InnoDB starts without crash recovery; transactions open at the cut are rolled "
-        "back. Aria, which holds the server's own tables, says that it recovers.",
-    ),
-    Kind(
-        key="mysql",
-        title="MySQL",
-        programs=frozenset({"mysqld"}),
-        driver=MySqlDriver,
-        data_dir=working_directory,
-        grants="GRANT BACKUP_ADMIN, RELOAD ON *.* TO 'snap-self'@'localhost'",
-        how="`LOCK INSTANCE FOR BACKUP`, `FLUSH TABLES WITH READ LOCK`, then InnoDB's own flushing",
-        worth="InnoDB's redo log is empty; transactions open at the cut are rolled back. Checked "
-        "against its protocol only, not with a real server.",
-    ),
     Kind(
         key="postgresql",
         title="PostgreSQL",
@@ -113,5 +93,27 @@ KINDS = (
         how="`fsync` with a lock",
         worth="Everything is in its checkpoint. Checked against its protocol only, not with a "
         "real server.",
+    ),
+    Kind(
+        key="mysql",
+        title="MySQL",
+        programs=frozenset({"mysqld"}),
+        driver=MySqlDriver,
+        data_dir=working_directory,
+        grants="GRANT BACKUP_ADMIN, RELOAD ON *.* TO 'snap-self'@'localhost'",
+        how="`LOCK INSTANCE FOR BACKUP`, `FLUSH TABLES WITH READ LOCK`, then InnoDB's own flushing",
+        worth="InnoDB's redo log is empty; transactions open at the cut are rolled back. Checked "
+        "against its protocol only, not with a real server.",
+    ),
+    Kind(
+        key="mariadb",
+        title="MariaDB",
+        programs=frozenset({"mariadbd", "mysqld"}),
+        driver=MariaDbDriver,
+        data_dir=working_directory,
+        grants="GRANT RELOAD, SUPER ON *.* TO 'snap-self'@'localhost'",
+        how="`BACKUP STAGE` up to `BLOCK_COMMIT`, then an InnoDB checkpoint",
+        worth="InnoDB starts without crash recovery; transactions open at the cut are rolled "
+        "back. Aria, which holds the server's own tables, says that it recovers.",
     ),
 )
