@@ -202,6 +202,7 @@ class FakeLink:
         self._coming: deque[bytes] = deque()
         self.sent: list[Message] = []
         self.closed = False
+        self.interrupted = False
 
     def come(self, *items: Message | bytes) -> None:
         """Let answers come by themselves."""
@@ -214,6 +215,8 @@ class FakeLink:
         return True
 
     def receive(self, timeout_s: float) -> bytes | None:
+        if self.interrupted:
+            raise KeyboardInterrupt
         return self._coming.popleft() if self._coming else None
 
     def close(self) -> None:

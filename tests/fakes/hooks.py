@@ -197,9 +197,25 @@ class FakeKeeperLink:
         self.first: list[str] = []
         self.dead = False
         self.closed = False
+        self._interrupts: dict[str, int] = {}
+        self._interrupted: list[str] = []
+
+    def interrupt_at(self, call: str, *, place: int) -> list[str]:
+        """Have a signal come in a later call of that name; return where it came."""
+        self._interrupts[call] = place + (call == "send")  # the plan is sent too
+        return self._interrupted
+
+    def _signal(self, call: str) -> None:
+        left = self._interrupts.pop(call, None)
+        if left:
+            self._interrupts[call] = left - 1
+        elif left == 0:
+            self._interrupted.append(call)
+            raise KeyboardInterrupt
 
     def send(self, line: str) -> bool:
         """Take the plan, then requests."""
+        self._signal("send")
         if self.dead:
             return False
         if not self.plans:
@@ -210,6 +226,7 @@ class FakeKeeperLink:
 
     def receive(self, timeout_s: float) -> str | None:
         """Return the next answer, first those that the test put in its way."""
+        self._signal("receive")
         if self.first:
             return self.first.pop(0)
         outcome = self.outcomes.pop(0) if self.outcomes else StepOutcome(begun=True)
@@ -224,6 +241,7 @@ class FakeKeeperLink:
 
     def kill(self) -> None:
         """Note it."""
+        self._signal("kill")
         self.dead = True
 
 

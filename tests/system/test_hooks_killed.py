@@ -17,6 +17,8 @@ pytestmark = pytest.mark.root
 
 WAITS = "while [ ! -e {root}/go ]; do sleep 0.02; done"
 SESSION = "echo READY; cat; echo released >>{log}"
+# Both of its processes name the rig's folder, so that what is left of them is seen.
+SLEEPS = "sh -c 'sleep 60; :' {root} & sh -c 'sleep 61; :' {root}"
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_agent_killed_before_any_hook_leaves_nothing_to_do(rig: HookRig) -> None
 
 def test_agent_killed_in_a_pre_part_ends_it_and_posts_it(rig: HookRig) -> None:
     rig.hook("10-a")
-    rig.hook("20-b", f"sleep 60 & sleep 61 {rig.root}")
+    rig.hook("20-b", SLEEPS.format(root=rig.root))
     agent = rig.agent(timeout_s=60)
     assert agent.ask("start", 0) == "ok"
     agent.send("start", 1)
@@ -163,7 +165,7 @@ def test_keeper_outlives_a_signal_that_can_be_caught(rig: HookRig, number: signa
 
 def test_interrupt_of_the_agent_in_a_pre_part_posts_what_was_begun(rig: HookRig) -> None:
     rig.hook("10-a")
-    rig.hook("20-b", f"sleep 60 {rig.root}")
+    rig.hook("20-b", SLEEPS.format(root=rig.root))
     agent = rig.agent(timeout_s=60)
     agent.send("session")
     eventually(lambda: "20-b pre" in rig.noted())
@@ -176,7 +178,7 @@ def test_interrupt_of_the_agent_in_a_pre_part_posts_what_was_begun(rig: HookRig)
 
 def test_keeper_killed_in_a_pre_part_is_a_failure_and_posts_follow(rig: HookRig) -> None:
     rig.hook("10-a")
-    rig.hook("20-b", f"sleep 60 & sleep 61 {rig.root}")
+    rig.hook("20-b", SLEEPS.format(root=rig.root))
     agent = rig.agent(timeout_s=60)
     agent.send("session")
     eventually(lambda: "20-b pre" in rig.noted())

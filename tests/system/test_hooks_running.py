@@ -82,7 +82,7 @@ def test_post_that_fails_does_not_keep_others_from_theirs(rig: HookRig) -> None:
 def test_hook_that_hangs_is_killed_with_its_children_and_posted(rig: HookRig) -> None:
     # A child in a session of its own, left by its parent, that ends on nothing but SIGKILL.
     body = f"""
-        setsid sh -c 'trap "" TERM HUP; while :; do sleep 5 {rig.root}; done' &
+        setsid sh -c 'trap "" TERM HUP; while :; do sleep 5; : {rig.root}; done' &
         sh -c 'trap "" TERM; tail -f {rig.log} >/dev/null' &
         sleep 60"""
     rig.hook("10-a", body)

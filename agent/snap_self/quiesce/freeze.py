@@ -292,7 +292,8 @@ class FreezeSession:
         if self._link is not None:
             self._link.close()
             self._link = None
-        if self.result is None or not self.result.maybe_frozen:
+        # A thaw that was interrupted is the guardian's to end, and the marker then too.
+        if not self._asked or (self.result is not None and not self.result.maybe_frozen):
             self._unmark()
         while self._opened:
             self._ports.opener.close(self._opened.pop().fd)

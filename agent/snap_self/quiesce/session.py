@@ -88,15 +88,32 @@ class QuiesceSession:
     def stop(self) -> tuple[str, ...]:
         """Release everything in reverse, each once; return what went wrong."""
         faults = []
-        while self._held:
-            quiescer, place = self._held.pop()
-            begun = self._clock.monotonic()
-            why = quiescer.stop()
-            seconds = self._clock.monotonic() - begun
-            self._results[place] = replace(self._results[place], release_s=seconds, release_why=why)
-            if why:
-                faults.append(f"{quiescer.name}: {why}")
+        try:
+            while self._held:
+                # Struck off only once it is released: a signal's exception can come before that.
+                quiescer, place = self._held[-1]
+                begun = self._clock.monotonic()
+                why = quiescer.stop()
+                self._held.pop()
+                taken_s = self._clock.monotonic() - begun
+                self._results[place] = replace(
+                    self._results[place], release_s=taken_s, release_why=why
+                )
+                if why:
+                    faults.append(f"{quiescer.name}: {why}")
+        finally:
+            self._release_rest()
         return tuple(faults)
+
+    def _release_rest(self) -> None:
+        """Release what an exception left: each once more, whatever becomes of the one before."""
+        if self._held:
+            quiescer, _ = self._held[-1]
+            try:
+                quiescer.stop()
+            finally:
+                self._held.pop()
+                self._release_rest()
 
     def _start(self, quiescer: Quiescer, first: float) -> None:
         begun = self._clock.monotonic()

@@ -311,6 +311,22 @@ def test_error_while_held_thaws_on_leaving_and_comes_through() -> None:
     assert stage.link.closed
 
 
+def test_thaw_that_is_interrupted_leaves_the_marker_to_the_guardian() -> None:
+    stage = Stage()
+
+    def interrupted_thaw() -> None:
+        with stage.session as session:
+            session.prepare()
+            session.freeze()
+            stage.link.interrupted = True
+            session.thaw()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_thaw()
+    assert stage.link.closed
+    assert stage.markers.text is not None
+
+
 def test_still_held_is_false_once_the_guardian_thawed() -> None:
     stage = Stage()
     with stage.session as session:

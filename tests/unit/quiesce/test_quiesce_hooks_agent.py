@@ -104,6 +104,27 @@ def test_hook_that_fails_is_stopped_before_the_failure_is_told() -> None:
     assert bench.verbs() == [Verb.START, Verb.STOP]
 
 
+@pytest.mark.parametrize("at", ["send", "receive"])
+def test_interrupt_in_the_release_of_a_hook_that_failed_leaves_it_due(at: str) -> None:
+    bench = Bench(FAILED)
+    interrupted = bench.link.interrupt_at(at, place=1)
+    with pytest.raises(KeyboardInterrupt):
+        bench.start()
+    assert interrupted == [at]
+    assert bench.a.stop() == ""
+    assert bench.verbs()[-1] is Verb.STOP
+
+
+def test_interrupt_before_the_keeper_is_replaced_leaves_the_post_part_due() -> None:
+    bench = Bench(BEGUN, None)
+    bench.start()
+    bench.link.interrupt_at("kill", place=0)
+    with pytest.raises(KeyboardInterrupt):
+        bench.a.stop()
+    assert bench.a.stop() == ""
+    assert bench.processes.run == ["/h/a post"]
+
+
 def test_hook_that_fails_twice_tells_both() -> None:
     bench = Bench(FAILED, StepOutcome(why="stuck"))
     with pytest.raises(QuiesceFailed, match="ended with status 1; then its release: stuck"):

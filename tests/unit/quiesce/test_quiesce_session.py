@@ -17,6 +17,7 @@ class Thing:
         self.fails: BaseException | None = None
         self.fault = ""
         self.loss = ""
+        self.interrupts = 0
         self._log = log
         self._clock = clock
 
@@ -30,6 +31,10 @@ class Thing:
         return self.loss
 
     def stop(self) -> str:
+        if self.interrupts:
+            self.interrupts -= 1
+            self._log.append(f"interrupted {self.name}")
+            raise KeyboardInterrupt
         self._log.append(f"stop {self.name}")
         self._clock.advance(1)
         return self.fault
@@ -103,6 +108,24 @@ def test_stop_that_fails_does_not_stop_the_next_and_is_told(
     assert session.stop() == ("c: stuck",)
     assert log[3:] == ["stop c", "stop b", "stop a"]
     assert (session.results[2].ok, session.results[2].release_why) == (True, "stuck")
+
+
+def test_interrupt_in_a_stop_has_it_stopped_once_more_and_then_the_others(
+    things: list[Thing], log: list[str], clock: FakeClock
+) -> None:
+    things[1].interrupts = 1
+    with pytest.raises(KeyboardInterrupt), QuiesceSession(things, clock, limit_s=30) as session:
+        session.start()
+    assert log[3:] == ["stop c", "interrupted b", "stop b", "stop a"]
+
+
+def test_one_that_can_never_be_stopped_keeps_no_other_from_it(
+    things: list[Thing], log: list[str], clock: FakeClock
+) -> None:
+    things[1].interrupts = things[2].interrupts = 9
+    with pytest.raises(KeyboardInterrupt), QuiesceSession(things, clock, limit_s=30) as session:
+        session.start()
+    assert log[3:] == [*["interrupted c"] * 2, "interrupted b", "stop a"]
 
 
 def test_each_is_stopped_once_however_often_it_is_asked(

@@ -174,14 +174,16 @@ class Hooks:
         """Run the stop of a hook if that is due; return what went wrong."""
         if index not in self._due:
             return ""
-        self._due.discard(index)
-        self._sessions.discard(index)
         step = self._steps[index]
         # A session has as long to end, and each attempt to run.
         patience_s = (step.timeout_s + _MARGIN_S) * (2 + step.stop_retries)
         outcome = self._ask(Verb.STOP, index, patience_s=patience_s) if self._link else None
         if outcome is None:
             outcome = self._stop_here(step)
+        # Not before: an interrupt on the way must not cost the hook its post part. A keeper that is
+        # asked again does nothing twice.
+        self._due.discard(index)
+        self._sessions.discard(index)
         self._keep(outcome)
         return outcome.why
 
