@@ -244,3 +244,26 @@ def test_agent_stopped_while_frozen_has_its_hooks_posted_after_the_thaw(rig: Hoo
     told_twice = "it was released, since nothing was heard of the agent any more"
     assert [agent.ask("check", 0), agent.ask("stop", 0)] == [told_twice] * 2
     assert rig.noted()[1:] == ["released", "10-a post interrupted"]
+
+
+def test_stopped_agent_that_reads_no_long_answer_has_its_hooks_posted_all_the_same(
+    rig: HookRig,
+) -> None:
+    flood = (
+        "dd if=/dev/zero bs=1024 count=64 2>/dev/null | tr '\\0' '\\1'"  # six bytes each in JSON
+    )
+    rig.hook("10-a", f"while [ ! -e {rig.root}/go ]; do sleep 0.02; done; {flood}")
+    agent = rig.agent(timeout_s=20)
+    agent.send("start", 0)
+    eventually(lambda: rig.noted() == ["10-a pre"])
+    rig.marker.write_text("{}")
+    agent.kill(signal.SIGSTOP)
+    (rig.root / "go").touch()
+    # The keeper has to see the marker, which is of before the answer, only after it.
+    with pytest.raises(AssertionError):
+        eventually(lambda: len(rig.noted()) > 1, limit_s=6)
+    rig.marker.unlink()
+    eventually(lambda: rig.noted() == ["10-a pre", "10-a post interrupted"])
+    agent.kill(signal.SIGCONT)
+    assert agent.answer() == "ok"
+    assert "nothing was heard of the agent" in agent.ask("stop", 0)

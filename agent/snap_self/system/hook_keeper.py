@@ -137,14 +137,22 @@ class KeeperProcessStarter:
 
 
 class KeeperChair:
-    """The real ``HookKeeperSeat``."""
+    """The real ``HookKeeperSeat``.
 
-    def __init__(self, ask_fd: int, answer_fd: int) -> None:
+    Args:
+        patience_s: so long an answer waits for an agent that does not read.
+    """
+
+    def __init__(self, ask_fd: int, answer_fd: int, *, patience_s: float = 5.0) -> None:
         self._lines = _Lines(ask_fd)
         self._answer_fd = answer_fd
+        self._patience_s = patience_s
+        self._unsaid = b""
+        os.set_blocking(answer_fd, False)
 
     def pending(self) -> bool:
         """Tell whether a line or the end of the agent is there to take."""
+        self._say(0.0)
         return self._lines.pending()
 
     def take(self) -> str:
@@ -152,11 +160,28 @@ class KeeperChair:
         return self._lines.take()
 
     def tell(self, line: str) -> None:
-        """Write one line; an agent that is stopped makes us wait, one that is gone does not."""
-        data = line.encode("utf-8", "surrogateescape") + b"\n"
-        with suppress(BrokenPipeError):
-            while data:
-                data = data[os.write(self._answer_fd, data) :]
+        """Send one line; what a stopped agent does not read is sent when it does.
+
+        What a hook printed can be more than a pipe holds, and to wait for a stopped agent would
+        keep applications at rest for as long.
+        """
+        self._unsaid += line.encode("utf-8", "surrogateescape") + b"\n"
+        self._say(self._patience_s)
+
+    def _say(self, patience_s: float) -> None:
+        end = time.monotonic() + patience_s
+        poll = select.poll()
+        poll.register(self._answer_fd, select.POLLOUT)
+        while self._unsaid:
+            try:
+                self._unsaid = self._unsaid[os.write(self._answer_fd, self._unsaid) :]
+            except BlockingIOError:
+                left_s = end - time.monotonic()
+                if left_s <= 0:
+                    return
+                poll.poll(int(left_s * 1000 + 0.999))
+            except BrokenPipeError:
+                self._unsaid = b""
 
 
 def settle() -> None:
