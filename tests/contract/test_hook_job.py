@@ -176,3 +176,10 @@ def test_program_that_takes_too_long_is_killed() -> None:
     begun = time.monotonic()
     assert HookOutside().ask(["/bin/sleep", "99"], limit_s=0.2) is None
     assert time.monotonic() - begun < PATIENCE_S
+
+
+def test_program_that_closes_its_output_and_stays_is_killed_too() -> None:
+    begun = time.monotonic()
+    argv = ["/bin/sh", "-c", "exec sleep 99 >&-"]
+    assert HookOutside().ask(argv, limit_s=0.2) is None
+    assert time.monotonic() - begun < PATIENCE_S

@@ -249,9 +249,8 @@ def test_agent_stopped_while_frozen_has_its_hooks_posted_after_the_thaw(rig: Hoo
 def test_stopped_agent_that_reads_no_long_answer_has_its_hooks_posted_all_the_same(
     rig: HookRig,
 ) -> None:
-    flood = (
-        "dd if=/dev/zero bs=1024 count=64 2>/dev/null | tr '\\0' '\\1'"  # six bytes each in JSON
-    )
+    # What it prints is six times as long in JSON.
+    flood = "dd if=/dev/zero bs=1024 count=64 2>/dev/null | tr '\\0' '\\1'"
     rig.hook("10-a", f"while [ ! -e {rig.root}/go ]; do sleep 0.02; done; {flood}")
     agent = rig.agent(timeout_s=20)
     agent.send("start", 0)

@@ -14,6 +14,8 @@ MAX_ANSWER_BYTES = 4 << 20
 _CHUNK = 65536
 _SIGINT = 2
 _SIGKILL = 9
+_FIRST_PAUSE_S = 0.0002
+_LONGEST_PAUSE_S = 0.02
 
 
 class HookOutside:
@@ -72,12 +74,14 @@ class HookOutside:
             return None
         finally:
             os.close(writing)
-        said = _read_until(reading, time.monotonic() + limit_s)
+        end = time.monotonic() + limit_s
+        said = _read_until(reading, end)
         os.close(reading)
-        if said is None:
+        status = None if said is None else _status_until(pid, end)
+        if status is None:
             os.kill(pid, _SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        return None if said is None or status else os.fsdecode(said)
+            os.waitpid(pid, 0)
+        return None if said is None or status != 0 else os.fsdecode(said)
 
     def tell_terminal(self, text: str) -> None:
         """Write a line to the terminal that controls this process, if there is one."""
@@ -167,3 +171,16 @@ def _read_until(descriptor: int, end: float) -> bytes | None:
         parts.append(part)
         size += len(part)
     return None
+
+
+def _status_until(pid: int, end: float) -> int | None:
+    """Return a child's wait status; None if it has not ended by then, though it says no more."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() >= end:
+            return None
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -159,6 +159,7 @@ def test_azure_time_limit_is_kept_within_the_hosts(given: int, limit_s: int) -> 
         ("postScriptParams", [1]),
         ("preScriptNoOfRetries", -1),
         ("postScriptNoOfRetries", True),
+        ("postScriptNoOfRetries", 101),
         ("timeoutInSeconds", "30"),
         ("continueBackupOnFailure", "true"),
         ("fsFreezeEnabled", 1),

@@ -22,6 +22,8 @@ NAME = "VMSnapshotScriptPluginConfig.json"
 MAX_TIMEOUT_S = 1800
 """The host's own limit, whatever the file says."""
 DEFAULT_TIMEOUT_S = 30
+MAX_RETRIES = 100
+"""A slip of the keyboard is not to run a script for ever: its own limits are for one attempt."""
 _HINT = "compare it with the template VMSnapshotScriptPluginConfig.json of Azure Backup"
 
 
@@ -55,8 +57,8 @@ def _step(config: Mapping[str, Any], builder: Builder) -> HookStep:
         start=builder.command(pre, *before, phase="pre", by_shell=True),
         stop=builder.command(post, *after, phase="post", by_shell=True),
         timeout_s=_timeout_s(config),
-        retries=_number(config, "preScriptNoOfRetries", default=0),
-        stop_retries=_number(config, "postScriptNoOfRetries", default=0),
+        retries=_retries(config, "preScriptNoOfRetries"),
+        stop_retries=_retries(config, "postScriptNoOfRetries"),
         on_failure=OnFailure.GO_ON if goes_on else OnFailure.ABORT,
         private=True,
     )
@@ -91,6 +93,13 @@ def _number(config: Mapping[str, Any], name: str, *, default: int) -> int:
     if value < 0:
         raise _Fault(f"{name} is negative")
     return value
+
+
+def _retries(config: Mapping[str, Any], name: str) -> int:
+    count = _number(config, name, default=0)
+    if count > MAX_RETRIES:
+        raise _Fault(f"{name} is more than {MAX_RETRIES}")
+    return count
 
 
 def _timeout_s(config: Mapping[str, Any]) -> float:
