@@ -139,6 +139,7 @@ class _RunApplications:
     hooks: Hooks
     quiescers: tuple[Quiescer, ...]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...]
 
     @classmethod
     def find(
@@ -175,6 +176,7 @@ class _RunApplications:
             hooks=hooks,
             quiescers=(*hooks.quiescers, *found.quiescers),
             notes=(*hooks.notes, *found.notes),
+            doubts=found.doubts,
         )
 
     def say_cut(self) -> None:

@@ -64,6 +64,11 @@ class Applications(Protocol):
         """What was found and is left alone, a sentence each."""
         ...
 
+    @property
+    def doubts(self) -> Sequence[str]:
+        """What is switched on and may not be at rest all the same, a sentence each."""
+        ...
+
     def say_cut(self) -> None:
         """Have the parts after the thaw be told that the cut was seen in time."""
         ...
@@ -194,6 +199,8 @@ class Hold:
         with closing(self._tools.applications(run_id, coverage, calls.count == 1)) as found:
             self._lines += found.notes
             quiescers = tuple(found.quiescers)
+            for doubt in found.doubts:
+                self._weaken(doubt)
             if not quiescers:
                 self._weaken("no hook and no application on these disks is switched on")
             limit_s = self._tools.applications_limit_s
@@ -202,7 +209,8 @@ class Hold:
                 attempt = self._frozen(order, calls)
                 if at_rest and attempt.call is None:
                     attempt = self._cut(calls, self._tools.limits.hold_s)
-                attempt = replace(attempt, at_rest=at_rest and self._still(quiescers))
+                sure = at_rest and not found.doubts
+                attempt = replace(attempt, at_rest=self._still(quiescers) and sure)
                 if attempt.cut:
                     found.say_cut()
             self._tell_applications(session.results)

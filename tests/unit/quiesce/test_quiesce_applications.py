@@ -30,10 +30,13 @@ from snap_self.model.machine import PathFact
 from snap_self.ports import FileText
 from snap_self.quiesce.applications.base import (
     ApplicationQuiescer,
+    Limit,
+    Server,
     library,
     password_of,
 )
 from snap_self.quiesce.applications.finding import FoundApplications, find_applications
+from snap_self.quiesce.applications.mongodb import MongoDbDriver
 from snap_self.quiesce.applications.registry import KINDS
 
 CLOCK = FakeClock()
@@ -234,10 +237,35 @@ def test_application_with_mounts_of_its_own_is_found_by_its_filesystem(
     assert len(seen.quiescers) == found
 
 
-def test_data_directory_that_cannot_be_looked_at_is_noted() -> None:
+def test_data_directory_that_cannot_be_looked_at_is_a_doubt() -> None:
     found = find(replace(DATA["redis"], cwd="gone"), redis=Use.AUTO)
     assert found.quiescers == ()
+    assert "is left alone: no gone" in found.doubts[0]
+
+
+def test_data_directory_of_what_is_off_is_only_noted_when_it_cannot_be_looked_at() -> None:
+    found = find(replace(DATA["redis"], cwd="gone"))
     assert "is left alone: no gone" in found.notes[0]
+    assert found.doubts == ()
+
+
+@pytest.mark.parametrize(("socket", "reached"), [("/run/2.sock", "/data/2"), ("/x", "/data/1")])
+def test_two_servers_and_one_socket_named_leave_a_doubt_and_ask_one(
+    socket: str, reached: str
+) -> None:
+    one, two = (
+        replace(DATA["redis"], pid=n, cwd=f"/data/{n}", sockets=(f"/run/{n}.sock",)) for n in (1, 2)
+    )
+    own = ApplicationSettings(use=Use.AUTO, socket=socket)
+    found = find_applications(
+        replace(default_config().applications, redis=own),
+        FakeProcesses((one, two)),
+        coverage(),
+        one_cut=True,
+        tools=fake_tools(CLOCK, {"/": 20, "/data": 40}),
+    )
+    assert [each.name for each in found.quiescers] == [f"redis {reached}"]
+    assert "/data/1, /data/2" in found.doubts[0]
 
 
 def test_application_that_has_to_be_there_and_is_not_fails_when_started() -> None:
@@ -252,10 +280,22 @@ def test_application_that_may_be_missing_is_no_failure() -> None:
     assert find(redis=Use.AUTO).quiescers == ()
 
 
-def test_data_directory_that_cannot_be_told_is_noted() -> None:
+def test_data_directory_that_cannot_be_told_is_a_doubt() -> None:
     found = find(replace(DATA["mongodb"], files=()), mongodb=Use.AUTO)
     assert found.quiescers == ()
-    assert "where its data lies cannot be told" in found.notes[0]
+    assert "where its data lies cannot be told" in found.doubts[0]
+
+
+def test_mongodb_that_listens_nowhere_here_is_not_looked_for_at_the_usual_port() -> None:
+    server = Server(
+        label="mongodb",
+        process=DATA["mongodb"],
+        data_dir="/data/db",
+        settings=ApplicationSettings(),
+        one_cut=True,
+    )
+    with pytest.raises(QuiesceFailed, match="neither on a local socket nor on loopback"):
+        MongoDbDriver(server, fake_tools(CLOCK)).open(Limit(CLOCK, CLOCK.monotonic() + 5))
 
 
 def test_mysqld_is_old_mariadb_where_only_mariadb_is_switched_on() -> None:

@@ -105,6 +105,7 @@ class Apps:
     log: list[str]
     quiescers: Sequence[App]
     notes: Sequence[str] = ()
+    doubts: Sequence[str] = ()
 
     def say_cut(self) -> None:
         self.log.append("say cut")
@@ -143,6 +144,7 @@ class Stage:
     cause: Cause = Cause.ASKED
     facts: FreezeFacts = field(default_factory=lambda: FreezeFacts(release="6.12.0"))
     strict: bool = False
+    doubts: Sequence[str] = ()
     asked: Consistency = Consistency.APPLICATION
     log: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -192,7 +194,7 @@ class Stage:
             limits=FreezeLimits(hold_s=10, sync_s=30),
             facts=lambda _order: (self.facts, ()),
             applications=lambda _run, _coverage, _one: Apps(
-                self.log, (self.app(self.log),) if self.app else ()
+                self.log, (self.app(self.log),) if self.app else (), doubts=self.doubts
             ),
             renew=lambda _life: self.log.append("renew"),
             applications_limit_s=60,
@@ -309,6 +311,20 @@ def test_application_that_will_not_rest_leaves_the_freeze() -> None:
     outcome = stage.run()
     assert outcome.held.level is Consistency.FILESYSTEM
     assert outcome.held.why == "app: will not"
+
+
+def test_application_that_may_not_be_at_rest_leaves_the_freeze() -> None:
+    stage = Stage(doubts=["redis: its data may lie there"])
+    outcome = stage.run()
+    assert outcome.held.level is Consistency.FILESYSTEM
+    assert outcome.held.why == "redis: its data may lie there"
+
+
+def test_application_that_may_not_be_at_rest_ends_a_run_that_is_to_abort() -> None:
+    stage = Stage(doubts=["redis: its data may lie there"], strict=True)
+    with pytest.raises(QuiesceFailed, match="may lie there"):
+        stage.run()
+    assert stage.log == ["close"]
 
 
 def test_release_that_fails_leaves_the_freeze() -> None:

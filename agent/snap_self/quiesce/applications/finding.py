@@ -28,10 +28,12 @@ class FoundApplications:
     Args:
         quiescers: in the order in which they are started.
         notes: what was found and is left alone, a sentence each.
+        doubts: what is switched on and may have data on the disks without being at rest.
     """
 
     quiescers: tuple[Quiescer, ...]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def find_applications(
@@ -51,15 +53,19 @@ def find_applications(
     running = processes.named(names)
     quiescers: list[Quiescer] = []
     notes: list[str] = []
+    doubts: list[str] = []
     for kind in KINDS:
         own: ApplicationSettings = getattr(settings, kind.key)
-        servers, doubts = _servers(kind, settings, running, coverage=coverage, tools=tools)
-        notes.extend(doubts)
+        servers, unsure = _servers(kind, settings, running, coverage=coverage, tools=tools)
+        (notes if own.use is Use.OFF else doubts).extend(unsure)
         if own.use is Use.OFF:
             notes.extend(_left_alone(kind, data_dir) for _, data_dir in servers)
             continue
         if not servers and own.use is Use.ON:
             quiescers.append(AbsentApplication(kind.key, _ABSENT))
+        if own.socket and len(servers) > 1:
+            doubts.append(_one_socket(kind, own.socket, servers))
+            servers = [each for each in servers if own.socket in each[0].sockets] or servers[:1]
         for process, data_dir in servers:
             server = Server(
                 label=kind.key, process=process, data_dir=data_dir, settings=own, one_cut=one_cut
@@ -68,7 +74,7 @@ def find_applications(
             quiescers.append(
                 ApplicationQuiescer(server.name, driver, tools.clock, timeout_s=settings.timeout_s)
             )
-    return FoundApplications(quiescers=tuple(quiescers), notes=tuple(notes))
+    return FoundApplications(quiescers=tuple(quiescers), notes=tuple(notes), doubts=tuple(doubts))
 
 
 def _servers(
@@ -132,6 +138,15 @@ def _holds(filesystem: Filesystem, fact: PathFact) -> bool:
     return any(
         fact.real == mount.path or fact.real.startswith(mount.path.rstrip("/") + "/")
         for mount in filesystem.mounts
+    )
+
+
+def _one_socket(kind: Kind, socket: str, servers: Sequence[tuple[ProcessFact, str]]) -> str:
+    folders = ", ".join(data_dir for _, data_dir in servers)
+    return (
+        f"{kind.title} servers have their data in {folders}, and applications.{kind.key} names "
+        f"{socket}, through which one of them is reached; leave the socket out, so that each is "
+        "asked over its own"
     )
 
 

@@ -18,7 +18,6 @@ from snap_self.quiesce.applications.base import Limit, Server, Tools, library, p
 
 UNLOCKER = "snap_self.quiesce.applications.mongodb_unlocker"
 STATE_LIMIT_MS = 1000
-DEFAULT_PORT = 27017
 
 
 class MongoDbDriver:
@@ -92,9 +91,15 @@ class MongoDbDriver:
     def _orders(self, limit: Limit) -> dict[str, Any]:
         settings, process = self._server.settings, self._server.process
         listed = [self._server.seen_from_here(path) for path in process.sockets[:1]]
-        port = (process.ports or (DEFAULT_PORT,))[0]
+        listed += [f"127.0.0.1:{port}" for port in process.ports[:1]]
+        if not settings.socket and not listed:
+            # At the usual port another server may answer: this one's may be in a container.
+            raise QuiesceFailed(
+                "it listens neither on a local socket nor on loopback",
+                hint="name its socket: applications.mongodb.socket",
+            )
         return {
-            "host": settings.socket or (listed[0] if listed else f"127.0.0.1:{port}"),
+            "host": settings.socket or listed[0],
             "user": settings.user,
             "password": password_of(settings, self._tools.read_text),
             "timeout_ms": max(1, int(limit.left() * 1000)),
