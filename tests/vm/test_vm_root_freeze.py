@@ -174,7 +174,18 @@ def test_agent_killed_while_root_is_frozen_is_thawed_at_once(guest: Guest) -> No
     assert longest_s(guest) <= LIMIT_S + LATE_S
 
 
-@pytest.mark.parametrize("victims", [[0], [0, 1]], ids=["guardian", "both"])
+def test_agent_and_guardian_killed_while_root_is_frozen_are_made_up_for_at_once(
+    guest: Guest,
+) -> None:
+    life(guest, 3600.0)
+    pid = begin_frozen(guest)
+    guest.do(f"kill -9 {pid} {guardians(guest)[0]}")
+    end_of(guest, pid)
+    writable(guest)
+    assert longest_s(guest) <= LIMIT_S + LATE_S
+
+
+@pytest.mark.parametrize("victims", [[0], [0, 1]], ids=["guardian", "guardian-and-understudy"])
 def test_guardian_killed_while_root_is_frozen_is_thawed_at_once(
     guest: Guest, victims: list[int]
 ) -> None:
