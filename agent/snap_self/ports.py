@@ -610,7 +610,15 @@ class LinkProbe(Protocol):
 
 
 class Unlocker(Protocol):
-    """A process that undoes something when the agent dies."""
+    """A process that undoes something when the agent dies, once it is armed."""
+
+    def arm(self) -> None:
+        """Say that from here on there may be something to undo.
+
+        Raises:
+            OSError: it is gone.
+        """
+        ...
 
     def dismiss(self) -> str:
         """End it without its doing anything; return an empty text or what went wrong."""
@@ -625,7 +633,7 @@ class UnlockerStarter(Protocol):
     """Starts an unlocker."""
 
     def start(self, module: str, *, orders: str, timeout_s: float) -> Unlocker:
-        """Return one that said it is ready; it acts when the agent's end of its pipe closes.
+        """Return one that said it is ready; armed, it acts when the agent's end of its pipe closes.
 
         Args:
             module: its ``main`` is called with standard input and output.

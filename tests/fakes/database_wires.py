@@ -104,6 +104,7 @@ class FakeMongoDb:
         self._refusal = refusal
         self._changed = threading.Condition()
         self.locks = 0
+        self.stuck = False
         self.commands: list[Mapping[str, Any]] = []
 
     def wait_for_locks(self, count: int) -> bool:
@@ -146,6 +147,8 @@ class FakeMongoDb:
             self.locks += 1
             return {"lockCount": self.locks}
         if name == "fsyncUnlock":
+            if self.stuck:
+                return {"ok": 0, "code": 1, "errmsg": "internal error"}
             if not self.locks:
                 return {"ok": 0, "code": 20, "errmsg": "fsyncUnlock called when not locked"}
             self.locks -= 1

@@ -17,11 +17,11 @@ from fakes.clock import FakeClock
 from fakes.database_wires import FakeMongoDb, FakeMySql, Rows, SqlRefusal, listening
 from snap_self.errors import QuiesceFailed
 from snap_self.model.applications import ApplicationSettings, ProcessFact
-from snap_self.quiesce.applications.base import ApplicationQuiescer, Driver, Server, Tools
+from snap_self.quiesce.applications.base import ApplicationQuiescer, Driver, Limit, Server, Tools
 from snap_self.quiesce.applications.mongodb import MongoDbDriver
 from snap_self.quiesce.applications.mysql import MySqlDriver
 from snap_self.system.links import silent_link
-from snap_self.system.unlockers import UnlockerProcesses
+from snap_self.system.unlockers import UnlockerProcess, UnlockerProcesses
 
 pytest.importorskip("pymysql")
 pytest.importorskip("pymongo")
@@ -217,6 +217,28 @@ start(one, clock)
 print("HELD", flush=True)
 sys.stdin.read()
 """
+
+
+def test_mongodb_lock_of_somebody_else_outlives_an_agent_that_took_none(folder: Path) -> None:
+    fake, clock = FakeMongoDb(), FakeClock()
+    with listening(folder / "mongodb-27017.sock", fake.serve):
+        driver = MongoDbDriver(server("mongodb", folder / "mongodb-27017.sock"), tools(clock))
+        driver.open(Limit(clock, clock.monotonic() + 20))
+        fake.locks = 1
+        assert isinstance(driver._unlocker, UnlockerProcess)
+        assert driver._unlocker.end() == 0  # its pipe ends, as when the agent is killed
+        driver._unlocker = None
+        driver.close()
+    assert fake.locks == 1
+
+
+def test_mongodb_that_cannot_be_unlocked_is_said_to_be_locked_maybe(folder: Path) -> None:
+    fake, clock = FakeMongoDb(), FakeClock()
+    with listening(folder / "mongodb-27017.sock", fake.serve):
+        one = mongodb(folder, clock)
+        start(one, clock)
+        fake.stuck = True
+        assert one.stop().startswith("it may still be locked (db.fsyncUnlock() ends that): ")
 
 
 def test_mongodb_is_unlocked_when_the_agent_is_killed(folder: Path) -> None:

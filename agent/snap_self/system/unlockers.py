@@ -9,8 +9,10 @@ import time
 from contextlib import suppress
 
 READY = b"READY\n"
+ARMED = b"ARMED\n"
 DISMISSED = b"DISMISSED\n"
 END_LIMIT_S = 2.0
+ACT_LIMIT_S = 10.0
 
 
 class UnlockerProcesses:
@@ -74,25 +76,47 @@ class UnlockerProcess:
             heard += piece
         return heard == READY
 
+    def arm(self) -> None:
+        """Have it act when this process is gone.
+
+        Raises:
+            OSError: it is gone itself.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(ARMED)
+
     def dismiss(self) -> str:
         """End it without its doing anything; return an empty text or what went wrong."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(DISMISSED)
-        return self.act()
+        return _told(self.end())
 
     def act(self) -> str:
-        """Have it unlock, unless it was dismissed; return an empty text or what went wrong."""
-        status = self.end()
-        return "" if status == 0 else f"the process that was to unlock ended with status {status}"
+        """Have it unlock; return an empty text or what went wrong.
+
+        One that is slow is left at it: killed, it would leave the lock behind.
+        """
+        self._close_pipes()
+        try:
+            return _told(self._process.wait(ACT_LIMIT_S))
+        except subprocess.TimeoutExpired:
+            return f"the process that is to unlock is still at it after {ACT_LIMIT_S:g} s"
 
     def end(self) -> int:
         """Close its pipes, kill it if need be, and return its status."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._close_pipes()
         try:
             return self._process.wait(END_LIMIT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _told(status: int) -> str:
+    return "" if status == 0 else f"the process that was to unlock ended with status {status}"

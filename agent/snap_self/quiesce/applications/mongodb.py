@@ -14,10 +14,19 @@ from urllib.parse import quote
 
 from snap_self.errors import QuiesceFailed
 from snap_self.ports import Unlocker
-from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_of
+from snap_self.quiesce.applications.base import (
+    Limit,
+    Server,
+    Tools,
+    library,
+    password_of,
+    told,
+)
 
 UNLOCKER = "snap_self.quiesce.applications.mongodb_unlocker"
 STATE_LIMIT_MS = 1000
+NOT_LOCKED = 20
+"""IllegalOperation in MongoDB's table of error codes."""
 
 
 class MongoDbDriver:
@@ -53,6 +62,8 @@ class MongoDbDriver:
         """Write everything out and stop writes."""
         milliseconds = max(1, int(limit.left() * 1000))
         command = {"fsync": 1, "lock": True, **self._acquisition_limit(milliseconds)}
+        if self._unlocker is not None:
+            self._unlocker.arm()
         self._locked = True  # a lost answer may stand for a lock
         try:
             self._client.admin.command(command)
@@ -67,10 +78,23 @@ class MongoDbDriver:
 
     def release(self) -> str:
         """Unlock once; tell if somebody else's lock is left."""
-        answer = self._client.admin.command("fsyncUnlock")
+        try:
+            answer = self._client.admin.command("fsyncUnlock")
+        except self.errors() as error:
+            if getattr(error, "code", None) == NOT_LOCKED:
+                self._locked = False  # an unlock would end somebody else's lock
+            elif why := self._unlock_apart():
+                return f"it may still be locked (db.fsyncUnlock() ends that): {told(error)}; {why}"
+            raise
         self._locked = False
         left = int(answer.get("lockCount", 0))
         return f"{left} locks of others are left" if left else ""
+
+    def _unlock_apart(self) -> str:
+        """Have the unlocker do it; return an empty text or what went wrong."""
+        unlocker, self._unlocker = self._unlocker, None
+        self._locked = False
+        return unlocker.act() if unlocker is not None else "there is nobody left to unlock it"
 
     def close(self) -> None:
         """Drop the connection; the unlocker acts on a lock that may be left, and goes otherwise."""
