@@ -37,6 +37,7 @@ from snap_self.quiesce.applications.base import (
 )
 from snap_self.quiesce.applications.finding import FoundApplications, find_applications
 from snap_self.quiesce.applications.mongodb import MongoDbDriver
+from snap_self.quiesce.applications.redis import RedisDriver
 from snap_self.quiesce.applications.registry import KINDS
 
 CLOCK = FakeClock()
@@ -296,6 +297,67 @@ def test_mongodb_that_listens_nowhere_here_is_not_looked_for_at_the_usual_port()
     )
     with pytest.raises(QuiesceFailed, match="neither on a local socket nor on loopback"):
         MongoDbDriver(server, fake_tools(CLOCK)).open(Limit(CLOCK, CLOCK.monotonic() + 5))
+
+
+class Dumping:
+    """A Redis client: its server's facts, one set for each look at them, and the clock."""
+
+    def __init__(self, clock: FakeClock, *facts: tuple[int, int, str]) -> None:
+        self._clock = clock
+        self._facts = list(facts)
+        self.ordered = 0
+
+    def info(self, section: str) -> dict[str, Any]:
+        assert section == "persistence"
+        busy, saved, status = self._facts.pop(0)
+        return {
+            "rdb_bgsave_in_progress": busy,
+            "rdb_last_save_time": saved,
+            "rdb_last_bgsave_status": status,
+        }
+
+    def time(self) -> tuple[int, int]:
+        return int(self._clock.monotonic()), 0
+
+    def execute_command(self, *words: str) -> None:
+        self.ordered += 1
+
+    @property
+    def looks_left(self) -> int:
+        return len(self._facts)
+
+
+def dump(*facts: tuple[int, int, str]) -> Dumping:
+    """Have a dump made by a server whose clock stands at 1000 s; return its client."""
+    clock = FakeClock()
+    client = Dumping(clock, *facts)
+    server = Server(
+        label="redis",
+        process=DATA["redis"],
+        data_dir="/data/redis",
+        settings=ApplicationSettings(),
+        one_cut=True,
+    )
+    driver = RedisDriver(server, replace(fake_tools(CLOCK), clock=clock))
+    driver._client = client
+    driver._dump(Limit(clock, clock.monotonic() + 30))
+    assert client.ordered == 1
+    return client
+
+
+def test_redis_dump_of_the_same_second_does_not_pass_for_one_that_is_only_scheduled() -> None:
+    # A look for each 50 ms until the second is over, then one while scheduled, one under way.
+    same = [(0, 1000, "ok")] * 20
+    assert dump(*same, (0, 1000, "ok"), (0, 1000, "ok"), (1, 1000, "ok"), (0, 1002, "ok"))
+
+
+def test_redis_dump_that_fails_is_told() -> None:
+    with pytest.raises(QuiesceFailed, match="its dump failed"):
+        dump((0, 900, "ok"), (1, 900, "ok"), (0, 900, "err"))
+
+
+def test_redis_dump_that_failed_before_is_tried_again() -> None:
+    assert dump((0, 900, "err"), (1, 900, "err"), (0, 1000, "ok")).looks_left == 0
 
 
 def test_mysqld_is_old_mariadb_where_only_mariadb_is_switched_on() -> None:

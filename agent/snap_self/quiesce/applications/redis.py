@@ -111,19 +111,29 @@ class RedisDriver:
         return found
 
     def _dump(self, limit: Limit) -> None:
-        """Wait for a dump that was begun after this call."""
-        while self._persistence()["rdb_bgsave_in_progress"]:
+        """Wait for a dump that was begun after this call.
+
+        LASTSAVE counts whole seconds, and a dump that is only scheduled (behind a rewrite of the
+        append-only file) is not seen as under way: one of the same second must not pass for it.
+        """
+        before = self._persistence()
+        while before["rdb_bgsave_in_progress"] or before["rdb_last_save_time"] == self._seconds():
             limit.pause(POLL_S)
-        begun_at = int(self._client.time()[0])
+            before = self._persistence()
+        was_seen = before["rdb_last_bgsave_status"] == "ok"
         self._client.execute_command("BGSAVE", "SCHEDULE")
         while True:
             facts = self._persistence()
-            if facts["rdb_last_bgsave_status"] != "ok":
-                raise QuiesceFailed("its dump failed", hint="its log says why; is the disk full?")
-            # LASTSAVE counts whole seconds.
-            if not facts["rdb_bgsave_in_progress"] and facts["rdb_last_save_time"] >= begun_at:
+            if facts["rdb_bgsave_in_progress"]:
+                was_seen = True
+            elif facts["rdb_last_save_time"] != before["rdb_last_save_time"]:
                 return
+            elif was_seen and facts["rdb_last_bgsave_status"] != "ok":
+                raise QuiesceFailed("its dump failed", hint="its log says why; is the disk full?")
             limit.pause(POLL_S)
+
+    def _seconds(self) -> int:
+        return int(self._client.time()[0])
 
     def _wait_for_appends(self, limit: Limit) -> None:
         """Wait until all that clients were told is written, and no rewrite or sync is under way."""
