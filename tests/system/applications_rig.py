@@ -324,6 +324,13 @@ class Load:
         goal = len(self.told) + rows
         wait_for(lambda: len(self.told) >= goal, f"{rows} more rows", limit_s=15)
 
+    def assert_at_rest(self) -> None:
+        """Hold for a while that no row is written; replies to earlier ones may be on their way."""
+        rested = time.monotonic()
+        time.sleep(0.3)
+        written = self.begun_after(rested) & self.told_before(time.monotonic())
+        assert not written, f"{len(written)} rows were written at rest"
+
     def told_before(self, when: float) -> set[int]:
         """Return the rows whose writers were told before that time that they are safe."""
         with self._lock:

@@ -92,9 +92,7 @@ def test_pause_of_writes_ends_by_itself_when_the_agent_is_killed(
         rig.held_by_another("redis", where.disk("ext4"), hold_s=2) as agent,
     ):
         agent.kill()
-        written = len(load.told)
-        time.sleep(0.3)
-        assert len(load.told) == written
+        load.assert_at_rest()
         load.wait_for_more()
 
 
