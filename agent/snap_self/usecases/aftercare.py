@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from snap_self.cloud.client import EcsClient
-from snap_self.errors import SnapSelfError
+from snap_self.errors import ApiFault, CloudUnreachable, SnapSelfError
 from snap_self.model.ids import DiskId, SnapshotId
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord, RunRecord, Stage
@@ -29,24 +29,33 @@ def explain_interrupted(
 ) -> tuple[RunRecord, ...]:
     """Close the records of runs that were interrupted, each with what is known of its snapshots.
 
-    Call it only while holding the lock: its holder knows that an unfinished run is dead.
+    Call it only while holding the lock: its holder knows that an unfinished run is dead. What the
+    cloud tells nothing of now is told of, and left as it is for a later command.
 
     Args:
         but: a record that is about to be finished instead.
         tell: tell the listener; a caller that shows what is returned does not want it twice.
     """
     explained = []
+    mute = ""
     for record in tools.store.unfinished():
         if but is not None and record.run_id == but.run_id:
             continue
+        closed: RunRecord | None = None
         if record.stage is Stage.COMMAND:
-            lost = explain_lost_commands(tools, record)
-            if lost is None:
+            closed = explain_lost_commands(tools, record)
+            if closed is None:
                 continue
-            closed = lost
+        elif not mute or record.stage is Stage.PLANNED:
+            try:
+                closed = _explained(tools, cloud, record)
+            except (ApiFault, CloudUnreachable) as error:
+                # Not asked for the next one again: each answer may be long in coming.
+                mute = error.message
+        if closed:
+            tools.store.save(closed)
         else:
-            closed = _explained(tools, cloud, record)
-        tools.store.save(closed)
+            closed = _untold(record, mute)
         explained.append(closed)
         if tell:
             tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))
@@ -66,6 +75,14 @@ def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
         finished=tools.clock.now(),
         result=INTERRUPTED,
         explained=_sentence(record, orders),
+    )
+
+
+def _untold(record: RunRecord, why: str) -> RunRecord:
+    """Return the record, still open, with why nothing can be said of it."""
+    run = f"run {record.run_id} (before {record.before!r})"
+    return replace(
+        record, explained=f"{run} was interrupted; what became of it cannot be told now: {why}"
     )
 
 

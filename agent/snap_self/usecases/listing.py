@@ -8,7 +8,13 @@ from datetime import datetime
 
 from snap_self.disks.layout import read_layout
 from snap_self.disks.mapping import map_disks
-from snap_self.errors import CloudAnswerUnclear, StateUnusable, TopologyError, UsageError
+from snap_self.errors import (
+    ApiFault,
+    CloudUnreachable,
+    StateUnusable,
+    TopologyError,
+    UsageError,
+)
 from snap_self.model.changes import LoggedChange
 from snap_self.model.disks import CloudDisk
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
@@ -229,13 +235,12 @@ def _aftercare(tools: Tools, identity: Identity) -> list[str]:
 
 def _explained(tools: Tools, identity: Identity) -> list[str]:
     cloud = tools.connect(identity)
-    notes: list[str] = []
+    explained = explain_interrupted(tools, cloud, but=None, tell=False)
+    notes = [record.explained for record in explained]
     try:
-        explained = explain_interrupted(tools, cloud, but=None, tell=False)
-        notes += [record.explained for record in explained]
         notes += finish_pending(tools, cloud).news
-    except CloudAnswerUnclear as error:
-        # One of ours is not as documented: it is named in another note, and the rest is shown.
+    except (ApiFault, CloudUnreachable) as error:
+        # The list itself is there: what the journal lacks must not hide it.
         notes.append(f"what became of earlier runs was not looked for: {error.message}")
     return notes
 
