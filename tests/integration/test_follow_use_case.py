@@ -21,7 +21,7 @@ from snap_self.system.clock import SystemClock
 from snap_self.usecases.following import UNSEEN_S, Watching, follow
 from snap_self.usecases.gate import Gate
 from snap_self.usecases.listing import list_snapshots, show
-from snap_self.usecases.pending import MOST_TRIES, finish_pending
+from snap_self.usecases.pending import MOST_TRIES, Pending, finish_pending
 from snap_self.usecases.tools import Process, Tools
 
 REQUEST = Request(before="os upgrade", wait=WaitFor.CUT)
@@ -310,13 +310,13 @@ def test_refused_retention_is_tried_ever_more_rarely_and_then_no_more(job: MainJ
     tries = []
     for _ in range(130):
         before = _modifications(job)
-        finish_pending(job.tools, job.tools.connect(job.tools.identify()))
+        _finish_pending(job)
         tries.append(_modifications(job) - before)
         job.clock.sleep(300.0)
     assert sum(tries) == MOST_TRIES
     gaps = [i for i, tried in enumerate(tries) if tried]
     assert [b - a for a, b in pairwise(gaps)] == [2, 4, 8, 16, 32]
-    left = finish_pending(job.tools, job.tools.connect(job.tools.identify()))
+    left = _finish_pending(job)
     assert (left.left, left.given_up) == (2, 2)
     assert MODIFY in left.refused
 
@@ -326,12 +326,17 @@ def test_doctor_tries_once_more_what_was_given_up(job: MainJob) -> None:
     job.simulator.finish_snapshots()
     fault = Fault(kind="error:Forbidden.RAM:403", action=MODIFY, count=100_000)
     job.simulator.inject(fault)
-    cloud = job.tools.connect(job.tools.identify())
     for _ in range(MOST_TRIES):
-        finish_pending(job.tools, cloud, insist=True)
+        _finish_pending(job, insist=True)
     job.simulator.api.faults.clear()
-    assert finish_pending(job.tools, cloud).left == 2
-    assert finish_pending(job.tools, cloud, insist=True).left == 0
+    assert _finish_pending(job).left == 2
+    assert _finish_pending(job, insist=True).left == 0
+
+
+def _finish_pending(job: MainJob, *, insist: bool = False) -> Pending:
+    identity = job.tools.identify()
+    cloud = job.tools.connect(identity)
+    return finish_pending(job.tools, cloud, identity.instance_id, insist=insist)
 
 
 def _modifications(job: MainJob) -> int:

@@ -18,7 +18,7 @@ from snap_self.model.request import OnQuiesceFailure, Request
 from snap_self.model.run import Stage
 from snap_self.model.snapshots import Consistency, WaitFor
 from snap_self.usecases.listing import list_snapshots
-from snap_self.usecases.pending import finish_pending
+from snap_self.usecases.pending import Pending, finish_pending
 
 REQUEST = Request(before="os upgrade")
 # The cloud takes one snapshot of a disk at a time: a second set must wait for the first's upload.
@@ -265,6 +265,12 @@ def _retentions(job: MainJob) -> list[int | None]:
     return [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
 
 
+def _finish_pending(job: MainJob) -> Pending:
+    identity = job.tools.identify()
+    cloud = job.tools.connect(identity)
+    return finish_pending(job.tools, cloud, identity.instance_id)
+
+
 def _let_it_upload(job: MainJob) -> None:
     while any(
         shot["status"] != "accomplished" for shot in job.simulator.dump()["snapshots"].values()
@@ -295,7 +301,7 @@ def test_retention_of_a_snapshot_deleted_meanwhile_is_not_pending_for_ever(job: 
     _let_it_upload(job)
     cloud = job.tools.connect(job.tools.identify())
     cloud.delete_snapshot(SnapshotId(str(report.snapshots[0].snapshot_id)))
-    assert finish_pending(job.tools, cloud).left == 0
+    assert _finish_pending(job).left == 0
 
 
 def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> None:
@@ -303,7 +309,7 @@ def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> No
     _let_it_upload(job)
     action = "ModifySnapshotAttribute"
     job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
-    assert finish_pending(job.tools, job.tools.connect(job.tools.identify())).left == 2
+    assert _finish_pending(job).left == 2
     assert sum(call.action == action for call in job.simulator.calls) == 1
 
 

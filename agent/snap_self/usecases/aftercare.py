@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import ApiFault, CloudUnreachable, SnapSelfError
-from snap_self.model.ids import DiskId, SnapshotId
+from snap_self.model.ids import DiskId, InstanceId, SnapshotId
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord, RunRecord, Stage
 from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, SnapshotStatus
@@ -25,7 +25,12 @@ RETENTION_S = 10.0
 
 
 def explain_interrupted(
-    tools: Tools, cloud: EcsClient, *, but: RunRecord | None, tell: bool = True
+    tools: Tools,
+    cloud: EcsClient,
+    instance_id: InstanceId,
+    *,
+    but: RunRecord | None,
+    tell: bool = True,
 ) -> tuple[RunRecord, ...]:
     """Close the records of runs that were interrupted, each with what is known of its snapshots.
 
@@ -38,6 +43,11 @@ def explain_interrupted(
     """
     explained = []
     mute = ""
+    for record in _left_to_others(tools, instance_id):
+        tools.store.save(record)
+        explained.append(record)
+        if tell:
+            tools.listener(Event(kind=EventKind.NOTE, text=record.explained))
     for record in tools.store.unfinished():
         if but is not None and record.run_id == but.run_id:
             continue
@@ -60,6 +70,30 @@ def explain_interrupted(
         if tell:
             tools.listener(Event(kind=EventKind.WARNING, text=closed.explained))
     return tuple(explained)
+
+
+def _left_to_others(tools: Tools, instance_id: InstanceId) -> Iterator[RunRecord]:
+    """Yield the open records of other instances, closed.
+
+    A disk made from a snapshot holds the journal as it was at the cut, with that very run in it.
+    """
+    open_records = {r.run_id: r for r in (*tools.store.unfinished(), *tools.store.uploading())}
+    for record in open_records.values():
+        if record.instance_id == instance_id:
+            continue
+        whose = f"not known here: it is a matter of {record.instance_id}"
+        now, upload = tools.clock.now(), record.upload
+        if upload and upload.going_on:
+            upload = replace(upload, going_on=False, text=whose, ended=now)
+        yield replace(
+            explain_lost_commands(tools, record) or record,
+            upload=upload,
+            stage=Stage.FINISHED,
+            finished=record.finished or now,
+            result=record.result or INTERRUPTED,
+            explained=f"run {record.run_id} (before {record.before!r}) is left alone: it is of "
+            f"{record.instance_id}, from which the journal here was copied",
+        )
 
 
 def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:

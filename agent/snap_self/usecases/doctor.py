@@ -335,8 +335,9 @@ def _journal(known: _Known) -> Iterator[Finding]:
                 text=f"run {record.run_id} (before {record.before!r}) was interrupted",
                 hint="`snap-self list` finds out what became of it",
             )
-        if known.cloud is not None:
-            yield from _pending(finish_pending(known.tools, known.cloud, insist=True))
+        if known.cloud is not None and known.identity is not None:
+            own = known.identity.instance_id
+            yield from _pending(finish_pending(known.tools, known.cloud, own, insist=True))
         if not damaged:
             yield _ok("journal", "the state directory can be written and read")
 

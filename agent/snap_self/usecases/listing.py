@@ -235,10 +235,10 @@ def _aftercare(tools: Tools, identity: Identity) -> list[str]:
 
 def _explained(tools: Tools, identity: Identity) -> list[str]:
     cloud = tools.connect(identity)
-    explained = explain_interrupted(tools, cloud, but=None, tell=False)
+    explained = explain_interrupted(tools, cloud, identity.instance_id, but=None, tell=False)
     notes = [record.explained for record in explained]
     try:
-        notes += finish_pending(tools, cloud).news
+        notes += finish_pending(tools, cloud, identity.instance_id).news
     except (ApiFault, CloudUnreachable) as error:
         # The list itself is there: what the journal lacks must not hide it.
         notes.append(f"what became of earlier runs was not looked for: {error.message}")

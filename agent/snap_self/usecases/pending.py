@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import CloudThrottled, CloudUnreachable, PreconditionRefused, SnapSelfError
-from snap_self.model.ids import SnapshotId
+from snap_self.model.ids import InstanceId, SnapshotId
 from snap_self.model.run import OrderRecord, RetentionTries, RunRecord, Stage
 from snap_self.model.snapshots import SnapshotStatus
 from snap_self.usecases.aftercare import RETENTION_S, with_members
@@ -63,16 +63,21 @@ class Pending:
     news: tuple[str, ...] = ()
 
 
-def finish_pending(tools: Tools, cloud: EcsClient, *, insist: bool = False) -> Pending:
+def finish_pending(
+    tools: Tools, cloud: EcsClient, instance_id: InstanceId, *, insist: bool = False
+) -> Pending:
     """Do what has become possible since, note it in the journal, and return what is left.
 
     Call it only while holding the lock. A role without ecs:ModifySnapshotAttribute leaves members
     without retention; the expiry tag still says when they are due.
 
     Args:
+        instance_id: of this instance; a journal that was copied with its disk names others, whose
+            snapshots are none of ours.
         insist: also try what was refused too often, once more.
     """
-    waiting = [record for record in tools.store.all() if is_waiting(record)]
+    own = (record for record in tools.store.all() if record.instance_id == instance_id)
+    waiting = [record for record in own if is_waiting(record)]
     looked = look(tools, cloud, waiting, insist=insist).records
     for before, after in looked:
         if after != before:

@@ -124,7 +124,8 @@ class _SnapshotRun:
         coverage = self.facts.need_coverage()
         if earlier and not fits(found.cloud, earlier, coverage):
             earlier = None
-        explain_interrupted(self._tools, found.cloud, but=earlier)
+        instance_id = found.identity.instance_id
+        explain_interrupted(self._tools, found.cloud, instance_id, but=earlier)
         if earlier:
             self._resume(found, earlier)
         elif self._request.reuse_s is not None and self._reuse(found, coverage):
@@ -132,7 +133,7 @@ class _SnapshotRun:
         else:
             # Once this run's snapshots are being made, no other one of their disks can be modified.
             with suppress(SnapSelfError):
-                finish_pending(self._tools, found.cloud)
+                finish_pending(self._tools, found.cloud, instance_id)
             self._new_run(found)
 
     def _follow(self) -> None:
