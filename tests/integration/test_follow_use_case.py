@@ -333,6 +333,44 @@ def test_doctor_tries_once_more_what_was_given_up(job: MainJob) -> None:
     assert _finish_pending(job, insist=True).left == 0
 
 
+def _two_runs(job: MainJob) -> None:
+    """Leave two runs whose members are uploaded and lack their retention."""
+    job.simulator.set_life(accomplished_s=NEVER)
+    for before in ("one change", "another change"):
+        busy = Fault(kind="error:IncorrectDiskStatus.CreatingSnapshot:403", action=MODIFY, count=2)
+        job.simulator.inject(busy)
+        job.run(replace(REQUEST, before=before, wait=WaitFor.AVAILABLE))
+        job.simulator.api.faults.clear()
+        job.simulator.finish_snapshots()
+    assert _retentions(job) == [0, 0, 0, 0]
+
+
+def _retentions(job: MainJob) -> list[int]:
+    return sorted(
+        shot["retention_days"] or 0 for shot in job.simulator.dump()["snapshots"].values()
+    )
+
+
+def test_snapshot_that_somebody_keeps_longer_holds_up_no_other(job: MainJob) -> None:
+    _two_runs(job)
+    kept = _record(job).orders[0].retention_pending[0]
+    job.tools.connect(job.tools.identify()).set_retention(kept, 30)
+    assert _finish_pending(job).left == 0
+    assert _retentions(job) == [14, 14, 14, 30]
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidSnapshotId.NotFound:404", "InvalidOperation.ResourceManagedByCloudProduct:403"]
+)
+def test_refusal_of_one_snapshot_counts_for_its_run_alone(job: MainJob, code: str) -> None:
+    _two_runs(job)
+    job.simulator.inject(Fault(kind=f"error:{code}", action=MODIFY, count=1))
+    assert _finish_pending(job).left == 1
+    tries = [record.retention and record.retention.count for record in job.journal.all()]
+    assert tries == [1, None]
+    assert _retentions(job) == [0, 14, 14, 14]
+
+
 def _finish_pending(job: MainJob, *, insist: bool = False) -> Pending:
     identity = job.tools.identify()
     cloud = job.tools.connect(identity)

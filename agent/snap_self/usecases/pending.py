@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from snap_self.cloud.client import EcsClient
-from snap_self.errors import CloudThrottled, CloudUnreachable, PreconditionRefused, SnapSelfError
+from snap_self.errors import (
+    ApiFault,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsError,
+    DiskNotReady,
+)
 from snap_self.model.ids import InstanceId, SnapshotId
 from snap_self.model.run import OrderRecord, RetentionTries, RunRecord, Stage
 from snap_self.model.snapshots import SnapshotStatus
@@ -28,6 +34,8 @@ from snap_self.usecases.uploads import (
 # A refusal lasts until somebody changes the role, so it is met ever more rarely and then no more.
 MOST_TRIES = 6
 FIRST_PAUSE = timedelta(minutes=10)
+# Somebody keeps the snapshot for longer than we would, which is theirs to say.
+KEPT_LONGER = "InvalidOperation.DecreaseRetentionDaysUnsupported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +122,11 @@ def look(
     shown = {shot.snapshot_id: shot.status for shot in cloud.describe_snapshots(ids=list(ids))}
     due = [r for r in known.values() if insist or _may_try(r, now)]
     done, refused = _retain_all(cloud, due, shown)
-    counted = {record.run_id for record in due} if refused else set()
     looked = []
     for record in records:
         after = known.get(record.run_id, record)
-        if after.run_id in counted and any(_is_ready(sid, shown) for sid in _unset(after)):
-            after = _refused_again(after, refused, now)
+        if why := next((refused[sid] for sid in _unset(after) if sid in refused), ""):
+            after = _refused_again(after, why, now)
         after = _without(after, done | _gone(after, shown, now)) if record in tried else record
         looked.append((record, looked_at(after, shown, now)))
     return Looked(records=tuple(looked), shown=len(shown))
@@ -180,26 +187,32 @@ def _late_members(cloud: EcsClient, record: RunRecord, now: datetime) -> RunReco
 
 def _retain_all(
     cloud: EcsClient, records: Iterable[RunRecord], shown: Shown
-) -> tuple[set[SnapshotId], str]:
-    """Return the snapshots that have their retention now, and the refusal that ended it.
+) -> tuple[set[SnapshotId], Mapping[SnapshotId, str]]:
+    """Return the snapshots that need no retention any more, and why others were refused it.
 
     But for a busy disk: while one snapshot of it is being made, none can be modified.
     """
     done: set[SnapshotId] = set()
-    due = ((sid, record.keep_days or 0) for record in records for sid in _unset(record))
+    refused: dict[SnapshotId, str] = {}
+    unset = ((sid, record.keep_days or 0) for record in records for sid in _unset(record))
+    due = [(sid, keep_days) for sid, keep_days in unset if _is_ready(sid, shown)]
     for snapshot_id, keep_days in due:
-        if not _is_ready(snapshot_id, shown):
-            continue
         try:
             cloud.set_retention(snapshot_id, keep_days, deadline_s=RETENTION_S)
-        except PreconditionRefused:
+        except DiskNotReady:
             continue
         except (CloudThrottled, CloudUnreachable):
-            return done, ""
-        except SnapSelfError as error:
-            return done, error.message
+            break
+        except CredentialsError as error:
+            # The others would meet the same.
+            refused |= {sid: error.message for sid, _ in due if sid not in done}
+            break
+        except ApiFault as error:
+            if error.api_code != KEPT_LONGER:
+                refused[snapshot_id] = error.message
+                continue
         done.add(snapshot_id)
-    return done, ""
+    return done, refused
 
 
 def _gone(record: RunRecord, shown: Shown, now: datetime) -> set[SnapshotId]:
