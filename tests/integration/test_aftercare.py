@@ -98,3 +98,40 @@ def test_upload_of_the_original_holds_no_reboot_of_its_copy_back(job: MainJob) -
     follow(job.tools, Watching(inhibitor=inhibitor, lock=lock, limit_s=10.0))
     assert inhibitor.said
     assert not any("os upgrade" in words for words in inhibitor.said)
+
+
+@pytest.mark.parametrize("stage", [Stage.CREATED, Stage.FINISHED])
+def test_what_was_made_is_named_when_the_journal_cannot_be_written_any_more(
+    job: MainJob, stage: Stage
+) -> None:
+    save = job.journal.save
+
+    def fill_up(record: RunRecord) -> None:
+        job.journal.failing = "the disk is full" if record.stage is stage else job.journal.failing
+        save(record)
+
+    job.journal.save = fill_up  # type: ignore[method-assign]
+    report = job.run(REQUEST)
+    assert report.exit_status is ExitStatus.DONE
+    assert sorted(str(s.snapshot_id) for s in report.snapshots) == sorted(
+        job.simulator.dump()["snapshots"]
+    )
+    assert len([event for event in job.events if "the disk is full" in event.text]) == 1
+    job.journal.failing = ""
+    job.journal.save = save  # type: ignore[method-assign]
+    assert any(str(report.run_id) in note for note in list_snapshots(job.tools).notes)
+    assert job.journal.unfinished() == ()
+
+
+def test_refusal_is_told_when_the_journal_cannot_be_written_any_more(job: MainJob) -> None:
+    save = job.journal.save
+
+    def fill_up(record: RunRecord) -> None:
+        save(record)
+        job.journal.failing = "the disk is full" if record.stage is Stage.CREATING else ""
+
+    job.journal.save = fill_up  # type: ignore[method-assign]
+    fault = Fault(kind="error:Forbidden.RAM:403", action="CreateSnapshotGroup", count=10)
+    job.simulator.inject(fault)
+    report = job.run(REQUEST)
+    assert report.exit_status is ExitStatus.CREDENTIALS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from snap_self.errors import (
     LockHeld,
@@ -13,6 +14,7 @@ from snap_self.errors import (
     SnapSelfError,
     SnapshotFailed,
     SnapshotSetTorn,
+    StateUnusable,
     WaitRanOut,
 )
 from snap_self.model.disks import Coverage, Skipped
@@ -255,7 +257,8 @@ class _SnapshotRun:
             made = self._send_as_asked(found, recorder)
             if made.group_refused and self._order_singles(recorder, made):
                 made = self._send_as_asked(found, recorder)
-            recorder.save(
+            self._note(
+                recorder,
                 stage=Stage.CREATED,
                 orders=made.records,
                 consistency_reached=self.facts.reached,
@@ -278,7 +281,7 @@ class _SnapshotRun:
             # Nothing was asked of the cloud by this hold; what an earlier run asked for stays open.
             if self._result != "resumed":
                 unsent = [replace(each, sent=False) for each in recorder.record.orders]
-                recorder.save(orders=tuple(unsent))
+                self._note(recorder, orders=tuple(unsent))
                 self._close(recorder, error)
             raise
 
@@ -334,7 +337,7 @@ class _SnapshotRun:
         settled = self._wait(found, made)
         tag_level(found.cloud, settled, self.facts.reached)
         retained = set_retention(found.cloud, settled, recorder.record.keep_days)
-        recorder.save(orders=retained, upload=self._uploaded(settled, recorder.record))
+        self._note(recorder, orders=retained, upload=self._uploaded(settled, recorder.record))
         self._judge(settled, recorder, made)
 
     def _begun(self, record: RunRecord, made: Made) -> Upload | None:
@@ -379,7 +382,8 @@ class _SnapshotRun:
         error = error or self._ran_out(settled) or self._too_weak()
         if error is None:
             self._leave_out(settled)
-            recorder.save(
+            self._note(
+                recorder,
                 stage=Stage.FINISHED,
                 finished=self._tools.clock.now(),
                 exit_status=int(build_report(self.facts, result=self._result).exit_status),
@@ -393,13 +397,24 @@ class _SnapshotRun:
         """Close the record as failed, unless the cloud may still make what it was asked for."""
         if any(outcome_is_open(each) for each in errors):
             return
-        recorder.save(
+        self._note(
+            recorder,
             stage=Stage.FINISHED,
             finished=self._tools.clock.now(),
             exit_status=int(error.exit_status),
             result="failed",
             explained=error.message,
         )
+
+    def _note(self, recorder: Recorder, **changes: Any) -> None:
+        """Save what became of the run; a full disk must not hide what was made, or is frozen."""
+        try:
+            recorder.save(**changes)
+        except StateUnusable as error:
+            text = f"the journal does not tell what became of this run: {error.message}"
+            if text not in self.facts.notes:
+                self.facts.notes.append(text)
+                self._tools.listener(Event(kind=EventKind.WARNING, text=text))
 
     def _torn(self, settled: Settled) -> SnapSelfError | None:
         coverage = self.facts.need_coverage()
