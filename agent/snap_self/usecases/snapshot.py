@@ -12,13 +12,9 @@ from snap_self.errors import (
     PreconditionRefused,
     QuiesceFailed,
     SnapSelfError,
-    SnapshotFailed,
-    SnapshotSetTorn,
     StateUnusable,
-    WaitRanOut,
 )
-from snap_self.model.disks import Coverage, Skipped
-from snap_self.model.ids import DiskId
+from snap_self.model.disks import Coverage
 from snap_self.model.plan import Plan
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report
@@ -43,7 +39,8 @@ from snap_self.usecases.reuse import find_reusable
 from snap_self.usecases.survey import JOB_PAGES, Survey
 from snap_self.usecases.tools import Tools
 from snap_self.usecases.uploads import begun, looked_at
-from snap_self.usecases.waiting import Reached, Settled, Waiter, reached
+from snap_self.usecases.verdict import WAITED_FOR, failed, ran_out, verdict, without_missing
+from snap_self.usecases.waiting import Settled, Waiter
 
 # A throttled action is callable again in the next minute window, so a create may have to wait for
 # one, and be answered in it.
@@ -186,7 +183,7 @@ class _SnapshotRun:
         self._tell(f"run {reusable.run_id} made a snapshot of these disks; it is reused")
         if not reusable.is_as_far_as(self._request.wait):
             settled = self._wait(found, Made(records=reusable.records, errors=()))
-            if error := _failure(settled) or self._ran_out(settled):
+            if error := failed(settled) or ran_out(self._request, settled):
                 raise error
         return True
 
@@ -365,7 +362,7 @@ class _SnapshotRun:
         waiter = Waiter(found.cloud, self._tools.clock, self._tools.listener)
         wait = self._request.wait
         limit_s = MEMBERS_LIMIT_S if wait is WaitFor.NONE else self._request.timeout_s
-        with self._log.step("wait", f"wait until the snapshots are {_WAITED_FOR[wait]}"):
+        with self._log.step("wait", f"wait until the snapshots are {WAITED_FOR[wait]}"):
             try:
                 settled = waiter.until(made.records, wait, timeout_s=limit_s)
             except SnapSelfError:
@@ -377,11 +374,9 @@ class _SnapshotRun:
 
     def _judge(self, settled: Settled, recorder: Recorder, made: Made) -> None:
         """Close the record with what the outcome is worth, or raise what went wrong."""
-        error: SnapSelfError | None = self.facts.maybe_frozen or next(iter(made.errors), None)
-        error = error or _failure(settled) or self._torn(settled)
-        error = error or self._ran_out(settled) or self._too_weak()
+        error = verdict(self.facts, settled, made.errors)
         if error is None:
-            self._leave_out(settled)
+            self.facts.coverage = without_missing(self.facts.need_coverage(), settled)
             self._note(
                 recorder,
                 stage=Stage.FINISHED,
@@ -416,83 +411,10 @@ class _SnapshotRun:
                 self.facts.notes.append(text)
                 self._tools.listener(Event(kind=EventKind.WARNING, text=text))
 
-    def _torn(self, settled: Settled) -> SnapSelfError | None:
-        coverage = self.facts.need_coverage()
-        names = {
-            t.local.name for t in coverage.targets if t.local and t.cloud.disk_id in settled.missing
-        }
-        for span in coverage.spans:
-            if span.disks & names or self._cut_apart(span.disks, settled):
-                return SnapshotSetTorn(
-                    f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, "
-                    "which the set does not show at one instant",
-                    hint="do not go back to this set; run the command again",
-                )
-        return None
-
-    def _cut_apart(self, names: frozenset[str], settled: Settled) -> bool:
-        """Tell whether these local disks were cut at different instants without being frozen."""
-        coverage = self.facts.need_coverage()
-        ids = {t.cloud.disk_id for t in coverage.targets if t.local and t.local.name in names}
-        apart = not any(ids <= set(record.order.disk_ids) for record in settled.records)
-        return apart and not (self.facts.reached and is_held(self.facts.reached))
-
-    def _too_weak(self) -> SnapSelfError | None:
-        """Return the error of a run that was to abort, when the hold was lost after the create."""
-        if self._request.on_quiesce_failure is not OnQuiesceFailure.ABORT or not self.facts.weaker:
-            return None
-        return QuiesceFailed(
-            f"the snapshot was made, but not as asked: {self.facts.why}",
-            hint="it is kept; mend the reason and run the command again",
-        )
-
-    def _ran_out(self, settled: Settled) -> SnapSelfError | None:
-        if not settled.timed_out or self._request.wait is WaitFor.NONE:
-            return None
-        doubt = f" ({settled.unseen})" if settled.unseen else ""
-        if not settled.snapshots and not doubt:
-            doubt = " (the cloud shows none of them: may this instance's role list snapshots?)"
-        return WaitRanOut(
-            f"the snapshots were not {_WAITED_FOR[self._request.wait]} within "
-            f"{self._request.timeout_s:g} s{doubt}",
-            hint="they go on by themselves; `snap-self list` shows how far they are",
-        )
-
-    def _leave_out(self, settled: Settled) -> None:
-        for disk_id in settled.missing:
-            self._skip(disk_id, "the cloud left it out of the snapshot-consistent group")
-
-    def _skip(self, disk_id: DiskId, why: str) -> None:
-        coverage = self.facts.need_coverage()
-        left_out = Skipped(disk_id=disk_id, why=why, asked=False)
-        targets = tuple(t for t in coverage.targets if t.cloud.disk_id != disk_id)
-        self.facts.coverage = replace(
-            coverage, targets=targets, skipped=(*coverage.skipped, left_out)
-        )
-
     def _tell(self, text: str) -> None:
         self.facts.notes.append(text)
         self._tools.listener(Event(kind=EventKind.NOTE, text=text))
 
 
-_WAITED_FOR = {
-    WaitFor.NONE: "taken on",
-    WaitFor.CUT: "cut",
-    WaitFor.AVAILABLE: "available",
-    WaitFor.ACCOMPLISHED: "accomplished",
-}
-
-
 def _is_made(record: OrderRecord) -> bool:
     return bool(record.group_id or record.snapshot_ids)
-
-
-def _failure(settled: Settled) -> SnapSelfError | None:
-    failed = [s for s in settled.snapshots.values() if reached(s) is Reached.FAILED]
-    if not failed:
-        return None
-    names = ", ".join(f"{s.snapshot_id} of {s.disk_id}" for s in failed)
-    return SnapshotFailed(
-        f"the cloud reports as failed: {names}",
-        hint="nothing of it can be used; run the command again",
-    )
