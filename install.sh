@@ -3,11 +3,14 @@
 set -eu
 
 PROGRAM=install.sh
-checkout="$(cd "$(dirname "$0")" && pwd)"
+case "$0" in */*) checkout="${0%/*}/" ;; *) checkout=. ;; esac
+checkout="$(CDPATH='' cd -- "$checkout" && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
 # shellcheck source=packaging/installing.sh
 . "$checkout/packaging/installing.sh"
+# What is started finds nothing in the caller's folder; `absolute` still knows it.
+cd /
 
 usage() {
     cat <<'TEXT'
@@ -21,13 +24,13 @@ Verbs:
 Options of demo:
   --setup-only   set up and stop before the demo
   --remove       remove what earlier demos set up, and name the Debian packages they installed
-  any other      passed on to `snap-self demo` (see: ./install.sh demo -- --help)
+  --keep         passed on to `snap-self demo`: keep the simulated cloud running until Ctrl-C
 
 Options of install:
   --check        check whether anything is in the way, and stop; nothing is changed
   --tree DIR     do not build: DIR is what `packaging/build.sh --output DIR` made, here or on a machine like this
   --python PATH  the Python to carry along (default: the system's)
-  --no-hooks     do not register with apt, dnf, yum, zypper and pacman
+  --no-hooks     do not register with the package managers
 
 Options of uninstall:
   --purge        also remove configuration, journal and hooks: /etc/snap-self and /var/lib/snap-self
@@ -39,6 +42,9 @@ Options:
 ${XDG_CACHE_HOME:-$HOME/.cache}/snap-self/demo-venv, or in a temporary folder that it removes again where
 there is no such place. As root it also installs missing disk tools with apt-get. At the end it says what
 it left and how to remove it. PYTHON names the interpreter to use; pip's own settings apply.
+
+As root it uses nothing that others can change: no Python or other program, no home, no folder for temporary
+files, and no checkout but root's own or that of the user who calls it by sudo.
 
 `install` carries its own Python along, so that it works when an upgrade replaced the system's: /opt/snap-self. It
 needs no systemd; where there is one, a unit ends at boot what a crashed run left frozen. It checks first, says every
@@ -68,27 +74,29 @@ demo_home() {
     /*) ;;
     *) return 0 ;; # unset, or not absolute: the XDG rules say to ignore it
     esac
-    # What others may write to must not be run by us, least of all by root with a user's HOME.
-    nearest="$cache"
-    while [ ! -e "$nearest" ]; do nearest="$(dirname "$nearest")"; done
-    is_ours "$nearest" && mkdir -p "$cache/snap-self" 2>/dev/null || return 0
-    if is_ours "$cache/snap-self" && [ -w "$cache/snap-self" ]; then
+    is_ours "$(nearest "$cache")" || return 0
+    made=
+    [ -e "$cache" ] || made="$cache/snap-self/made-cache"
+    mkdir -p "$cache/snap-self" 2>/dev/null || return 0
+    [ -z "$made" ] || : >"$made"
+    if [ -O "$cache/snap-self" ] && [ -w "$cache/snap-self" ]; then
         chmod go-w "$cache/snap-self"
-        printf '%s\n' "$cache/snap-self"
+        ! is_ours "$cache/snap-self" || printf '%s\n' "$cache/snap-self"
     fi
 }
 
+# What others can change must not be run by us, nor what they can exchange somewhere on the way to it.
 is_ours() {
-    [ "$(stat -c %u "$1")" = "$(id -u)" ]
+    [ -O "$1" ] && may_trust "$(if is_root; then echo 0; else echo "0 $(id -u)"; fi)" "$1" >/dev/null
 }
 
 # --- demo: set-up ----------------------------------------------------------------------------
 
 # Print a hash of all that the environment is made from: it is made anew only when that changes.
 demo_stamp() {
-    printf '%s ' "$("$1" -c 'import sys; print(sys.prefix, sys.version)' | tr '\n' ' ')"
+    printf '%s ' "$("$1" -I -c 'import sys; print(sys.prefix, sys.version)' | tr '\n' ' ')"
     cd "$checkout"
-    find pyproject.toml packaging/setup.sh agent -type f ! -name '*.pyc' ! -path '*.egg-info/*' | hash_files
+    find pyproject.toml packaging/setup.sh packaging/locked agent -type f ! -name '*.pyc' ! -path '*.egg-info/*' | hash_files
 }
 
 # demo_install PYTHON DIR: build from a copy, so that the checkout stays as it is.
@@ -97,7 +105,8 @@ demo_install() {
     (cd "$checkout" && cp -R pyproject.toml README.md agent "$build/")
     make_venv "$1" "$2"
     say "installing snap-self and its libraries (once; half a minute)"
-    pip_install "$2/bin/python" --no-cache-dir "${build}[simulator]"
+    pip_install_locked "$2/bin/python" agent build -- --no-cache-dir
+    pip_install "$2/bin/python" --no-cache-dir --no-deps --no-index --no-build-isolation "$build"
     rm -rf "$build"
     build=
 }
@@ -106,7 +115,7 @@ demo_install() {
 demo_venv() {
     python="$(require_python)"
     stamp="$(demo_stamp "$python")"
-    if [ ! -x "$1/bin/snap-self" ] || [ "$(cat "$1/stamp" 2>/dev/null)" != "$stamp" ]; then
+    if [ ! -x "$1/bin/snap-self" ] || ! is_ours "$1/bin/snap-self" || [ "$(cat "$1/stamp" 2>/dev/null)" != "$stamp" ]; then
         say "setting up $1 with $python"
         demo_install "$python" "$1"
         printf '%s\n' "$stamp" >"$1/stamp"
@@ -167,31 +176,50 @@ at_the_end() {
     if [ "$home_is_temporary" = yes ]; then
         rm -rf "$home"
         [ -z "$packages" ] || say "left: Debian packages: $packages"
-        [ -z "$packages" ] || say "  to remove them: apt-get remove $packages"
+        [ -z "$packages" ] || tell_apt_removal "$packages"
     else
         [ ! -e "$home/demo-venv" ] || say "left for the next demo: $home/demo-venv"
         [ -z "$packages" ] || say "left: Debian packages that demos installed: $packages"
         if [ -e "$home/demo-venv" ] || [ -n "$packages" ]; then
             say "  to remove it: ./install.sh demo --remove"
+        else
+            leave_home
         fi
     fi
+}
+
+# Remove the folder of demos where nothing else is in it, and that of caches if demos made it.
+leave_home() {
+    [ -n "$home" ] || return 0
+    above=
+    [ ! -e "$home/made-cache" ] || above="${home%/*}"
+    rm -f "$home/made-cache"
+    if rmdir "$home" 2>/dev/null && [ -n "$above" ]; then rmdir "$above" 2>/dev/null || :; fi
+}
+
+# The lock of a machine that has no snap-self, and where simulated clouds were noted.
+leave_run() {
+    is_root || return 0
+    [ -e /opt/snap-self ] || rm -f /run/snap-self/lock
+    rmdir /run/snap-self /run/ecs-simulator 2>/dev/null || :
 }
 
 demo_remove() {
     home="$(demo_home)"
     if [ -z "$home" ] || [ ! -e "$home/demo-venv" ] && [ ! -e "$home/apt-packages" ]; then
         say "nothing to remove"
-        rmdir "$home" 2>/dev/null || :
+        leave_home
         return 0
     fi
     packages="$(installed_packages "$home")"
     rm -rf "$home/demo-venv" || fail "$EXIT_ENVIRONMENT" "$home/demo-venv cannot be removed"
     rm -f "$home/apt-packages"
-    rmdir "$home" 2>/dev/null || :
+    leave_home
+    leave_run
     say "removed $home/demo-venv"
     if [ -n "$packages" ]; then
         say "Debian packages that the demo had installed, and which others may use by now: $packages"
-        say "  to remove them: apt-get remove $packages"
+        tell_apt_removal "$packages"
     fi
 }
 
@@ -211,29 +239,31 @@ demo_begin() {
 }
 
 verb_demo() {
-    setup_only=no
-    case "${1:-}" in
-    -h | --help)
-        usage
-        return 0
-        ;;
-    --remove)
-        [ $# -eq 1 ] || usage_error "--remove takes no further argument: $2"
-        demo_remove
-        return 0
-        ;;
-    --setup-only)
-        setup_only=yes
+    mode=
+    # Whatever is wrong is said before anything is made.
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        -h | --help) usage && return ;;
+        --setup-only | --remove | --keep)
+            [ -z "$mode" ] || [ "$mode" = "$1" ] || usage_error "$mode and $1 do not go together"
+            mode="$1"
+            ;;
+        *) usage_error "unknown option of demo: $1" ;;
+        esac
         shift
-        ;;
-    --) shift ;;
-    esac
+    done
+    if [ "$mode" = --remove ]; then
+        demo_remove
+        return
+    fi
     umask 022
+    check_trust "$checkout" install.sh packaging agent pyproject.toml README.md
     demo_begin
     if is_root; then demo_disk_tools; fi
     demo_venv "$home/demo-venv"
     status=0
-    [ "$setup_only" = yes ] || run_passing_signals "$home/demo-venv/bin/snap-self" demo "$@"
+    [ "$mode" = --setup-only ] ||
+        run_passing_signals "$home/demo-venv/bin/python" -I "$home/demo-venv/bin/snap-self" demo ${mode:+"$mode"}
     exit "$status"
 }
 

@@ -3,7 +3,8 @@
 set -eu
 
 PROGRAM=packaging/build.sh
-checkout="$(cd "$(dirname "$0")/.." && pwd)"
+case "$0" in */*) checkout="${0%/*}/" ;; *) checkout=. ;; esac
+checkout="$(CDPATH='' cd -- "$checkout/.." && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
 
@@ -18,7 +19,8 @@ Options:
   --output DIR   where to build (default: build/self-contained); what is up to date is kept
   --python PATH  the Python to carry along, 3.10 or newer (default: /usr/bin/python3, else the first on
                  the PATH; PYTHON in the environment goes first)
-  --newest       take the newest libraries that pyproject.toml allows, not those of packaging/constraints.txt
+  --newest       take the newest libraries that pyproject.toml allows, not those of packaging/locked (whose hashes
+                 pip compares; packaging/lock.py renews them)
   -h, --help     show this text
 
 It needs patchelf, strip (binutils) and the Python's venv module; pip needs an index that it can reach.
@@ -33,7 +35,8 @@ TEXT
 
 PREFIX=/opt/snap-self
 output="$checkout/build/self-contained"
-constraints="$checkout/packaging/constraints.txt"
+locked="$checkout/packaging/locked"
+newest=no
 scratch=
 
 parse_arguments() {
@@ -41,11 +44,11 @@ parse_arguments() {
         case "$1" in
         -h | --help) usage && exit 0 ;;
         --output | --python)
-            [ $# -ge 2 ] || fail "$EXIT_USAGE" "$1 needs a value" "see: packaging/build.sh --help"
-            if [ "$1" = --output ]; then output="$2"; else PYTHON="$2"; fi
+            [ -n "${2:-}" ] || fail "$EXIT_USAGE" "$1 needs a value" "see: packaging/build.sh --help"
+            if [ "$1" = --output ]; then output="$(absolute "$2")"; else choose_only "$2"; fi
             shift
             ;;
-        --newest) constraints=/dev/null ;;
+        --newest) newest=yes ;;
         *) fail "$EXIT_USAGE" "unknown argument $1" "see: packaging/build.sh --help" ;;
         esac
         shift
@@ -70,9 +73,9 @@ check_tools() {
 
 # Print a hash over all that the tree is made from but the agent's own files.
 base_stamp() {
-    "$1" -c 'import sys; print(sys.version, sys.base_prefix)'
-    printf '%s\n' "$SOURCE_DATE_EPOCH_GIVEN"
-    cat "$constraints" "$checkout/packaging/build.sh" "$checkout/packaging/self_contained.py"
+    "$1" -I -c 'import sys; print(sys.version, sys.base_prefix)'
+    printf '%s\n' "$SOURCE_DATE_EPOCH_GIVEN" "$newest"
+    cat "$locked/agent.txt" "$locked/applications.txt" "$checkout/packaging/build.sh" "$checkout/packaging/self_contained.py"
     sed -n '/^dependencies/,/^]/p; /^simulator/p; /^applications/p' "$checkout/pyproject.toml"
 }
 
@@ -83,15 +86,23 @@ build_base() {
     trap 'exit 143' TERM HUP
     say "building with $python (once; about a minute)"
     make_venv "$python" "$scratch/venv"
-    "$scratch/venv/bin/python" packaging/self_contained.py requirements pyproject.toml \
-        --extra simulator --extra applications >"$scratch/requirements"
-    pip_install "$scratch/venv/bin/python" --no-compile --target "$scratch/libraries" \
-        --requirement "$scratch/requirements" --constraint "$constraints"
+    install_libraries "$scratch/venv/bin/python"
     rm -rf "$output" || fail "$EXIT_ENVIRONMENT" "the earlier $output cannot be removed"
     mkdir -p "$output"
-    "$scratch/venv/bin/python" -IB packaging/self_contained.py base --prefix "$PREFIX" \
+    "$scratch/venv/bin/python" -IB "$checkout/packaging/self_contained.py" base --prefix "$PREFIX" \
         --libraries "$scratch/libraries" "$output$PREFIX" ||
         fail "$EXIT_ENVIRONMENT" "the tree could not be built" "the lines above say why"
+}
+
+# install_libraries PYTHON-OF-VENV
+install_libraries() {
+    if [ "$newest" = no ]; then
+        pip_install_locked "$1" agent applications -- --no-compile --target "$scratch/libraries"
+        return
+    fi
+    "$1" -IB "$checkout/packaging/self_contained.py" requirements "$checkout/pyproject.toml" \
+        --extra simulator --extra applications >"$scratch/requirements"
+    pip_install "$1" --no-compile --target "$scratch/libraries" --requirement "$scratch/requirements"
 }
 
 main() {
@@ -100,8 +111,8 @@ main() {
     check_tools
     python="$(choose_python)"
     SOURCE_DATE_EPOCH_GIVEN="${SOURCE_DATE_EPOCH:-}"
-    cd "$checkout"
-    : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 1767225600)}"
+    cd /
+    : "${SOURCE_DATE_EPOCH:=$(commit_time)}"
     # Sets are written into compiled files in the order of their hashes.
     export SOURCE_DATE_EPOCH PYTHONHASHSEED=0
     mkdir -p "$output"
@@ -115,7 +126,8 @@ main() {
         build_base
         printf '%s\n' "$stamp" >"$output/stamp"
     fi
-    "$python" -IB packaging/self_contained.py agent --prefix "$PREFIX" --sources agent "$output$PREFIX" ||
+    "$python" -IB "$checkout/packaging/self_contained.py" agent --prefix "$PREFIX" --sources "$checkout/agent" \
+        "$output$PREFIX" ||
         fail "$EXIT_ENVIRONMENT" "the agent could not be added" "the lines above say why"
     say "built $output$PREFIX: $(du -sm "$output$PREFIX" | cut -f 1) MiB"
 }

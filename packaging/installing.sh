@@ -89,6 +89,7 @@ check_room() {
 check_tree() { # of --tree
     [ -x "$1$PREFIX/bin/snap-self" ] || fail "$EXIT_ENVIRONMENT" "$1 holds no $PREFIX/bin/snap-self" \
         "--tree wants what packaging/build.sh --output made"
+    check_trust "$1" opt
 }
 
 # A freeze belongs to a run; what is replaced below it could not end it.
@@ -395,9 +396,12 @@ activate() {
     if [ -e /usr/lib/systemd/system/snap-self-thaw.service ] && have systemctl; then
         ! systemd_runs || systemctl daemon-reload
         systemctl --quiet enable snap-self-thaw.service && say "enabled snap-self-thaw.service"
+        systemctl --quiet enable snap-self-unmount.service && say "enabled snap-self-unmount.service"
         ! systemd_runs || systemctl start snap-self-thaw.service
+        ! systemd_runs || systemctl start --no-block snap-self-unmount.service
     fi
-    [ -d "$RUN" ] || mkdir -m 700 "$RUN"
+    mkdir -p "$RUN"
+    chmod 700 "$RUN" # for root only, whoever made it
     if have restorecon && have selinuxenabled && selinuxenabled; then
         cut -d ' ' -f 3- "$work/manifest" | grep '^/' | xargs -d '\n' restorecon -F 2>/dev/null || :
         restorecon -RF "$PREFIX" "$CONFIG" 2>/dev/null || :
@@ -420,8 +424,8 @@ verb_install() {
         --check) only_check=yes ;;
         --no-hooks) with_hooks=no ;;
         --tree | --python)
-            [ $# -ge 2 ] || usage_error "$1 needs a value"
-            if [ "$1" = --tree ]; then tree="$2"; else PYTHON="$2" && export PYTHON; fi
+            [ -n "${2:-}" ] || usage_error "$1 needs a value"
+            if [ "$1" = --tree ]; then tree="$(absolute "$2")"; else choose_only "$2"; fi
             shift
             ;;
         *) usage_error "unknown option of install: $1" ;;
@@ -430,6 +434,8 @@ verb_install() {
     done
     umask 022
     check_root install
+    check_trust "$checkout" install.sh packaging
+    [ ! -d "$checkout/agent" ] || check_trust "$checkout" agent README.md CHANGELOG.md SECURITY.md LICENSE
     check_machine
     check_not_packaged
     check_places
@@ -472,7 +478,7 @@ install_now() {
     register_hooks
     exec 8>&-
     say "installed $version; to remove it: $PREFIX/installer/install.sh uninstall"
-    say "next: give the instance its role (/usr/share/doc/snap-self/ram/README.md), then: snap-self doctor"
+    say "next: give the instance its role (snap-self policy prints it and the steps), then: snap-self doctor"
 }
 
 # --- removing --------------------------------------------------------------------------------
@@ -504,9 +510,10 @@ stop_units() {
     have systemctl && [ -e /usr/lib/systemd/system/snap-self-thaw.service ] || return 0
     # The agent thaws what is left when this one is stopped.
     if systemd_runs; then
-        systemctl stop snap-self-prune.timer snap-self-thaw.service 'snap-self-follow@*' 2>/dev/null || :
+        systemctl stop snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
+            snap-self-thaw.service 'snap-self-follow@*' 2>/dev/null || :
     fi
-    systemctl --quiet disable snap-self-prune.timer snap-self-thaw.service 2>/dev/null || :
+    systemctl --quiet disable snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
 }
 
 end_freeze() {
@@ -536,12 +543,21 @@ remove_folders() {
     done
 }
 
+# What is remembered until the next boot is of no use to anybody without the agent.
+remove_run() {
+    rmdir /run/ecs-simulator 2>/dev/null || : # of the demo's simulated clouds
+    if [ -e "$MARKER" ] || [ ! -e "$RUN" ]; then return 0; fi
+    rm -rf "$RUN"
+    say "removed $RUN"
+}
+
 tell_what_stays() {
     for place in "$CONFIG" "$STATE"; do
         [ ! -e "$place" ] || say "left: $place (uninstall --purge removes it)"
     done
     debian="$(sed -n 's/^debian - //p' "$work/manifest" | sort -u | tr '\n' ' ')"
     [ -z "$debian" ] || say "left: Debian packages that building needed: $debian"
+    [ -z "$debian" ] || tell_apt_removal "${debian% }"
     say "snapshots in the cloud stay, and cost money until they are deleted or their date comes"
 }
 
@@ -562,6 +578,7 @@ verb_uninstall() {
         shift
     done
     check_root uninstall
+    check_trust "$checkout" install.sh packaging
     check_not_packaged # one that was installed over this installation owns its files now
     recover
     if [ ! -f "$MANIFEST" ]; then
@@ -584,6 +601,7 @@ verb_uninstall() {
     remove_tree
     ! systemd_runs || systemctl daemon-reload
     exec 8>&-
+    remove_run
     [ "$with_purge" = no ] || purge
     tell_what_stays
 }

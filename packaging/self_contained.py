@@ -18,6 +18,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 ELF_MAGIC = b"\x7fELF"
@@ -117,14 +118,20 @@ def main() -> int:
 
 def requirements(pyproject: Path, extras: Sequence[str]) -> list[str]:
     """Return the dependencies that the project file names, with those of the extras."""
-    toml = importlib.import_module(
-        "tomllib" if sys.version_info >= (3, 11) else "pip._vendor.tomli"
-    )
-    project = toml.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    project = read_toml(pyproject)["project"]
     return [
         *project["dependencies"],
         *(line for extra in extras for line in project["optional-dependencies"][extra]),
     ]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a file in TOML says."""
+    toml = importlib.import_module(
+        "tomllib" if sys.version_info >= (3, 11) else "pip._vendor.tomli"
+    )
+    found: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 # --- the base --------------------------------------------------------------------------------
@@ -230,7 +237,7 @@ class Base:
         )
         home = {"PYTHONHOME": str(self.tree), "PATH": os.environ.get("PATH", "")}
         argv = [str(loader), "--library-path", str(self.lib), str(self.interpreter), "-sSBc", code]
-        tried = subprocess.run(argv, env=home, capture_output=True, text=True, check=False)
+        tried = subprocess.run(argv, env=home, cwd="/", capture_output=True, text=True, check=False)
         if tried.returncode:
             raise BuildFault(
                 f"the new interpreter cannot import all that the agent needs:\n{tried.stderr}"

@@ -3,7 +3,8 @@
 set -eu
 
 PROGRAM=packaging/stage.sh
-checkout="$(cd "$(dirname "$0")/.." && pwd)"
+case "$0" in */*) checkout="${0%/*}/" ;; *) checkout=. ;; esac
+checkout="$(CDPATH='' cd -- "$checkout/.." && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
 
@@ -85,6 +86,23 @@ packed() {
     gzip -9nf "$destdir$2"
 }
 
+# document SOURCE NAME: a page of the documents. They lie in several folders of a checkout and in one here, so
+# links among them lead there.
+document() {
+    place 644 "$1" "$doc/$2"
+    up=
+    case "$2" in */*) up=../ ;; esac
+    sed -i -e "s,](\(packaging/docs/\|\.\./docs/\|\.\./\.\./\),]($up,g" \
+        -e "s,](\(packaging/\|\.\./\)ram/,](${up}ram/,g" \
+        -e "s,](${up}CHANGELOG\.md,](${up}changelog.gz,g" \
+        -e "s,](${up}LICENSE),](${up}$(licence)),g" "$destdir$doc/$2"
+}
+
+# Debian has licences in a file of its own.
+licence() {
+    if [ "$flavour" = deb ]; then echo copyright; else echo LICENSE; fi
+}
+
 folder() {
     mkdir -p "$destdir$1"
     chmod "${2:-755}" "$destdir$1"
@@ -114,7 +132,9 @@ place_configuration() {
 }
 
 place_units() {
-    for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service; do
+    for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
+        snap-self-unmount.service snap-self-unmount@.service snap-self-unmount@.timer snap-self-verify.service \
+        snap-self-verify.timer; do
         place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
     done
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
@@ -125,17 +145,13 @@ hooks=/usr/share/snap-self/hooks
 place_hooks() {
     place 755 packaging/hooks/register "$hooks/register"
     place 755 packaging/hooks/hook-guard "$hooks/hook-guard"
-    place 644 packaging/hooks/apt/65snap-self "$hooks/apt/65snap-self"
-    place 644 packaging/hooks/dnf4/snap_self.py "$hooks/dnf4/snap_self.py"
-    place 644 packaging/hooks/dnf4/snap_self.conf "$hooks/dnf4/snap_self.conf"
-    place 755 packaging/hooks/dnf4/plugin-path "$hooks/dnf4/plugin-path"
-    place 755 packaging/hooks/dnf5/actions-line "$hooks/dnf5/actions-line"
-    place 644 packaging/hooks/yum/snap_self.py "$hooks/yum/snap_self.py"
-    place 644 packaging/hooks/yum/snap_self.conf "$hooks/yum/snap_self.conf"
-    place 755 packaging/hooks/zypper/snap-self "$hooks/zypper/snap-self"
-    place 755 packaging/hooks/pacman/isolates "$hooks/pacman/isolates"
-    place 644 packaging/hooks/pacman/05-snap-self.hook "$hooks/pacman/05-snap-self.hook"
-    place 755 packaging/hooks/pacman/isolates "$hooks/pacman/isolates"
+    for file in "$checkout"/packaging/hooks/*/*; do
+        case "$file" in */README.md | */__pycache__) continue ;; esac
+        mode=644
+        # What is started begins so; the mode in a checkout may be anything.
+        if [ "$(head -c 2 "$file")" = '#!' ]; then mode=755; fi
+        place "$mode" "${file#"$checkout"/}" "$hooks/${file#"$checkout"/packaging/hooks/}"
+    done
 }
 
 register_hooks() {
@@ -157,11 +173,28 @@ place_documents() {
     place 644 packaging/completions/_snap-self "$(zsh_functions)/_snap-self"
     place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
-    for file in README.md snap-self-create.json snap-self-prune.json snap-self-tags.json trust.json; do
+    for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
+        snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json trust.json \
+        trust-oos.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done
-    place 644 README.md "$doc/README.md"
+    document packaging/ram/README.md ram/README.md
+    place 644 packaging/oos/snap-self-rollback.yml "$doc/oos/snap-self-rollback.yml"
+    document README.md README.md
+    document SECURITY.md SECURITY.md
+    for file in "$checkout"/packaging/docs/*.md; do
+        document "packaging/docs/${file##*/}" "${file##*/}"
+    done
+    place 644 packaging/docs/first-snapshot.svg "$doc/first-snapshot.svg"
     packed CHANGELOG.md "$doc/changelog"
+    [ "$flavour" = deb ] || place 644 LICENSE "$doc/LICENSE"
+}
+
+# One schema for what each command says with --json.
+place_schemas() {
+    for file in "$checkout"/agent/snap_self/data/schema/*.schema.json; do
+        place 644 "${file#"$checkout"/}" "/usr/share/snap-self/schema/${file##*/}"
+    done
 }
 
 # Debian's zsh reads vendor-completions, the others' site-functions.
@@ -188,6 +221,7 @@ main() {
     place_hooks
     register_hooks
     place_documents
+    place_schemas
     [ "$with_tree" = no ] || place_program
 }
 

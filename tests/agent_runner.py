@@ -16,7 +16,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,18 @@ from run_directory import RunDirectory
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_TIMEOUT_S = 120.0
+# Names the folder that lies in the place of /run/snap-self for root's agents, where they run beside
+# tests that need the machine's (lanes.py).
+OWN_RUN = "SNAP_SELF_TEST_OWN_RUN"
+_IN_OWN_RUN = (
+    *("unshare", "--mount", "--propagation", "private"),
+    # A package that is removed meanwhile takes the folder away.
+    *(
+        "sh",
+        "-c",
+        'mkdir -p -m 700 /run/snap-self && mount --bind "$0" /run/snap-self && exec "$@"',
+    ),
+)
 
 
 class SimulatedCloud(Protocol):
@@ -135,12 +147,19 @@ class AgentRunner:
         state: its ``SNAP_SELF_STATE_DIR``; further starts of the same runner see the same state.
         env: variables it gets beyond the clean ones.
         wrapper: a command put before it, such as ``("ip", "netns", "exec", "NAME")``.
+        program: what is started.
+        cwd: the directory it is started in.
+        disks: device nodes of this machine that the simulated cloud has; the machine's own mounts
+            are left out by configuration then, as no snapshot of that cloud could hold them.
     """
 
     run_directory: RunDirectory
     state: Path
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     wrapper: tuple[str, ...] = ()
+    program: tuple[str, ...] = (sys.executable, "-m", "snap_self")
+    cwd: Path = Path("/")
+    disks: tuple[str, ...] = ()
 
     def with_env(self, **variables: str) -> AgentRunner:
         """Return a runner that gives the agent these variables too."""
@@ -150,6 +169,15 @@ class AgentRunner:
         """Return a runner that starts the agent through ``command``."""
         return replace(self, wrapper=command)
 
+    def installed_in(self, cwd: Path, *flags: str) -> AgentRunner:
+        """Return a runner that starts the installed command in a directory.
+
+        Args:
+            flags: of the interpreter that runs it.
+        """
+        script = Path(sys.executable).parent / "snap-self"
+        return replace(self, program=(sys.executable, *flags, str(script)), cwd=cwd)
+
     def against(self, cloud: SimulatedCloud, *, ca_bundle: Path | None = None) -> AgentRunner:
         """Return a runner whose agent meets a simulated ECS."""
         variables = {
@@ -158,7 +186,7 @@ class AgentRunner:
         }
         if ca_bundle is not None:
             variables["SNAP_SELF_NETWORK_CA_BUNDLE"] = str(ca_bundle)
-        return self.with_env(**variables)
+        return replace(self.with_env(**variables), disks=_devices_of(cloud))
 
     def environment(self) -> dict[str, str]:
         """Return all variables the agent gets; nothing of the caller's but PATH."""
@@ -174,8 +202,17 @@ class AgentRunner:
             "SNAP_SELF_FOLLOW_ENABLED": "false",
             # For simulators that the agent itself starts, as its demo does.
             "SNAP_SELF_TEST_SECRETS_DIR": str(self.run_directory.secrets_folder),
+            **self._left_out(),
             **self.env,
         }
+
+    def _left_out(self) -> dict[str, str]:
+        """Return the configuration that leaves out what the simulated cloud cannot hold."""
+        if not self.disks:
+            return {}
+        from own_machine import own_mounts
+
+        return {"SNAP_SELF_DISKS_EXCLUDE": json.dumps(own_mounts(self.disks))}
 
     def start(self, *arguments: str, stdin: bytes | None = None) -> RunningAgent:
         """Start the agent and go on."""
@@ -191,12 +228,12 @@ class AgentRunner:
             (folder / "stderr").open("wb") as err,
         ):
             process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", "snap_self", *arguments],
+                [*_beside(), *self.wrapper, *self.program, *arguments],
                 stdin=given,
                 stdout=out,
                 stderr=err,
                 env=self.environment(),
-                cwd="/",
+                cwd=self.cwd,
                 start_new_session=True,
             )
         return RunningAgent(process, argv, folder)
@@ -214,6 +251,20 @@ class AgentRunner:
         """
         with self.start(*arguments, stdin=stdin) as running:
             return running.wait(timeout_s)
+
+
+def _devices_of(cloud: SimulatedCloud) -> tuple[str, ...]:
+    """Return the loop devices of a simulated cloud that has some."""
+    # A simulator's process knows them, or who has one in ``process``.
+    process = getattr(cloud, "process", None)
+    disks: Sequence[Any] = getattr(cloud, "disks", ()) or getattr(process, "disks", ())
+    return tuple(device for disk in disks if (device := getattr(disk, "device", "")))
+
+
+def _beside() -> tuple[str, ...]:
+    """Return what an agent is started through where another group of tests has the machine."""
+    folder = os.environ.get(OWN_RUN)
+    return (*_IN_OWN_RUN, folder) if folder else ()
 
 
 def _text(path: Path) -> str:

@@ -99,15 +99,20 @@ class Module:
 
     @property
     def undocumented(self) -> Iterator[str]:
-        """Yield what is public and has no docstring, the module itself included."""
+        """Yield public classes and module functions without a docstring, and the module itself.
+
+        A method needs one only where its name and types do not say what it does.
+        """
         if self.source.strip() and ast.get_docstring(self.tree) is None:
             yield f"{self.path}:1"
         for node, outer in definitions(self.tree):
+            is_method = isinstance(node, FunctionNode) and bool(outer)
             names = [node.name, *(each.name for each in outer)]
             public = not any(name.startswith("_") for name in names)
             in_function = any(isinstance(each, FunctionNode) for each in outer)
             stub = isinstance(node, FunctionNode) and decorated(node, "overload")
-            if public and not in_function and not stub and ast.get_docstring(node) is None:
+            owed = public and not is_method and not in_function and not stub
+            if owed and ast.get_docstring(node) is None:
                 yield f"{self.path}:{node.lineno} {node.name}"
 
     @property

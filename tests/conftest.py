@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 import guards
+import lanes
 from agent_runner import AgentRunner
 from run_directory import RunDirectory
 
@@ -41,10 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "base")
     kept = os.environ.get("SNAP_SELF_TEST_RUN_DIR")
-    run = RunDirectory.create(Path(kept) if kept else None)
+    run = RunDirectory.create(lanes.shared_run_root(config) or (Path(kept) if kept else None))
     config.stash[RUN] = run
     os.environ["SNAP_SELF_TEST_SECRETS_DIR"] = str(run.secrets_folder)
-    config.pluginmanager.register(CaptureKeeper(run), "snap-self-capture-keeper")
+    if not lanes.runs_elsewhere(config):
+        config.pluginmanager.register(CaptureKeeper(run), "snap-self-capture-keeper")
+    lanes.register(config, run.root)
 
 
 def _heed_signals() -> None:
@@ -58,6 +61,8 @@ def _heed_signals() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the run directory unless its place was chosen, or a secret was found in it."""
     run = config.stash[RUN]
+    if lanes.shared_run_root(config):
+        return
     if not os.environ.get("SNAP_SELF_TEST_RUN_DIR") and not (run.root / "keep").exists():
         run.remove()
 
@@ -83,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if missing and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=missing))
-    items.sort(key=lambda item: (TESTS / "leaks") in item.path.parents)
+    items.sort(key=lanes.is_last)
 
 
 @pytest.hookimpl(wrapper=True)

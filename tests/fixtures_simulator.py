@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ class SimulatorProcess:
         return str(self.ready["ecs_tls_url"])
 
     @property
+    def control_socket(self) -> Path:
+        """Return the socket of the control service."""
+        return Path(self.ready["control_socket"])
+
+    @property
     def ca_file(self) -> Path:
         """Return the file of the certificate authority to trust."""
         return Path(self.ready["ca_file"])
@@ -94,14 +100,9 @@ class SimulatorProcess:
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Steer it: see ``ecs_simulator.control_api``."""
-        request = urllib.request.Request(
-            f"{self.ready['control_url']}/{path}",
-            data=json.dumps(body or {}).encode(),
-            method=method,
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as answer:
-            return json.load(answer)
+        status, answer = ask_control(self.control_socket, method, path, body or {})
+        assert status == http.client.OK, f"{method} {path}: {status} {answer}"
+        return answer
 
     def captured_image(self, snapshot_id: str) -> Path:
         """Return the read-only image file of what a snapshot captured."""
@@ -111,6 +112,33 @@ class SimulatorProcess:
         """Send it a signal, wait for its end and return its status."""
         self.process.send_signal(number)
         return self.process.wait(timeout=START_LIMIT_S)
+
+
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP on a Unix socket, whose path may be longer than an address of one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect by the folder's descriptor."""
+        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
+
+
+def ask_control(path: Path, method: str, name: str, body: Any = None) -> tuple[int, Any]:
+    """Ask a simulator's control service; return the status and what it answered."""
+    with contextlib.closing(ControlConnection(path)) as connection:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, f"/_simulator/{name}", body=text)
+        answer = connection.getresponse()
+        return answer.status, json.load(answer)
 
 
 @contextlib.contextmanager
@@ -185,13 +213,6 @@ def simulator() -> Iterator[Simulator]:
     disks = (DiskConfig(size_gib=40), DiskConfig(size_gib=20))
     config = SimulatorConfig(instances=(InstanceConfig(disks=disks),))
     with Simulator(config) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def simulator_process() -> Iterator[SimulatorProcess]:
-    """Run a cloud in a process of its own, with two disks that are plain files."""
-    with simulator_running("--storage", "files", "--disk", "size=1", "--disk", "size=1") as cloud:
         yield cloud
 
 

@@ -36,7 +36,7 @@ SAMPLES: dict[str, bytes] = {
         f"{_NAME} {_OLD} amd64 none < {_NEW} amd64 none /var/cache/apt/archives/{_NAME}.deb\n"
         f"{_NAME} {_OLD} amd64 none < {_NEW} amd64 none **CONFIGURE**\n"
     ).encode(),
-    "dnf": json.dumps(_EVENT).encode(),
+    "dnf4": json.dumps(_EVENT).encode(),
     "dnf5": json.dumps(_DNF5).encode(),
     "yum": json.dumps({**_EVENT, "items": [["u", _NAME, "x86_64", _NEW]]}).encode(),
     "zypper": b"PLUGINBEGIN\n\n\0"

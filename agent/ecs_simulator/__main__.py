@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ecs_simulator import description, process
 from ecs_simulator.storage.guest import GuestSettings
@@ -14,7 +14,9 @@ from ecs_simulator.storage.kernel import StorageError
 
 _EPILOG = """\
 When ready, one JSON object is printed on one line of standard output: URLs, the file of the
-certificate authority to trust, ids, and each disk's device, link, image and mount point. It runs
+certificate authority to trust, ids, and each disk's device, link, image and mount point; and the
+socket of the control service (HTTP, paths below /_simulator/). Only the user who started it and
+root are answered; others of this machine are refused before anything of a request is read. It runs
 until SIGTERM, SIGINT or SIGHUP and then takes away all that it made; a watchdog process does the
 same when it is killed, and so does the next start, or --clean.
 
@@ -47,7 +49,11 @@ def main(argv: list[str] | None = None) -> int:
     if options.watch:
         return process.watch(Path(options.watch))
     if options.clean:
-        return process.clean(say=_say)
+        try:
+            return process.clean(say=_say)
+        except StorageError as error:
+            _say(str(error))
+            return 1
     try:
         described = description.describe(_raw(options))
     except description.DescriptionError as error:
@@ -78,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m ecs_simulator",
         description="A local Alibaba Cloud ECS: metadata service, ECS and STS API, and disks.",
         epilog=_EPILOG,
@@ -91,11 +97,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", choices=("fast", "realistic"), help="how long calls and snapshots take (fast)")
     add("--policy", action="append", default=[], metavar="FILE", help="RAM policy of the role")
     add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    add(
+        "--trust-peers-from",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="other machines that may ask, such as 192.0.2.0/24 (repeatable; none)",
+    )
     for name, what in (
         ("metadata", "metadata service"),
         ("ecs", "API over HTTP"),
         ("ecs-tls", "API over HTTPS"),
-        ("control", "control service, always on 127.0.0.1"),
     ):
         add(f"--{name}-port", type=int, metavar="N", help=f"port of the {what} (any free one)")
     add("--https", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS too")
@@ -139,7 +151,7 @@ def _raw(options: argparse.Namespace) -> description.Raw:
         "metadata_port": options.metadata_port,
         "ecs_port": options.ecs_port,
         "ecs_tls_port": options.ecs_tls_port,
-        "control_port": options.control_port,
+        "trust_peers_from": options.trust_peers_from or None,
     }
     raw |= {key: value for key, value in given.items() if value is not None}
     if options.disk:
@@ -171,8 +183,20 @@ def _policy(path: Path) -> dict[str, Any]:
     return policy
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes invalid arguments with control characters escaped."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_printable(message))
+
+
 def _say(text: str) -> None:
-    print(f"ecs_simulator: {text}", file=sys.stderr, flush=True)
+    print(f"ecs_simulator: {_printable(text)}", file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    """Return the text with line ends and terminal control characters escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

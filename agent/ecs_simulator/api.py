@@ -1,4 +1,4 @@
-"""The RPC API: from an HTTP request to an answer, whatever goes wrong on the way."""
+"""The RPC API: turns every HTTP request into an answer, also if something goes wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ecs_simulator.actions.base import ECS_VERSION, Call, Operation
+from ecs_simulator.actions.base import (
+    ECS_VERSION,
+    OOS_VERSION,
+    PRODUCTS,
+    STS_VERSION,
+    Call,
+    Operation,
+)
 from ecs_simulator.actions.registry import OPERATIONS
 from ecs_simulator.authenticate import ApiRequest, Authenticator
 from ecs_simulator.cloud import Cloud
@@ -47,13 +54,13 @@ class Reply:
 
 
 class Api:
-    """Answers requests of ECS and STS."""
+    """Answers requests of ECS, OOS and STS."""
 
     def __init__(self, cloud: Cloud, *, stopping: threading.Event) -> None:
         config = cloud.config
         self._cloud = cloud
         self._stopping = stopping
-        self._tokens = IdempotencyStore()
+        self.tokens = IdempotencyStore(cloud.clock, memory_s=config.token_memory_s)
         self.authenticator = Authenticator(
             keys=cloud.keys,
             clock=cloud.clock,
@@ -64,6 +71,7 @@ class Api:
         self.throttles = Throttles(cloud.clock)
         self.latencies = Latencies(config.profile, config.latencies_s)
         self.calls = CallLog()
+        cloud.oos.calls = self
 
     def answer(self, request: ApiRequest) -> Reply:
         """Answer one request and note it in the log of calls."""
@@ -77,29 +85,70 @@ class Api:
             as_json=_wants_json(request),
         )
         reply = self._reply(work)
+        self._note(work, started, 0 if reply.send == -1 else reply.status)
+        return reply
+
+    def call_for(self, caller: Principal, action: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """Return the answer of an ECS operation, named in any case, that another product calls.
+
+        Nothing waits, since the caller is the agenda: a fault that breaks a connection, or hangs,
+        shows itself as a service that is not available.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        started = self._cloud.clock.now()
+        action = next((name for name in OPERATIONS if name.lower() == action.lower()), action)
+        given = {"Action": action, "Version": ECS_VERSION, **params}
+        request = ApiRequest(method="POST", path="/", query={}, params=given, headers={})
+        fault = self.faults.take(action)
+        work = _Work(
+            action=action,
+            request=request,
+            fault=fault,
+            as_json=True,
+            principal=caller,
+            hurried=True,
+        )
+        status = 200
+        try:
+            if fault is not None and fault.when == "before":
+                raise _felt(fault)
+            body = self._perform(work)
+            if fault is not None:
+                raise _felt(fault)
+        except ApiError as error:
+            work.code, status = error.code, error.status_for(action)
+            raise
+        finally:
+            self._note(work, started, status)
+        return body
+
+    def _note(self, work: _Work, started: float, status: int) -> None:
         self.calls.add(
             CallRecord(
                 time=started,
                 ended=self._cloud.clock.now(),
-                action=action,
-                params={k: v for k, v in request.params.items() if k not in _UNLOGGED},
-                status=0 if reply.send == -1 else reply.status,
+                action=work.action,
+                params={k: v for k, v in work.request.params.items() if k not in _UNLOGGED},
+                status=status,
                 code=work.code,
                 request_id=work.request_id,
                 principal=work.principal.name if work.principal else "",
                 fault=work.fault.kind if work.fault else "",
             )
         )
-        return reply
 
     def _reply(self, work: _Work) -> Reply:
         early = self._strike(work, "before")
         if early is not None:
             return early
+        headers = {"x-acs-request-id": work.request_id}
         try:
             status, body = 200, self._perform(work)
         except ApiError as error:
             status, body = self._refusal(work, error)
+            headers |= error.headers
         late = self._strike(work, "after")
         if late is not None and late.send is None:
             return late
@@ -108,7 +157,7 @@ class Api:
             status=status,
             body=content,
             content_type=content_type,
-            headers={"x-acs-request-id": work.request_id},
+            headers=headers,
         )
         if late is None:
             return reply
@@ -119,15 +168,16 @@ class Api:
     def _perform(self, work: _Work) -> dict[str, Any]:
         operation = _operation(work)
         params = Params(work.action, work.request.params)
-        if not operation.anonymous:
+        if not operation.anonymous and work.principal is None:
             work.principal = self.authenticator.identify(work.request)
         self.throttles.check(work.action, params.text("RegionId", self._cloud.config.region_id))
-        token = params.text("ClientToken") if operation.idempotent else ""
+        honoured = operation.idempotent and not operation.ignores_token(params)
+        token = params.text("ClientToken") if honoured else ""
         if not token:
             return self._run(work, operation, params)
         check_client_token(token)
         key = (self._cloud.config.account_id, work.action, token)
-        earlier = self._tokens.begin(key, params.fingerprint())
+        earlier = self.tokens.begin(key, params.fingerprint())
         if earlier is not None:
             return {"RequestId": work.request_id, **earlier}
         answer: dict[str, Any] | None = None
@@ -141,56 +191,67 @@ class Api:
     def _finish(self, work: _Work, key: TokenKey, answer: dict[str, Any] | None) -> None:
         fault = work.fault
         if fault is not None and fault.when == "during" and fault.kind != "hang":
-            self._cloud.agenda.after(fault.seconds, lambda: self._tokens.finish(key, answer))
+            self._cloud.agenda.after(fault.seconds, lambda: self.tokens.finish(key, answer))
         else:
-            self._tokens.finish(key, answer)
+            self.tokens.finish(key, answer)
 
     def _run(self, work: _Work, operation: Operation, params: Params) -> dict[str, Any]:
         # Half of the time passes before the effect, half after it.
-        latency_s = self.latencies.of(work.action)
+        latency_s = 0.0 if work.hurried else self.latencies.of(work.action)
         sweep(self._cloud)
         self._wait(latency_s / 2)
         blind = self._refused(work, operation, params)
         call = Call(action=work.action, params=params, principal=work.principal, blind=blind)
         body = {"RequestId": work.request_id, **operation.run(self._cloud, call)}
         fault = work.fault
-        if fault is not None and fault.when == "during" and fault.kind == "hang":
+        hangs = fault is not None and fault.when == "during" and fault.kind == "hang"
+        if fault is not None and hangs and not work.hurried:
             self._wait(fault.seconds)
         self._wait(latency_s / 2)
         return body
 
     def _refused(self, work: _Work, operation: Operation, params: Params) -> bool:
-        """Tell whether a listing is to find nothing.
+        """Return whether a listing must find nothing.
 
         Raises:
             ApiError: the caller's policies do not allow a change.
         """
         principal = work.principal
-        if principal is None or operation.version != ECS_VERSION:
+        if principal is None or operation.version == STS_VERSION:
             return False
         with self._cloud.state.lock:
             resources = operation.resources(self._cloud, params)
-        verdict = self._verdict(principal, work.action, resources, params)
+        tags = operation.request_tags(params)
+        verdict = self._verdict(principal, operation, resources, tags)
         if verdict == ALLOW:
             return False
         if operation.reads:
             return True
-        raise ApiError(
-            "Forbidden.RAM", extra={"AccessDeniedDetail": _denial(principal, work.action, verdict)}
-        )
+        action = f"{PRODUCTS[operation.version]}:{work.action}"
+        detail = {"AccessDeniedDetail": _denial(principal, action, verdict)}
+        if operation.version == OOS_VERSION:
+            text = f"User has no permission to do the action: ({action})"
+            raise ApiError("User.NoPermission", text, extra=detail)
+        raise ApiError("Forbidden.RAM", extra=detail)
 
     def _verdict(
-        self, principal: Principal, action: str, resources: Sequence[Resource], params: Params
+        self,
+        principal: Principal,
+        operation: Operation,
+        resources: Sequence[Resource],
+        tags: Sequence[tuple[str, str]],
     ) -> str:
-        tags = [(r.get("Key", ""), r.get("Value", "")) for r in params.records("Tag")]
+        product = PRODUCTS[operation.version]
+        action = f"{product}:{operation.name}"
         for resource in resources:
-            arn = "*" if resource.kind == "*" else self._cloud.arn(resource.kind, resource.name)
-            context = context_of(resource, tags)
+            named = self._cloud.arn(resource.kind, resource.name, product=product)
+            arn = "*" if resource.kind == "*" else named
+            context = context_of(resource, tags, product=product)
             layers = [principal.policies]
             if principal.session_policy is not None:
                 layers.append((principal.session_policy,))
             for policies in layers:
-                verdict = decide(policies, action=f"ecs:{action}", arn=arn, context=context)
+                verdict = decide(policies, action=action, arn=arn, context=context)
                 if verdict != ALLOW:
                     return verdict
         return ALLOW
@@ -198,7 +259,8 @@ class Api:
     def _refusal(self, work: _Work, error: ApiError) -> tuple[int, dict[str, Any]]:
         work.code = error.code
         host = work.request.headers.get("host", "")
-        product = "Ecs" if work.request.params.get("Version", ECS_VERSION) == ECS_VERSION else "Sts"
+        version = work.request.params.get("Version", ECS_VERSION)
+        product = PRODUCTS.get(version, "sts").capitalize()
         where = f"q={error.code}&product={product}&requestId={work.request_id}"
         body = {
             "RequestId": work.request_id,
@@ -211,7 +273,7 @@ class Api:
         return error.status_for(work.action), body
 
     def _strike(self, work: _Work, when: str) -> Reply | None:
-        """Return what a fault makes of the answer at this time, None when it does nothing."""
+        """Return the answer that a fault causes at this time; None if there is no fault."""
         fault = work.fault
         if fault is None or when != ("before" if fault.when == "before" else "after"):
             return None
@@ -220,13 +282,15 @@ class Api:
                 self._wait(fault.seconds)
             return None
         if fault.kind == "error":
-            status, body = self._refusal(work, ApiError(fault.code, status=fault.status))
+            status, body = self._refusal(
+                work, ApiError(fault.code, fault.message, status=fault.status)
+            )
             content, kind = render(body, action=work.action, as_json=work.as_json)
-            return Reply(status=status, body=content, content_type=kind)
+            return Reply(status=status, body=content, content_type=kind, headers=fault.headers)
         return FAULT_REPLIES[fault.kind]
 
     def strike_metadata(self, fault: Fault) -> Reply | None:
-        """Return what a fault makes of a metadata answer, None for a late but good one."""
+        """Return the metadata answer that a fault causes; None for a late but good one."""
         if fault.kind == "hang":
             self._wait(fault.seconds)
             return None
@@ -251,7 +315,7 @@ FAULT_REPLIES: dict[str, Reply] = {
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """One request while it is being answered."""
+    """One request while it is being answered; a ``hurried`` one takes no time."""
 
     action: str
     request: ApiRequest
@@ -260,6 +324,14 @@ class _Work:
     request_id: str = field(default_factory=request_id)
     principal: Principal | None = None
     code: str = ""
+    hurried: bool = False
+
+
+def _felt(fault: Fault) -> ApiError:
+    """Return how a fault looks to a product of the cloud that made the call."""
+    if fault.kind == "error":
+        return ApiError(fault.code, fault.message, status=fault.status)
+    return ApiError("ServiceUnavailable")
 
 
 def _operation(work: _Work) -> Operation:
@@ -267,7 +339,7 @@ def _operation(work: _Work) -> Operation:
     version = request.params.get("Version") or request.headers.get("x-acs-version", "")
     operation = OPERATIONS.get(work.action)
     if operation is None or operation.version != version:
-        raise ApiError("InvalidParameter")
+        raise ApiError("InvalidAction.NotFound" if version == OOS_VERSION else "InvalidParameter")
     return operation
 
 
@@ -280,7 +352,7 @@ def _wants_json(request: ApiRequest) -> bool:
 
 def _denial(principal: Principal, action: str, verdict: str) -> dict[str, str]:
     return {
-        "AuthAction": f"ecs:{action}",
+        "AuthAction": action,
         "AuthPrincipalType": principal.kind,
         "AuthPrincipalDisplayName": principal.name,
         "AuthPrincipalOwnerId": principal.account_id,

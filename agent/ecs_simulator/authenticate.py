@@ -1,4 +1,4 @@
-"""Who sent a request: time, key, security token, signature and nonce, checked in this order.
+"""Finds who sent a request; checks time, key, security token, signature and nonce in this order.
 
 Source: common error codes of the ECS API; signature methods V1.0 and V3.
 """

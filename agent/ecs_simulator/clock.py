@@ -15,16 +15,16 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never go back; what due times are counted in."""
+        """Return seconds that never go back; due times use them."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, moved on by hand or wrong by a constant.
+    """The machine's clock, moved forward by tests or wrong by a constant.
 
     Args:
-        offset_s: how far time was moved on; all that waits for a time comes earlier by it.
-        skew_s: how wrong the wall clock is, without anything growing older.
+        offset_s: how far time was moved forward; everything that waits comes earlier by it.
+        skew_s: how wrong the wall clock is; nothing gets older by it.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,10 @@ class SystemClock:
         self.skew_s = 0.0
 
     def now(self) -> float:
-        """Return the cloud's wall clock."""
         return time.time() + self.offset_s + self.skew_s
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic clock, moved on by hand."""
+        """Return the machine's monotonic clock plus the offset."""
         return time.monotonic() + self.offset_s
 
 

@@ -1,10 +1,11 @@
-"""What a simulated cloud is made of: region, account, keys, roles, instances, disks, times."""
+"""The parts of a simulated cloud: region, account, keys, roles, instances, disks, times."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 PolicyDocument = Mapping[str, Any]
@@ -21,7 +22,7 @@ class LifeTimes:
 
     Args:
         visible_lag_s: upper bound of the random time until Describe shows a new resource.
-        cut_s: from acceptance to the instant whose content counts.
+        cut_s: from acceptance to the instant whose content is captured.
         cut_skew_s: added per single snapshot of the disk; a group has one cut and ignores it.
         available_s: from the cut until usable (ESSD family only; others at the end).
         accomplished_s: from the cut until 100 %.
@@ -48,6 +49,7 @@ class DiskConfig:
         disk_id: made up when empty.
         serial: None means the id without ``d-``; empty means none, as on disks before 2020-06-10.
         kind: ``system`` or ``data``; None makes an instance's first disk its system disk.
+        delete_with_instance: whether it is released with its instance.
         device: the API's ``/dev/xvd?`` label; made up when empty.
         locks: ``OperationLocks`` reasons.
     """
@@ -66,6 +68,7 @@ class DiskConfig:
     portable: bool = True
     zone_id: str = ""
     never_attached: bool = False
+    delete_with_instance: bool = True
     locks: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     life: LifeTimes | None = None
@@ -73,7 +76,12 @@ class DiskConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceConfig:
-    """One instance; the first of the cloud is the one whose metadata service is served."""
+    """One instance; the first of the cloud is the one whose metadata service is served.
+
+    Args:
+        hot_plug: whether disks can come and go while it runs.
+        refused_categories: disk categories that its type does not support.
+    """
 
     instance_id: str = ""
     name: str = "sim-host"
@@ -90,6 +98,10 @@ class InstanceConfig:
     tags: Mapping[str, str] = field(default_factory=dict)
     disks: tuple[DiskConfig, ...] = ()
     disk_quantity: int = 17
+    charge_type: str = "PostPaid"
+    deletion_protection: bool = False
+    hot_plug: bool = True
+    refused_categories: tuple[str, ...] = ()
     http_endpoint: str = "enabled"
     http_tokens: str = "optional"
     metadata_tags: str = "disabled"
@@ -117,7 +129,7 @@ class RoleConfig:
 
     Args:
         trusted: who may assume it: user names, role names, ``oidc:<provider>`` or ``*``.
-        external_id: when set, AssumeRole must give the same.
+        external_id: if set, AssumeRole must give the same.
     """
 
     name: str = "SnapSelfRole"
@@ -135,9 +147,26 @@ class SimulatorConfig:
     """A whole simulated cloud; port 0 means any free one.
 
     Args:
+        host: address that the metadata service and the API listen on.
+        trust_peers_from: networks whose machines may ask, such as ``192.0.2.0/24``; on this
+            machine only the simulator's own user and root may.
         seed: gives the same ids again; None makes new ones each time.
         profile: ``fast`` (no latency) or ``realistic`` (observed times of real calls).
-        latencies_s: per action, over the profile's; ``*`` is the default for all.
+        latencies_s: per action, in place of the profile's; ``*`` is the default for all.
+        operations_s: per action, how long after its answer an asynchronous operation ends.
+        disk_operation_s: of the operations on disks that have no time of their own.
+        instance_operation_s: the same for operations on instances.
+        detach_retry_s: how often the cloud asks the machine for a disk that it does not let go.
+        device_lag_s: from In_use until the device is there; ``inf`` for never.
+        sight_lag_s: upper bound of the random time until DescribeDisks shows a change of a disk.
+        attaching_limit: how many disks of one instance may be Attaching at a time.
+        detaching_limit: how many disks of one instance may be Detaching at a time.
+        token_memory_s: how long a ClientToken is remembered (undocumented).
+        kms_keys: the account's keys with their states (``encrypting.KEY_STATES``).
+        default_encryption: the account encrypts every new disk, with ``default_kms_key_id`` or,
+            if that is empty, the service key.
+        images: more images for ReplaceSystemDisk than those of the instances.
+        sold_out: disk categories that cannot be bought (``account.Account``).
         role_lifetime_s: of credentials from the metadata service.
         role_overlap_s: a new set appears this long before the old one ends.
         sts_expiry: whether expired tokens are refused.
@@ -147,9 +176,16 @@ class SimulatorConfig:
         left_out_disks: ids a new group silently leaves out.
         loose_delete: DeleteSnapshot of an unknown id succeeds (both ways are documented).
         default_stopped_mode: the account's own default of StopInstance.
-        idle_close_s: the API closes connections that are idle for so long.
-        secrets_dir: a folder for a file with every secret handed out, one a line, so that a
-            test run can look for leaks; from SNAP_SELF_TEST_SECRETS_DIR, none when empty.
+        starter_rights_s: for how long an OOS execution without a RAM role has the rights of the
+            role's session that started it (undocumented: a session ends, an execution may not).
+        default_oos_role: what an OOS execution without a RAM role assumes; empty for the rights
+            of who started it (both ways are documented, ``OOSServiceRole`` is the older one).
+        handled_errors_fail: an OOS execution with a failed task ends as Failed even if the task's
+            OnError led on to the end (undocumented).
+        executions_at_once: of OOS; further ones are Queued.
+        idle_close_s: the API closes connections that are idle for that long.
+        secrets_dir: a folder for a file with every secret given out, one per line, so that a
+            test run can look for leaks; from SNAP_SELF_TEST_SECRETS_DIR, none if empty.
     """
 
     region_id: str = "cn-hangzhou"
@@ -157,16 +193,28 @@ class SimulatorConfig:
     zone_id: str = "cn-hangzhou-i"
     account_id: str = "1234567890123456"
     host: str = "127.0.0.1"
+    trust_peers_from: tuple[str, ...] = ()
     metadata_port: int = 0
     ecs_port: int = 0
     ecs_tls_port: int = 0
-    control_port: int = 0
     seed: int | None = None
     profile: str = "fast"
     latencies_s: Mapping[str, float] = field(default_factory=dict)
     life: LifeTimes | None = None
+    operations_s: Mapping[str, float] = field(default_factory=dict)
     disk_operation_s: float = 0.02
     instance_operation_s: float = 0.02
+    detach_retry_s: float = 0.1
+    device_lag_s: float = 0.0
+    sight_lag_s: float = 0.0
+    attaching_limit: int = 1
+    detaching_limit: int = 1
+    token_memory_s: float = inf
+    kms_keys: Mapping[str, str] = field(default_factory=dict)
+    default_encryption: bool = False
+    default_kms_key_id: str = ""
+    sold_out: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     instances: tuple[InstanceConfig, ...] = (InstanceConfig(),)
     free_disks: tuple[DiskConfig, ...] = ()
     keys: tuple[AccessKeyConfig, ...] = (AccessKeyConfig(),)
@@ -187,5 +235,9 @@ class SimulatorConfig:
     loose_delete: bool = True
     snapshot_service: bool = True
     default_stopped_mode: str = "KeepCharging"
+    starter_rights_s: float = inf
+    default_oos_role: str = ""
+    handled_errors_fail: bool = False
+    executions_at_once: float = inf
     idle_close_s: float | None = None
     secrets_dir: str = field(default_factory=_secrets_dir)

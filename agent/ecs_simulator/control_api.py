@@ -1,7 +1,7 @@
-"""The control service: the ways to steer a cloud, over HTTP for tests in other processes.
+"""The control service: it controls a cloud over HTTP, for tests in other processes.
 
 ``GET /_simulator/`` lists the paths. Bodies are JSON objects of a :class:`Controls` method's
-arguments. It answers on a port of its own, never among the API's names.
+arguments. It answers on its own socket, never under the API's names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from ecs_simulator.config import DiskConfig
 from ecs_simulator.controls import Controls, life_of, plain
 from ecs_simulator.faults import Fault, Throttle
+from ecs_simulator.identifiers import check_fields
+from ecs_simulator.pace import Fate
 
 PREFIX = "/_simulator/"
 Body = dict[str, Any]
@@ -34,9 +36,13 @@ def answer(
         return _json(404, {"error": f"no such control: {name}", "paths": sorted(_HANDLERS)})
     try:
         given = json.loads(body) if body else {}
-        result = handler(controls, given if isinstance(given, dict) else {"items": given})
+        given = given if isinstance(given, dict) else {"items": given}
+        check_fields(given)
+        result = handler(controls, given)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return _json(400, {"error": f"{type(error).__name__}: {error}"})
+    except OSError as error:  # of the storage
+        return _json(500, {"error": str(error)})
     return _json(200, {} if result is None else result)
 
 
@@ -68,6 +74,10 @@ def _latencies(controls: Controls, body: Body) -> None:
     controls.set_latencies(body.get("times_s", {}), profile=body.get("profile", "fast"))
 
 
+def _operations(controls: Controls, body: Body) -> None:
+    controls.set_operations(body.get("times_s", {}), profile=body.get("profile", "fast"))
+
+
 _HANDLERS: dict[str, Handler] = {
     "GET state": lambda c, _: c.dump(),
     "GET calls": lambda c, _: {"calls": [asdict(call) for call in c.calls]},
@@ -79,6 +89,16 @@ _HANDLERS: dict[str, Handler] = {
     "DELETE faults": lambda c, _: c.api.faults.clear(),
     "PUT throttles": _throttle,
     "PUT latencies": _latencies,
+    "PUT operations": _operations,
+    "PUT device-lag": lambda c, body: c.set_device_lag(body["seconds"]),
+    "PUT sight-lag": lambda c, body: c.set_sight_lag(body["seconds"]),
+    "PUT token-memory": lambda c, body: c.set_token_memory(body["seconds"]),
+    "PUT account": lambda c, body: c.set_account(**body),
+    "PUT kms-key": lambda c, body: c.set_kms_key(**body),
+    "POST fates": lambda c, body: c.befall(Fate(**body)),
+    "POST free": lambda c, body: c.free(body["resource_id"]),
+    "GET disk-usage": lambda c, _: {"disks": [asdict(each) for each in c.disk_usage()]},
+    "GET guest-faults": lambda c, _: {"faults": [asdict(fault) for fault in c.guest_faults]},
     "PUT life": lambda c, body: c.set_life(**body),
     "PUT disk-life": lambda c, body: c.set_disk_life(**body),
     "PUT clock": lambda c, body: c.set_clock_offset(float(body["offset_s"])),

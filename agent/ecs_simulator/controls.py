@@ -1,39 +1,48 @@
-"""What a test may ask of a running cloud and change in it, whichever way it is reached."""
+"""What a test may ask of a running cloud and change in it, directly or over HTTP."""
 
 from __future__ import annotations
 
 import base64
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from math import inf
 from typing import Any
 
+from ecs_simulator.account import Account
 from ecs_simulator.api import Api
 from ecs_simulator.clock import SystemClock
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.config import DiskConfig, LifeTimes, PolicyDocument, SimulatorConfig
+from ecs_simulator.encrypting import KEY_STATES
 from ecs_simulator.faults import CallRecord, Fault, Throttle
 from ecs_simulator.metadata import Metadata
+from ecs_simulator.pace import Fate
 from ecs_simulator.ports import NoStorage, Storage
-from ecs_simulator.records import Disk
+from ecs_simulator.records import Disk, GuestFault
 from ecs_simulator.snapshotting import (
+    Wishes,
     add_past_snapshots,
     delete_snapshot,
     fail_snapshot,
     finish_snapshots,
 )
 from ecs_simulator.state import State
+from ecs_simulator.usage import DiskUsage, disk_usage
 
 CERTIFICATES = ("good", "untrusted", "expired", "wrong_name")
 _INSTANCE_SETTINGS = frozenset(
     {"status", "locks", "http_endpoint", "http_tokens", "metadata_tags", "role", "tags", "name"}
-    | {"spot_termination", "disk_quantity", "stopped_mode"}
+    | {"spot_termination", "disk_quantity", "stopped_mode", "charge_type"}
+    | {"deletion_protection", "hot_plug", "refused_categories"}
 )
-_DISK_SETTINGS = frozenset({"status", "locks", "tags", "serial", "device", "multi_attach", "name"})
+_DISK_SETTINGS = frozenset(
+    {"status", "locks", "tags", "serial", "device", "multi_attach", "name", "delete_with_instance"}
+)
 
 
 class Controls:
-    """The parts of a cloud without its listeners, and the ways to steer them."""
+    """The parts of a cloud without its listeners, and the ways to control them."""
 
     def __init__(
         self, config: SimulatorConfig | None = None, *, storage: Storage | None = None
@@ -48,7 +57,6 @@ class Controls:
 
     @property
     def state(self) -> State:
-        """Return the cloud's resources."""
         return self.cloud.state
 
     @property
@@ -74,8 +82,9 @@ class Controls:
         self.api.throttles.set(throttles)
 
     def set_latencies(self, times_s: Mapping[str, float], *, profile: str = "fast") -> None:
-        """Replace how long each action takes; ``*`` stands for all others, and ``metadata`` for
-        each read of the metadata service.
+        """Replace how long each action takes, in seconds.
+
+        ``*`` means all other actions, and ``metadata`` each read of the metadata service.
         """
         self.api.latencies.set(profile, times_s)
 
@@ -90,30 +99,85 @@ class Controls:
             disk.life = replace(disk.life or self.cloud.life, **changes)
 
     def set_clock_offset(self, offset_s: float) -> None:
-        """Move the cloud's time on: everything grows older, and what is then due happens.
+        """Move the cloud's time forward: everything gets older, and what is then due happens.
 
         Args:
-            offset_s: against the machine's clock, not against the offset before.
+            offset_s: relative to the machine's clock, not to the offset before.
         """
         self.clock.offset_s = offset_s
         self.cloud.agenda.wake()
 
     def set_clock_skew(self, skew_s: float) -> None:
-        """Make the cloud's clock differ from the machine's, as if it had always been so."""
+        """Make the cloud's clock differ from the machine's, as if it had always differed."""
         change_s = skew_s - self.clock.skew_s
         with self.state.lock:
             self.clock.skew_s = skew_s
             self.state.shift(change_s)
             self.cloud.retention = [(at + change_s, name) for at, name in self.cloud.retention]
         self.cloud.keys.shift(change_s)
+        with self.cloud.oos.lock:
+            self.cloud.oos.records.shift(change_s)
         self.metadata.shift(change_s)
+
+    def set_operations(self, times_s: Mapping[str, float], *, profile: str = "fast") -> None:
+        """Replace how long each asynchronous operation takes, in seconds; ``*`` means all other."""
+        self.cloud.pace.set(profile, times_s)
+
+    def set_device_lag(self, seconds: float | None) -> None:
+        """Choose how long after In_use a disk's device comes; None means never."""
+        self.cloud.device_lag_s = inf if seconds is None else seconds
+
+    def set_sight_lag(self, seconds: float) -> None:
+        """Choose the upper bound of the time until DescribeDisks shows a change of a disk."""
+        self.cloud.sight_lag_s = seconds
+
+    def set_token_memory(self, seconds: float | None) -> None:
+        """Choose how long a ClientToken is remembered; None means for ever."""
+        self.api.tokens.memory_s = inf if seconds is None else seconds
+
+    def set_kms_key(self, key_id: str, state: str) -> None:
+        """Choose what becomes of operations with a key (``encrypting.KEY_STATES``).
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        if state not in KEY_STATES:
+            raise ValueError(f"no such state of a key: {state!r}")
+        self.cloud.account.kms_keys[key_id] = state
+
+    def set_account(self, **changes: Any) -> None:
+        """Change what the account may buy (fields of :class:`ecs_simulator.account.Account`)."""
+        _only(frozenset(f.name for f in fields(Account)), changes)
+        with self.state.lock:
+            for name, value in changes.items():
+                setattr(self.cloud.account, name, value)
+
+    def befall(self, fate: Fate) -> None:
+        """Have operations that are accepted from now on fail or stick."""
+        self.cloud.pace.befall(fate)
+
+    def free(self, resource_id: str) -> None:
+        """Have a stuck operation of a disk or instance end now."""
+        self.cloud.pace.free(resource_id)
+
+    def disk_usage(self) -> list[DiskUsage]:
+        """Return how long each disk existed, those that are deleted among them."""
+        with self.state.lock:
+            every = (*self.state.disks.values(), *self.state.deleted_disks)
+            return disk_usage(every, self.clock.now())
+
+    @property
+    def guest_faults(self) -> list[GuestFault]:
+        """Return what the program on the instance did wrong."""
+        with self.state.lock:
+            return list(self.cloud.guest_faults)
 
     def set_policies(self, name: str, *policies: PolicyDocument) -> None:
         """Replace the policies of a user or role, at once."""
         self.cloud.keys.set_policies(name, policies)
 
     def set_certificate(self, kind: str) -> None:
-        """Choose what new HTTPS connections are shown.
+        """Choose the certificate for new HTTPS connections.
 
         Raises:
             ValueError: there is no such kind.
@@ -150,7 +214,6 @@ class Controls:
                 setattr(target, name, value)
 
     def set_disk(self, disk_id: str, **changes: Any) -> None:
-        """Change fields of a disk."""
         _only(_DISK_SETTINGS, changes)
         with self.state.lock:
             for name, value in changes.items():
@@ -169,36 +232,44 @@ class Controls:
             self.cloud.propagate_group_tags = propagate_tags
 
     def add_disk(self, disk: DiskConfig, *, instance_id: str | None = None) -> Disk:
-        """Put in a disk; attached to the own instance unless an id, or none (""), is given."""
+        """Add a disk; attach it to the given instance ("": none), by default to the own one."""
         owner = self.cloud.own_instance.instance_id if instance_id is None else instance_id
         return self.cloud.add_disk(disk, instance_id=owner)
 
     def remove_disk(self, disk_id: str) -> None:
-        """Take a disk away, attached or not, as the console could."""
+        """Remove a disk, attached or not, as the console could."""
         with self.state.lock:
-            disk = self.state.disks.pop(disk_id)
+            disk = self.state.drop_disk(disk_id, self.clock.now())
         if disk.instance_ids:
-            self.cloud.storage.detach(disk_id)
+            self.cloud.storage.pull(disk_id)
         self.cloud.storage.delete_disk(disk_id)
 
     def mark_image(self, snapshot_id: str, *, used: bool = True) -> None:
-        """Say that a custom image is, or is no more, made from a snapshot."""
+        """Set whether a custom image uses a snapshot."""
         with self.state.lock:
             self.state.snapshots[snapshot_id].created_image = used
 
     def add_snapshots(
-        self, disk_id: str, count: int, *, tags: Mapping[str, str], spacing_s: float = 60.0
+        self,
+        disk_id: str,
+        count: int,
+        *,
+        tags: Mapping[str, str],
+        spacing_s: float = 60.0,
+        name: str = "past",
     ) -> list[str]:
-        """Put in accomplished snapshots of a disk without content, as if made in the past.
+        """Add accomplished snapshots of a disk without content, as if taken in the past.
 
         Args:
-            spacing_s: between two of them; the last one was made so long ago.
+            spacing_s: the time between two of them, and since the last one.
+            name: the description of each, and with a number after it its name.
 
         Returns:
             Their ids, oldest first.
         """
         with self.state.lock:
-            return add_past_snapshots(self.cloud, disk_id, count, tags=tags, spacing_s=spacing_s)
+            wishes = [Wishes(name=f"{name}-{n}", description=name, tags=tags) for n in range(count)]
+            return add_past_snapshots(self.cloud, disk_id, wishes, spacing_s=spacing_s)
 
     def fail_snapshot(self, snapshot_id: str) -> None:
         """Make a snapshot in progress fail now."""
@@ -209,7 +280,7 @@ class Controls:
         finish_snapshots(self.cloud)
 
     def delete_snapshots(self) -> None:
-        """Delete every snapshot and group, whatever depends on them."""
+        """Delete every snapshot and group, even if something depends on them."""
         with self.state.lock:
             for name in tuple(self.state.snapshots):
                 delete_snapshot(self.cloud, name)
@@ -222,6 +293,10 @@ class Controls:
     def dump(self) -> dict[str, Any]:
         """Return all resources as plain values, with each snapshot's state as of now."""
         now = self.clock.now()
+        with self.cloud.oos.lock:
+            records = self.cloud.oos.records
+            executions = {name: asdict(each) for name, each in records.executions.items()}
+            tasks = {name: asdict(each) for name, each in records.tasks.items()}
         with self.state.lock:
             snapshots = {
                 name: {
@@ -239,6 +314,9 @@ class Controls:
                 "instances": {name: asdict(i) for name, i in self.state.instances.items()},
                 "snapshots": snapshots,
                 "groups": {name: asdict(group) for name, group in self.state.groups.items()},
+                "executions": executions,
+                "task_executions": tasks,
+                "guest_faults": [asdict(fault) for fault in self.cloud.guest_faults],
                 "storage_faults": [*self.cloud.storage_faults, *self.cloud.agenda.failures],
             }
 
@@ -250,7 +328,7 @@ def _only(allowed: frozenset[str], changes: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a JSON form of what JSON does not know."""
+    """Return a JSON form of a value that JSON does not know."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return sorted(value)

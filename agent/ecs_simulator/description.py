@@ -1,27 +1,29 @@
-"""From a description in TOML or JSON to what a simulator process shall be.
+"""Turns a description in TOML or JSON into the settings of a simulator process.
 
-The keys are the fields of :class:`SimulatorConfig` and below it, of ``InstanceConfig``,
-``DiskConfig`` and so on. An own instance's disk may further have ``fs``, ``mount``, ``image`` and
-``bus``, a free disk the last two; a top-level list ``disks`` is short for the disks of one
-instance. Faults are all told at once.
+The keys are the fields of :class:`SimulatorConfig` and of the classes below it: ``InstanceConfig``,
+``DiskConfig`` and so on. A disk of the own instance may also have ``fs``, ``mount``, ``image`` and
+``bus``; a free disk may have the last two. A top-level list ``disks`` is short for the disks of one
+instance. All faults are reported together.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import ipaddress
 import json
 import secrets
 import string
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecs_simulator.config import SimulatorConfig
+from ecs_simulator.config import DiskConfig, InstanceConfig, SimulatorConfig
+from ecs_simulator.identifiers import check_fields
 from ecs_simulator.storage.loop import FILESYSTEMS
 from ecs_simulator.storage.qcow import BUSES, DiskForm
 
@@ -37,12 +39,12 @@ class DescriptionError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUse:
-    """What an own disk is to carry.
+    """What a disk of the own instance carries.
 
     Args:
         fs: ``ext4``, ``xfs``, ``btrfs``, or empty for none.
         mount: where, or empty.
-        image: raw or qcow2 image that a virtual machine's disk begins with, or empty.
+        image: raw or qcow2 image with which a virtual machine's disk begins, or empty.
         bus: how a virtual machine's disk is plugged in: ``virtio`` or ``nvme``.
     """
 
@@ -54,7 +56,7 @@ class DiskUse:
 
     @property
     def form(self) -> DiskForm:
-        """Return what a virtual machine's storage must know of it."""
+        """Return what a virtual machine's storage must know about the disk."""
         return DiskForm(image=self.image, bus=self.bus)
 
 
@@ -88,7 +90,7 @@ def _toml(text: str) -> Any:
 
 
 def describe(raw: Raw) -> Description:
-    """Return what a description asks for; ids that it does not give are made up.
+    """Return what a description asks for; make up missing ids.
 
     Raises:
         DescriptionError: unknown keys or unfit values.
@@ -100,13 +102,14 @@ def describe(raw: Raw) -> Description:
     faults += [f"{use.disk_id}: fs is for attached disks only" for use in free if use.fs]
     plain.setdefault("seed", secrets.randbits(31))
     config = _object(SimulatorConfig, plain, "", faults)
+    faults += _unfit(config) if config else ()
     if faults or config is None:
         raise DescriptionError("\n".join(faults))
     return Description(config=config, uses=(*uses, *free))
 
 
 def _spelled_out(raw: Raw, faults: list[str]) -> Raw:
-    """Return a copy of its own whose disks are where SimulatorConfig has them."""
+    """Return a separate copy with the disks where SimulatorConfig has them."""
     plain: Raw = json.loads(json.dumps(raw, default=str))
     disks = plain.pop("disks", None)
     instances = plain.setdefault("instances", [{}])
@@ -120,7 +123,7 @@ def _spelled_out(raw: Raw, faults: list[str]) -> Raw:
 
 
 def _uses(disks: Any, where: str, faults: list[str]) -> list[DiskUse]:
-    """Take what is not of the cloud's out of the disks."""
+    """Remove the fields that do not belong to the cloud from the disks."""
     uses = []
     for place, disk in enumerate(disks if isinstance(disks, list) else []):
         if isinstance(disk, dict):
@@ -143,6 +146,25 @@ def _use(values: Raw, where: str, faults: list[str]) -> DiskUse:
     if use.mount and not Path(use.mount).is_absolute():
         faults.append(f"{where}.mount: {use.mount!r} is not an absolute path")
     return use
+
+
+def _unfit(config: SimulatorConfig) -> Iterator[str]:
+    """Yield the faults of values that have the right type."""
+    for network in config.trust_peers_from:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            yield f"trust_peers_from: {error}"
+    named: list[tuple[str, InstanceConfig | DiskConfig]] = []
+    for number, instance in enumerate(config.instances):
+        named.append((f"instances[{number}]", instance))
+        named += [(f"instances[{number}].disks[{n}]", d) for n, d in enumerate(instance.disks)]
+    named += [(f"free_disks[{n}]", disk) for n, disk in enumerate(config.free_disks)]
+    for where, one in named:
+        try:
+            check_fields({f.name: getattr(one, f.name) for f in dataclasses.fields(one)})
+        except ValueError as error:
+            yield f"{where}.{error}"
 
 
 def made_up_id(kind: str) -> str:

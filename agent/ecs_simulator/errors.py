@@ -1,4 +1,4 @@
-"""Refusals of the API: code, HTTP status and text, as the error tables of the operations say.
+"""Refusals of the API: code, HTTP status and text, from the operations' error tables.
 
 The table's odd spellings (``MissingParamter``, ``InvalidParamter``) are the API's own.
 Source: error code tables of the ECS API 2014-05-26 and its common error codes.
@@ -14,9 +14,10 @@ class ApiError(Exception):
 
     Args:
         code: the API's ``Code``.
-        message: its ``Message``; the table's text when empty.
-        status: HTTP status; the table's when None.
-        extra: further top-level fields of the body.
+        message: its ``Message``; the table's text if empty.
+        status: HTTP status; the table's if None.
+        extra: more top-level fields of the body.
+        headers: more headers of the answer.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class ApiError(Exception):
         *,
         status: int | None = None,
         extra: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code
         self.message = message
         self.status = status
         self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
 
     def status_for(self, action: str) -> int:
         """Return the HTTP status of this code when ``action`` gives it."""
@@ -40,7 +43,6 @@ class ApiError(Exception):
         return status_of(self.code, action)
 
     def text(self) -> str:
-        """Return the message shown to the caller."""
         return self.message or MESSAGES.get(self.code, "The specified request is invalid.")
 
 
@@ -62,6 +64,7 @@ STATUS: dict[str, int] = {
     "InvalidDescription.Malformed": 404,
     "InvalidRegion.NotFound": 400,
     "InvalidParameter.KMSKeyId.NotFound": 400,
+    "InvalidKMSKeyId.NotFound": 404,
     "InvalidSnapshot.NotFound": 400,
     "InvalidDisk.InUse": 404,
     "InvalidDisk.AlreadyDetached": 404,
@@ -70,6 +73,10 @@ STATUS: dict[str, int] = {
     "InvalidSourceDiskType": 404,
     "InvalidDiskIds.ValueNotSupported": 404,
     "InternalError": 500,
+    "InvalidAction.NotFound": 400,
+    "User.NoPermission": 401,
+    "EntityNotExists.Template": 404,
+    "EntityNotExists.Execution": 404,
     "ServiceUnavailable": 503,
 } | dict.fromkeys(
     (
@@ -93,6 +100,19 @@ STATUS: dict[str, int] = {
         "DiskInArrears",
         "DiskId.ValueNotSupported",
         "InvalidParameter.KMSKeyId.CMKNotEnabled",
+        "InvalidParameter.KMSKeyId.CMKUnauthorized",
+        "InvalidParameter.KMSKeyId.KMSUnauthorized",
+        "InvalidParameter.AllEmpty",
+        "InvalidPayMethod",
+        "InvalidAccountStatus.NotEnoughBalance",
+        "QuotaExceed.PostPaidDisk",
+        "InvalidInstanceType.NotSupportDiskCategory",
+        "ChargeTypeViolation",
+        "InvalidDevice.InUse",
+        "DeleteWithInstance.Conflict",
+        "DiskError",
+        "InvalidOperation.CanNotAttachMultiAttachDiskAsSystemDisk",
+        "InvalidOperation.DeletionProtection",
         "InvalidSnapshotCategory.Malformed",
         "InvalidCategoryAndInstantAccess.Malformed",
         "InvalidInstantAccessRetentionDays.Malformed",
@@ -138,11 +158,18 @@ BY_ACTION: dict[tuple[str, str], int] = {
     ("CreateSnapshot", "IncorrectInstanceStatus"): 400,
     ("CreateSnapshotGroup", "IncorrectInstanceStatus"): 400,
     ("AttachDisk", "IncorrectInstanceStatus"): 400,
-    ("DetachDisk", "IncorrectInstanceStatus"): 400,
+    ("DetachDisk", "IncorrectInstanceStatus"): 403,
+    ("CreateDisk", "InvalidParameter.KMSKeyId.NotFound"): 404,
     ("ResetDisk", "IncorrectInstanceStatus"): 403,
     ("ResetDisks", "IncorrectInstanceStatus"): 403,
     ("StopInstance", "IncorrectInstanceStatus"): 403,
     ("StartInstance", "IncorrectInstanceStatus"): 403,
+    ("RebootInstance", "IncorrectInstanceStatus"): 403,
+    ("DeleteInstance", "IncorrectInstanceStatus"): 403,
+    ("ModifyInstanceAttribute", "IncorrectInstanceStatus"): 403,
+    ("ReplaceSystemDisk", "IncorrectInstanceStatus"): 403,
+    ("CreateDisk", "InvalidDescription.Malformed"): 400,
+    ("ModifyInstanceAttribute", "InvalidDescription.Malformed"): 400,
     ("DeleteSnapshot", "IncorrectDiskStatus.CreatingSnapshot"): 400,
     ("ModifySnapshotAttribute", "InvalidSnapshotId.NotReady"): 400,
     ("ModifySnapshotAttribute", "IncorrectDiskStatus.CreatingSnapshot"): 400,
@@ -152,6 +179,7 @@ BY_ACTION: dict[tuple[str, str], int] = {
 }
 
 MESSAGES: dict[str, str] = {
+    "InvalidAction.NotFound": "Specified api is not found, please check your url and method.",
     "InternalError": "The request processing has failed due to some unknown error.",
     "InvalidAccessKeyId.NotFound": "Specified access key is not found.",
     "InvalidAccessKeyId.Inactive": "Specified access key is disabled.",
@@ -185,6 +213,12 @@ MESSAGES: dict[str, str] = {
     ),
     "IncorrectDiskStatus": "The current disk status does not support this operation.",
     "IncorrectDiskStatus.CreatingSnapshot": "A previous snapshot creation is in process.",
+    "OperationConflict.DisksAttachingParallellyExceed": (
+        "The number of disks attaching parallelly exceeds the limit."
+    ),
+    "DisksDetachingOnEcsExceeded": (
+        "The number of disks detaching on the instance exceeds the limit."
+    ),
     "QuotaExceed.Snapshot": "The snapshot quota exceeds.",
     "DiskCategory.OperationNotSupported": "The specified disk category does not support this.",
     "SnapshotCreatedDisk": "The snapshot has been used to create disk.",

@@ -1,15 +1,16 @@
-"""Trouble on demand: faults per action, throttling windows, latency, and the log of calls."""
+"""Faults that tests ask for: faults per action, throttling, latency; and the log of calls."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from ecs_simulator.clock import Clock
 from ecs_simulator.errors import ApiError
 
-# Kind of fault -> when it strikes unless told otherwise, seen from the effect of the call.
+# Kind of fault -> when it strikes by default, relative to the effect of the call.
 FAULT_KINDS: dict[str, str] = {
     "lost_reply": "after",
     "reset": "before",
@@ -30,11 +31,12 @@ class Fault:
         kind: a key of ``FAULT_KINDS``, or ``error:<Code>:<status>``.
         action: of the API (``*`` is any), or ``metadata:<path prefix>``.
         count: how many calls it strikes.
-        skip: how many matching calls pass unharmed before.
-        when: ``before`` the effect, ``after`` it, or ``during``: after it, while the call goes on
-            running for ``seconds`` (a retry with its token meets IdempotentProcessing).
-        seconds: how long ``hang`` lasts, or a call struck ``during`` goes on.
-        code, status: of ``error``.
+        skip: how many matching calls succeed before.
+        when: ``before`` the effect, ``after`` it, or ``during``: after it, while the call still
+            runs for ``seconds`` (a retry with its token gets IdempotentProcessing).
+        seconds: how long ``hang`` lasts, or a call struck ``during`` still runs.
+        code, status, message: those of ``error``; an empty message means the code's usual one.
+        headers: more headers of an ``error``'s answer.
     """
 
     kind: str
@@ -45,6 +47,8 @@ class Fault:
     seconds: float = 3600.0
     code: str = "InternalError"
     status: int = 500
+    message: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def normal(self) -> Fault:
         """Return it with every default filled in.
@@ -70,12 +74,10 @@ class FaultQueue:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Queue a fault."""
         with self._lock:
             self._waiting.append(fault.normal())
 
     def clear(self) -> None:
-        """Forget all waiting faults."""
         with self._lock:
             self._waiting.clear()
 
@@ -114,6 +116,7 @@ class Throttle:
     Args:
         limit: calls that pass in a window; 0 refuses all.
         window_s: a minute in the real cloud; windows begin at multiples of it.
+        told: a refusal has the headers that say how much longer the window lasts.
     """
 
     limit: int
@@ -121,6 +124,12 @@ class Throttle:
     code: str = "Throttling"
     status: int = 400
     window_s: float = 60.0
+    told: bool = True
+
+
+# Of the account's calls of this operation, and of all its calls. Source: the OpenAPI utilities of
+# Alibaba Cloud's SDKs, which read ``TimeLeft``, in milliseconds, from either.
+LIMIT_HEADERS = ("x-ratelimit-user-api", "x-ratelimit-user")
 
 
 class Throttles:
@@ -133,7 +142,7 @@ class Throttles:
         self._counts: dict[tuple[str, str], tuple[int, int]] = {}
 
     def set(self, limits: Iterable[Throttle]) -> None:
-        """Replace all limits and begin counting anew."""
+        """Replace all limits and reset the counts."""
         with self._lock:
             self._limits = list(limits)
             self._counts.clear()
@@ -148,15 +157,24 @@ class Throttles:
             limit = next((t for t in self._limits if t.action in (action, "*")), None)
             if limit is None:
                 return
-            window = int(self._clock.now() // limit.window_s)
+            now = self._clock.now()
+            window = int(now // limit.window_s)
             begun, count = self._counts.get((action, region_id), (window, 0))
             count = count + 1 if begun == window else 1
             self._counts[(action, region_id)] = (window, count)
         if count > limit.limit:
-            raise ApiError(limit.code, status=limit.status)
+            headers = _limit_headers(limit, now) if limit.told else {}
+            raise ApiError(limit.code, status=limit.status, headers=headers)
 
 
-# Seconds of real calls, from public logs of a snapshot run; the rest are of the same order.
+def _limit_headers(limit: Throttle, now: float) -> dict[str, str]:
+    reset = (now // limit.window_s + 1) * limit.window_s
+    left_ms = ceil((reset - now) * 1000)
+    value = f"Limit:{limit.limit},Remain:0,TimeLeft:{left_ms},Reset:{ceil(reset)}"
+    return dict.fromkeys(LIMIT_HEADERS, value)
+
+
+# Seconds of real calls, from public logs of a snapshot run; the others are of the same order.
 REALISTIC_S: dict[str, float] = {
     "CreateSnapshot": 0.35,
     "CreateSnapshotGroup": 0.32,
@@ -186,7 +204,7 @@ class Latencies:
             self._times_s = (REALISTIC_S if profile == "realistic" else {}) | dict(own_s)
 
     def of(self, action: str) -> float:
-        """Return the seconds an action takes; ``*`` does not stand for the metadata service."""
+        """Return the seconds an action takes; ``*`` does not include the metadata service."""
         with self._lock:
             other = 0.0 if action == METADATA else self._times_s.get("*", 0.0)
             return self._times_s.get(action, other)
@@ -194,7 +212,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """One call as it was answered; ``params`` hold no secret. Status 0: no answer was sent."""
+    """One answered call; ``params`` hold no secret. Status 0: no answer was sent."""
 
     time: float
     ended: float
@@ -215,16 +233,13 @@ class CallLog:
         self._records: list[CallRecord] = []
 
     def add(self, record: CallRecord) -> None:
-        """Note a call."""
         with self._lock:
             self._records.append(record)
 
     def all(self) -> list[CallRecord]:
-        """Return the calls so far."""
         with self._lock:
             return list(self._records)
 
     def clear(self) -> None:
-        """Forget all calls."""
         with self._lock:
             self._records.clear()

@@ -1,7 +1,8 @@
-"""Access keys of users and short-lived keys of roles, with everything secret ever handed out."""
+"""Access keys of users and short-lived keys of roles, with every secret ever given out."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -95,7 +96,7 @@ class KeyStore:
         """Return new short-lived keys of a role's session, valid from now on.
 
         Args:
-            session_policy: what the session may do at most, within the role's policies.
+            session_policy: limits the session's rights within the role's policies.
         """
         now = self._clock.now()
         key = Key(
@@ -120,8 +121,24 @@ class KeyStore:
         self.remember_secret(key.token)
         return key
 
+    def principal(
+        self, kind: str, name: str, *, session_policy: PolicyDocument | None = None
+    ) -> Principal:
+        """Return a user, or a role's session, with the policies of now."""
+        with self._lock:
+            role = self._role_policies.get(name.partition(":")[0], ())
+            users = (key.principal for key in self._keys.values())
+            user = next((each.policies for each in users if each.name == name), ())
+            return Principal(
+                account_id=self._account_id,
+                kind=kind,
+                name=name,
+                policies=role if kind == "AssumedRoleUser" else user,
+                role_id="3" + self._account_id[1:] if kind == "AssumedRoleUser" else "",
+                session_policy=session_policy,
+            )
+
     def find(self, access_key_id: str) -> Key | None:
-        """Return the key of that id."""
         with self._lock:
             return self._keys.get(access_key_id)
 
@@ -131,7 +148,6 @@ class KeyStore:
             return self._tokens.get(token)
 
     def expire_all(self) -> None:
-        """End all short-lived keys now."""
         now = self._clock.now()
         with self._lock:
             for name, key in list(self._keys.items()):
@@ -150,7 +166,7 @@ class KeyStore:
                     )
 
     def set_policies(self, name: str, policies: tuple[PolicyDocument, ...]) -> None:
-        """Replace the policies of a user or a role, also for keys given out before."""
+        """Replace the policies of a user or a role, also for keys given out earlier."""
         with self._lock:
             self._role_policies[name] = policies
             for key_id, key in list(self._keys.items()):
@@ -165,10 +181,20 @@ class KeyStore:
                 return
             self._secrets.add(text)
             if self._secrets_file is not None:
-                with self._secrets_file.open("a", encoding="utf-8") as file:
+                with open(self._secrets_file, "a", encoding="utf-8", opener=_append) as file:
                     file.write(f"{text}\n")
 
     def secrets(self) -> frozenset[str]:
         """Return every secret ever handed out."""
         with self._lock:
             return frozenset(self._secrets)
+
+
+def _append(path: str, flags: int) -> int:
+    """Open a file for this user alone; refuse a file with a second name."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    seen = os.fstat(descriptor)
+    if seen.st_uid != os.geteuid() or seen.st_nlink != 1:
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "is not a file of this user's own", path)
+    return descriptor

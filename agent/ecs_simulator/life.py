@@ -1,4 +1,4 @@
-"""What happens by the clock: due actions, run by one thread or, in tests, by hand."""
+"""Actions that are due at a time; one thread runs them, or a test does."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class Agenda:
             try:
                 action()
             except (OSError, ValueError, LookupError, RuntimeError) as error:
-                # A storage that fails once must not end all that is still to come.
+                # One failure of the storage must not stop the later actions.
                 self.failures.append(f"{type(error).__name__}: {error}")
             done += 1
 
     def start(self) -> None:
-        """Run due actions in a thread of its own until :meth:`stop`."""
+        """Run due actions in a separate thread until :meth:`stop`."""
         self._running = True
         self._thread = threading.Thread(target=self._loop, name="agenda", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Look anew at what is due, after the clock was moved."""
+        """Look again for due actions after the clock was moved."""
         with self._changed:
             self._changed.notify()
 

@@ -1,7 +1,7 @@
 """The instance metadata service (100.100.100.200 in the real cloud).
 
-Items, both access modes, status codes and credential rotation as documented under "instance
-metadata" of the ECS user guide; texts of error pages are not documented and not to be relied on.
+Items, both access modes, status codes and credential rotation are as documented under "instance
+metadata" in the ECS user guide. Texts of error pages are not documented; do not rely on them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,15 @@ class MetadataReply:
 
 
 class Metadata:
-    """Answers requests to the metadata service of the cloud's own instance."""
+    """Answers requests to the metadata service of one instance.
 
-    def __init__(self, cloud: Cloud) -> None:
+    Args:
+        instance_id: empty for the cloud's own instance.
+    """
+
+    def __init__(self, cloud: Cloud, *, instance_id: str = "") -> None:
         self._cloud = cloud
+        self._instance_id = instance_id
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self._role_key: Key | None = None
@@ -69,7 +74,7 @@ class Metadata:
         return reply
 
     def _answer(self, method: str, path: str, headers: Mapping[str, str]) -> MetadataReply:
-        instance = self._cloud.own_instance
+        instance = self._instance
         if instance.http_endpoint != "enabled":
             return _page(403)
         if self._over_limit():
@@ -81,8 +86,12 @@ class Metadata:
         refusal = self._check(headers, instance)
         return _page(refusal) if refusal else self._get(path, instance)
 
+    @property
+    def _instance(self) -> Instance:
+        known = self._cloud.state.instances
+        return known[self._instance_id] if self._instance_id else self._cloud.own_instance
+
     def expire_tokens(self) -> None:
-        """End all tokens now."""
         with self._lock:
             self._tokens = dict.fromkeys(self._tokens, 0.0)
 
@@ -240,7 +249,7 @@ class Metadata:
             if key is None or stale or key.principal.name.split(":")[0] != name:
                 key = self._cloud.keys.mint(
                     role=name,
-                    session=self._cloud.own_instance.instance_id,
+                    session=self._instance.instance_id,
                     lifetime_s=config.role_lifetime_s,
                 )
                 self._role_key = key
@@ -282,7 +291,7 @@ def _look_up(tree: Tree, path: str) -> MetadataReply:
         node = node[name]
     if isinstance(node, str):
         return MetadataReply(status=200, body=node.encode())
-    # Role names are leaves; clients put the listing into the next URL unstripped.
+    # Role names are leaves; clients put the listing into the next URL without stripping it.
     names = [f"{k}/" if isinstance(v, dict) else k for k, v in node.items()]
     return MetadataReply(status=200, body="\n".join(names).encode())
 

@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which page is asked for.
+    """Which page a request asks for.
 
     Args:
         size: entries per page.
-        number: of the page in the older way; 0 with tokens.
-        after: what the token says was the last entry given; None at the beginning.
-        given: how many entries the pages before held.
+        number: the page's number in the older form; 0 with tokens.
+        after: the last entry given so far, from the token; None at the beginning.
+        given: how many entries the pages before had.
     """
 
     size: int
@@ -51,28 +51,34 @@ class Page(Generic[T]):
         }
 
 
-def read_page_request(params: Params, *, floor: int = 10, ceiling: int = 100) -> PageRequest:
-    """Return what the request asks for, clamped as the API does.
+def read_page_request(
+    params: Params, *, floor: int = 10, ceiling: int = 100, default: int = 10, numbered: bool = True
+) -> PageRequest:
+    """Return the page a request asks for, clamped like in the API.
+
+    Args:
+        default: entries per page where the request does not say.
+        numbered: without MaxResults and NextToken the older form is meant.
 
     Raises:
         ApiError: a number or token is not one.
     """
     size = params.integer("MaxResults", "InvalidParameter.MaxResults")
     token = params.text("NextToken")
-    if size is None and not token:
+    if numbered and size is None and not token:
         number = params.integer("PageNumber", "InvalidParameter.PageNumber") or 1
         size = params.integer("PageSize", "InvalidParameter.PageSize") or 10
         return PageRequest(size=max(1, min(size, ceiling)), number=max(1, number))
     after, given = _read_token(token) if token else (None, 0)
     return PageRequest(
-        size=max(floor, min(size or 10, ceiling)), number=0, after=after, given=given
+        size=max(floor, min(size or default, ceiling)), number=0, after=after, given=given
     )
 
 
 def cut_page(
     found: Iterable[tuple[int, T]], request: PageRequest, *, cap: int | None = None
 ) -> Page[T]:
-    """Return one page of what was found.
+    """Return one page of the entries found.
 
     Args:
         found: entries after ``request.after``, each with the number a token remembers it by.

@@ -10,7 +10,7 @@ from ecs_simulator.errors import TAG_ACTIONS, ApiError
 
 _NUMBERED = re.compile(r"^\d{1,3}$")
 
-# Neither a parameter of the operation nor part of an idempotent request's identity.
+# These are neither parameters of the operation nor part of an idempotent request's identity.
 COMMON = frozenset(
     {
         "Action",
@@ -37,15 +37,14 @@ class Params:
         self._values = dict(values)
 
     def fingerprint(self) -> tuple[tuple[str, str], ...]:
-        """Return what must be equal for two requests with one ClientToken."""
+        """Return what must be equal in two requests with the same ClientToken."""
         return tuple(sorted((k, v) for k, v in self._values.items() if k not in COMMON))
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a value, ``default`` when absent."""
         return self._values.get(name, default)
 
     def given(self, name: str) -> bool:
-        """Tell whether a parameter was sent, be it empty."""
+        """Return whether a parameter was sent, even if empty."""
         return name in self._values
 
     def required(self, name: str) -> str:
@@ -121,7 +120,7 @@ class Params:
 
 
 def missing(action: str, name: str) -> ApiError:
-    """Return the refusal of a request without a mandatory parameter, in the action's spelling."""
+    """Return the refusal of a request without a mandatory parameter, spelled as by the action."""
     text = f'The input parameter "{name}" that is mandatory for processing this request'
     if action in TAG_ACTIONS:
         return ApiError(f"MissingParameter.{name}", f"{text} is not supplied.")

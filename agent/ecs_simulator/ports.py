@@ -1,9 +1,21 @@
-"""The seam between the simulated control plane and whatever holds the disks' bytes."""
+"""The interfaces between the simulated control plane and what holds the disks' bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
+
+
+class StillInUse(OSError):
+    """The machine does not let go of a disk that is to be detached.
+
+    Args:
+        proved: it is known to be in use; otherwise the machine may merely be slow.
+    """
+
+    def __init__(self, text: str, *, proved: bool = True) -> None:
+        super().__init__(text)
+        self.proved = proved
 
 
 class Storage(Protocol):
@@ -22,7 +34,15 @@ class Storage(Protocol):
         ...
 
     def detach(self, disk_id: str) -> None:
-        """Make the disk's device vanish from the instance; its content stays."""
+        """Make the disk's device vanish from the running instance; its content stays.
+
+        Raises:
+            StillInUse: the instance has it mounted, or does not let go of it for now.
+        """
+        ...
+
+    def pull(self, disk_id: str) -> None:
+        """Take the disk from an instance that is off or gone, whatever it was used for."""
         ...
 
     def delete_disk(self, disk_id: str) -> None:
@@ -63,20 +83,17 @@ class Power(Protocol):
 
 
 class NoPower:
-    """There is no machine behind the instance."""
+    """No machine is behind the instance."""
 
-    def on(self) -> None:
-        """Do nothing."""
+    def on(self) -> None: ...
 
-    def off(self, *, force: bool) -> None:
-        """Do nothing."""
+    def off(self, *, force: bool) -> None: ...
 
 
 class NoStorage:
     """Holds no bytes: for tests of the API alone."""
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:  # noqa: ARG002
-        """Return a path that names nothing."""
         return f"/nonexistent/{disk_id}"
 
     def create_disk_from(
@@ -86,27 +103,21 @@ class NoStorage:
         size_gib: int,  # noqa: ARG002
         snapshot_id: str,  # noqa: ARG002
     ) -> str:
-        """Return a path that names nothing."""
         return f"/nonexistent/{disk_id}"
 
-    def attach(self, disk_id: str) -> None:
-        """Do nothing."""
+    def attach(self, disk_id: str) -> None: ...
 
-    def detach(self, disk_id: str) -> None:
-        """Do nothing."""
+    def detach(self, disk_id: str) -> None: ...
 
-    def delete_disk(self, disk_id: str) -> None:
-        """Do nothing."""
+    def pull(self, disk_id: str) -> None: ...
 
-    def cut(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Do nothing."""
+    def delete_disk(self, disk_id: str) -> None: ...
 
-    def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
-        """Do nothing."""
+    def cut(self, pairs: Sequence[tuple[str, str]]) -> None: ...
 
-    def delete_snapshot(self, snapshot_id: str) -> None:
-        """Do nothing."""
+    def reset_disk(self, disk_id: str, snapshot_id: str) -> None: ...
+
+    def delete_snapshot(self, snapshot_id: str) -> None: ...
 
     def path_of(self, snapshot_id: str) -> str | None:  # noqa: ARG002
-        """Return None: nothing was captured."""
         return None

@@ -1,7 +1,7 @@
-"""A simulator as a process of its own: started, announced, and cleaned up after.
+"""A simulator as a separate process: its start, its announcement, and the clean-up after it.
 
-Whatever it makes on the machine is in a ledger first. It takes all away when it ends; when it is
-killed, a watchdog process does, or else the next start.
+Everything it makes on the machine is written to a ledger first. It removes everything when it ends.
+If it is killed, a watchdog process does that, or else the next start.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ecs_simulator import programs
 from ecs_simulator.description import Description, DiskUse
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.simulator import Simulator, TlsContexts
+from ecs_simulator.storage import own
 from ecs_simulator.storage.files import LEFT_OUT, FileStorage
 from ecs_simulator.storage.guest import GuestSettings, what_guests_need
 from ecs_simulator.storage.kernel import StorageError
@@ -32,8 +34,9 @@ from ecs_simulator.storage.loop import BY_ID, LoopStorage, what_loops_need
 from ecs_simulator.storage.qcow import QcowStorage
 
 STORAGES = ("auto", "loop", "files", "qmp", "none")
-_PACKAGE = Path(__file__).resolve().parent
 Say = Callable[[str], None]
+# For files that may be large; the simulator makes its own folder in it and checks the path.
+LARGE_TEMPORARY = "/var/tmp"  # noqa: S108  # nosec B108
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +44,12 @@ class ProcessOptions:
     """How a simulator process runs.
 
     Args:
-        storage: one of ``STORAGES``; ``auto`` is ``loop`` where that can be, else ``files``.
+        storage: one of ``STORAGES``; ``auto`` is ``loop`` if possible, else ``files``.
         https: also serve the API over HTTPS, with a throw-away certificate authority.
         links: make ``/dev/disk/by-id/virtio-SERIAL``.
         state_dir: where its folder of files is made; empty for ``$TMPDIR`` or ``/var/tmp``.
         die_with_parent: end when the starting process ends.
-        ca_dir: where the trusted certificate authority is kept from one simulator to the next.
+        ca_dir: where the trusted certificate authority is kept between simulators.
         guest: the virtual machine of storage ``qmp``.
     """
 
@@ -61,22 +64,24 @@ class ProcessOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
-    """A running simulator with what it stands on."""
+    """A running simulator with its resources."""
 
     simulator: Simulator
     storage: Storage
     work_dir: Path
     ca_file: str = ""
     left_out: list[str] = field(default_factory=list)
+    why_no_loops: str = ""
 
     def announcement(self, uses: tuple[DiskUse, ...]) -> dict[str, Any]:
-        """Return what a caller must know to use it; no secrets."""
+        """Return what a caller needs to use it; no secrets."""
         config = self.simulator.config
         instance = self.simulator.cloud.own_instance
         return {
             "ready": True,
             "pid": os.getpid(),
             **{f"{name}_url": url for name, url in self.simulator.urls().items()},
+            "control_socket": str(self.simulator.control_socket),
             "ca_file": self.ca_file,
             "region_id": config.region_id,
             "zone_id": instance.zone_id,
@@ -85,6 +90,7 @@ class Instance:
             "storage": _STORAGE_NAMES[type(self.storage)],
             "work_dir": str(self.work_dir),
             "left_out": self.left_out,
+            "why_no_loops": self.why_no_loops,
             "guest": self._guest(),
             "disks": [self._disk(use) for use in uses],
         }
@@ -137,18 +143,18 @@ def running(description: Description, options: ProcessOptions, *, say: Say) -> I
 
     Raises:
         StorageError: the machine lacks something that was asked for.
-        OSError: an address or port cannot be had.
+        OSError: an address or port cannot be used.
     """
     with ExitStack() as stack:
         ledger = Ledger.create()
         stack.enter_context(_watchdog(ledger))
-        # Before the watchdog's end: it waits for the ledger's lock.
+        # This runs before the watchdog's end: the watchdog waits for the ledger's lock.
         stack.callback(_close, ledger, say)
         work_dir = _make_work_dir(options.state_dir, ledger)
         left_out: list[str] = []
         storage = _storage(options, work_dir, ledger, left_out, description.uses)
         tls, ca_file = _tls(description, options, work_dir, left_out)
-        simulator = Simulator(description.config, storage=storage, tls=tls)
+        simulator = Simulator(description.config, storage=storage, tls=tls, control_dir=work_dir)
         _prepare(storage, description.uses, left_out)
         stack.callback(simulator.stop)
         simulator.start()
@@ -162,7 +168,13 @@ def running(description: Description, options: ProcessOptions, *, say: Say) -> I
             work_dir=work_dir,
             ca_file=ca_file,
             left_out=left_out,
+            why_no_loops=_why_no_loops(options, work_dir),
         )
+
+
+def _why_no_loops(options: ProcessOptions, work_dir: Path) -> str:
+    """Return why disks have no devices although they were wanted where that is possible."""
+    return what_loops_need(work_dir) if options.storage == "auto" else ""
 
 
 def _close(ledger: Ledger, say: Say) -> None:
@@ -171,11 +183,12 @@ def _close(ledger: Ledger, say: Say) -> None:
 
 
 def _make_work_dir(state_dir: str, ledger: Ledger) -> Path:
-    parent = Path(state_dir or os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - own folder below
+    parent = Path(state_dir or os.environ.get("TMPDIR") or LARGE_TEMPORARY)
     parent.mkdir(parents=True, exist_ok=True)
+    own.check_way(parent)
     work_dir = parent.resolve() / f"ecs-simulator-{os.urandom(16).hex()}"
     ledger.note("tree", work_dir)
-    work_dir.mkdir(mode=0o700)
+    own.make_folder(work_dir)
     return work_dir
 
 
@@ -217,7 +230,8 @@ def _tls(
     from ecs_simulator import tls
 
     config = description.config
-    products = (f"{host}.{config.region_id}" for host in ("ecs", "ecs-vpc", "sts", "sts-vpc"))
+    hosts = (f"{product}{net}" for product in ("ecs", "oos", "sts") for net in ("", "-vpc"))
+    products = (f"{host}.{config.region_id}" for host in hosts)
     names = [
         *dict.fromkeys((config.host, "127.0.0.1", "::1", "localhost")),
         *(f"{product}.aliyuncs.com" for product in products),
@@ -287,16 +301,13 @@ def _prepare(storage: Storage, uses: tuple[DiskUse, ...], left_out: list[str]) -
 @contextlib.contextmanager
 def _watchdog(ledger: Ledger) -> Iterator[None]:
     """Keep a process that cleans up when this one is gone: it sees its standard input end."""
-    environment = dict(os.environ)
-    paths = [str(_PACKAGE.parent), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     watchdog = subprocess.Popen(
-        [sys.executable, "-m", "ecs_simulator", "--watch", str(ledger.path)],
+        programs.own_command(("--watch", str(ledger.path))),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env=environment,
+        env=programs.ENVIRONMENT,
         start_new_session=True,
     )
     with watchdog:
@@ -304,7 +315,7 @@ def _watchdog(ledger: Ledger) -> Iterator[None]:
 
 
 def watch(ledger_path: Path) -> int:
-    """Wait until standard input ends and its writer is dead, then take away what it left."""
+    """Wait until standard input ends and its writer is dead, then remove what it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
@@ -313,7 +324,7 @@ def watch(ledger_path: Path) -> int:
 
 
 def clean(*, say: Say) -> int:
-    """Take away what dead simulators of this user left, and say what."""
+    """Remove what dead simulators of this user left, and say what."""
     made, faults = clean_dead()
     for thing in reversed(made):
         say(f"taken away, if it was still there: {thing.kind} {thing.path}")

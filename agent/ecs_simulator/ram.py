@@ -1,4 +1,4 @@
-"""RAM policies: may a principal do an action on a resource? Pure.
+"""RAM policies: decides whether a principal may do an action on a resource. Pure.
 
 Source: RAM "policy structure and syntax" and "policy evaluation": a Deny wins, then an Allow.
 """
@@ -28,13 +28,13 @@ class Resource:
 
 
 def context_of(
-    resource: Resource, request_tags: Iterable[tuple[str, str]]
+    resource: Resource, request_tags: Iterable[tuple[str, str]], *, product: str = "ecs"
 ) -> dict[str, frozenset[str]]:
-    """Return the condition keys of a request on one resource."""
+    """Return the condition keys of a request on one resource of a product."""
     found: dict[str, set[str]] = {}
     for key, value in resource.tags.items():
         found.setdefault(f"acs:ResourceTag/{key}", set()).add(value)
-        found.setdefault(f"ecs:tag/{key}", set()).add(value)
+        found.setdefault(f"{product}:tag/{key}", set()).add(value)
     for key, value in request_tags:
         found.setdefault(f"acs:RequestTag/{key}", set()).add(value)
     return {name: frozenset(values) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""The cloud's resources as they are kept in memory."""
+"""The cloud's resources in memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ PLAIN_CLOUD = frozenset({"cloud", "cloud_efficiency", "cloud_ssd"})
 LOCAL = frozenset({"local_ssd_pro", "local_hdd_pro", "ephemeral", "ephemeral_ssd"})
 ELASTIC_EPHEMERAL = frozenset({"elastic_ephemeral_disk_standard", "elastic_ephemeral_disk_premium"})
 CATEGORIES = ESSD_FAMILY | PLAIN_CLOUD | LOCAL | ELASTIC_EPHEMERAL
+REGIONAL = "cloud_regional_disk_auto"
 
 
 @dataclass(slots=True, kw_only=True)
 class Disk:
-    """One disk; ``path`` is where the storage keeps its bytes."""
+    """One disk.
+
+    Args:
+        path: where the storage keeps its bytes.
+        system_of: the instance whose system disk it is or was.
+        bound_for: the instance that it is being attached to.
+        attached_s: how long it was attached before ``attached_at``.
+        past: how readers still see it, and until when; the oldest first.
+    """
 
     disk_id: str
     serial: str
@@ -36,21 +45,56 @@ class Disk:
     encrypted: bool = False
     kms_key_id: str = ""
     portable: bool = True
+    charge_type: str = "PostPaid"
     delete_with_instance: bool = True
+    delete_auto_snapshot: bool = True
+    bursting: bool = False
     attached_at: float | None = None
     detached_at: float | None = None
     never_attached: bool = False
     source_snapshot_id: str = ""
+    source_disk_id: str = ""
     locks: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     life: LifeTimes | None = None
     path: str = ""
     visible_at: float = 0.0
+    system_of: str = ""
+    bound_for: str = ""
+    attached_s: float = 0.0
+    deleted_at: float | None = None
+    past: list[tuple[float, Disk]] = field(default_factory=list, repr=False)
+
+    def seen(self, now: float) -> Disk:
+        """Return it as a reader sees it at an instant."""
+        return next((view for until, view in self.past if until > now), self)
+
+
+@dataclass(slots=True, kw_only=True)
+class GuestFault:
+    """Something that the program on the instance did wrong.
+
+    Args:
+        what: ``detached-in-use``: DetachDisk of a disk that the machine still had mounted.
+        over_at: when the machine let go, None until then.
+    """
+
+    what: str
+    disk_id: str
+    instance_id: str
+    began_at: float
+    over_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
-    """One instance, as both the API and the metadata service see it."""
+    """One instance, as both the API and the metadata service see it.
+
+    Args:
+        hot_plug: whether disks can come and go while it runs.
+        refused_categories: disk categories that its type does not support.
+        at_start: fields that get these values when it starts.
+    """
 
     instance_id: str
     name: str
@@ -67,6 +111,12 @@ class Instance:
     locks: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     disk_quantity: int = 17
+    charge_type: str = "PostPaid"
+    deletion_protection: bool = False
+    hot_plug: bool = True
+    refused_categories: tuple[str, ...] = ()
+    description: str = ""
+    at_start: dict[str, str | bytes] = field(default_factory=dict)
     http_endpoint: str = "enabled"
     http_tokens: str = "optional"
     metadata_tags: str = "disabled"
@@ -119,7 +169,6 @@ class Snapshot:
         return self.cut_at + self.life.accomplished_s + per_gib
 
     def status(self, now: float) -> str:
-        """Return the API's Status at an instant."""
         if self.failed_at is not None and self.failed_at <= now:
             return "failed"
         end = self.ends_at()
@@ -145,7 +194,6 @@ class Snapshot:
         return max(0, min(99, int(100 * (now - self.cut_at) / (end - self.cut_at))))
 
     def usage(self) -> str:
-        """Return the API's Usage."""
         if self.created_disks and self.created_image:
             return "image_disk"
         if self.created_image:

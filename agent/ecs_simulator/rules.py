@@ -23,7 +23,7 @@ def name_ok(name: str, *, no_auto: bool = False) -> bool:
 
 
 def check_name(name: str, code: str, *, no_auto: bool = False) -> None:
-    """Refuse, with ``code``, a name that breaks the rules; an empty one is none."""
+    """Refuse, with ``code``, a name that breaks the rules; an empty name means no name."""
     if name and not name_ok(name, no_auto=no_auto):
         raise ApiError(code)
 
@@ -34,8 +34,18 @@ def check_description(text: str, code: str = "InvalidDescription.Malformed") -> 
         raise ApiError(code)
 
 
+_PASSWORD_KINDS = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[()`~!@#$%^&*\-_+=|{}\[\]:;'<>,.?/]")
+
+
+def check_password(text: str) -> None:
+    """Refuse a password outside 8-30 characters or of less than three kinds of them."""
+    kinds = sum(re.search(kind, text) is not None for kind in _PASSWORD_KINDS)
+    if text and not (8 <= len(text) <= 30 and kinds >= 3):
+        raise ApiError("InvalidPassword.Malformed", "The specified Password is wrongly formed.")
+
+
 def check_retention(params: Params) -> int | None:
-    """Return RetentionDays, None for ever."""
+    """Return RetentionDays; None means for ever."""
     days = params.integer("RetentionDays", "InvalidRetentionDays.Malformed")
     if days is not None and not 1 <= days <= 65536:
         raise ApiError("InvalidRetentionDays.Malformed", "RetentionDays must be 1 to 65536.")
@@ -49,7 +59,7 @@ def check_client_token(token: str) -> None:
 
 
 def read_tags(params: Params, *, group: bool = False) -> dict[str, str]:
-    """Return the tags a new resource is to have.
+    """Return the tags for a new resource.
 
     Raises:
         ApiError: too many, a key twice, or a key or value breaks the rules.

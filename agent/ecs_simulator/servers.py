@@ -1,24 +1,35 @@
-"""HTTP/1.1 listeners with keep-alive: the sockets under the API, metadata and control services."""
+"""HTTP/1.1 listeners with keep-alive: the sockets under the API, metadata and control services.
+
+The other end is checked once for each connection, before anything is read.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 _MAX_BODY = 4 * 1024 * 1024
+_NOT_YOURS = b"This simulated cloud belongs to somebody else.\n"
+_REFUSAL = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+) % (len(_NOT_YOURS), _NOT_YOURS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpIn:
-    """One request as it came in; header names in lower case, ``target`` not decoded."""
+    """One request as received; header names are in lower case, ``target`` is not decoded."""
 
     method: str
     target: str
@@ -27,12 +38,10 @@ class HttpIn:
 
     @property
     def path(self) -> str:
-        """Return the target's path."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> str:
-        """Return the target's query."""
         return urlsplit(self.target).query
 
 
@@ -48,42 +57,57 @@ class HttpOut:
 
 
 Answer = Callable[[HttpIn], HttpOut]
+Admits = Callable[[socket.socket], bool]
 ContextFor = Callable[[], ssl.SSLContext]
 
 
-class Listener:
-    """One listening socket with a thread for each connection."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What a listener does with a connection.
 
-    def __init__(
-        self,
-        *,
-        host: str,
-        port: int,
-        answer: Answer,
-        tls: ContextFor | None = None,
-        idle_close_s: float | None = None,
-    ) -> None:
-        self._server = _Server((host, port), answer=answer, tls=tls)
-        self._server.idle_close_s = idle_close_s
+    Args:
+        admits: tells whether the other end of a new connection may ask anything.
+        tls: returns the context of a TLS handshake; None for plain text.
+        idle_close_s: an idle connection is closed after that long.
+    """
+
+    answer: Answer
+    admits: Admits
+    tls: ContextFor | None = None
+    idle_close_s: float | None = None
+
+
+class Listener:
+    """One listening socket with a thread for each connection.
+
+    Args:
+        place: address and port, or the path of a socket. The socket is made through its folder's
+            descriptor, since a socket address has no room for a long path.
+    """
+
+    def __init__(self, place: tuple[str, int] | Path, service: Service) -> None:
+        self._server = _server(place, service)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
-            name=f"listener-{self.port}",
+            name=f"listener-{place}",
             daemon=True,
         )
 
     @property
     def host(self) -> str:
-        """Return the address it listens on."""
         return str(self._server.server_address[0])
 
     @property
     def port(self) -> int:
-        """Return the port it listens on."""
         return int(self._server.server_address[1])
 
+    @property
+    def accepted(self) -> int:
+        """Return how many connections it has taken so far."""
+        return self._server.accepted
+
     def start(self) -> None:
-        """Begin answering."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -102,20 +126,25 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], *, answer: Answer, tls: ContextFor | None) -> None:
-        self.answer = answer
-        self._tls = tls
+    def __init__(
+        self, address: tuple[str, int], service: Service, handler: type[BaseHTTPRequestHandler]
+    ) -> None:
+        self.service = service
         self._guard = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
-        self.idle_close_s: float | None = None
-        super().__init__(address, _Handler)
+        self.accepted = 0
+        super().__init__(address, handler)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one connection in its own thread, beginning with the TLS handshake."""
+        """Serve one connection in its own thread: peer check, TLS handshake, requests."""
         with contextlib.suppress(OSError):
-            if self._tls is not None:
-                request = self._shake_hands(request)
+            if not self.service.admits(request):
+                self._refuse(request)
+                return
+            if self.service.tls is not None:
+                request = self._shake_hands(request, self.service.tls)
             with self._guard:
+                self.accepted += 1
                 self._open[threading.current_thread()] = request
             try:
                 self.finish_request(request, client_address)
@@ -124,10 +153,18 @@ class _Server(ThreadingHTTPServer):
                     self._open.pop(threading.current_thread(), None)
         self.shutdown_request(request)
 
-    def _shake_hands(self, request: socket.socket) -> socket.socket:
-        assert self._tls is not None
+    def _refuse(self, request: socket.socket) -> None:
+        try:
+            if self.service.tls is None:
+                request.settimeout(0)
+                request.send(_REFUSAL)
+        finally:
+            self.shutdown_request(request)
+
+    @staticmethod
+    def _shake_hands(request: socket.socket, tls: ContextFor) -> socket.socket:
         request.settimeout(10)  # for the handshake alone
-        wrapped = self._tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        wrapped = tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         try:
             wrapped.do_handshake()
         except OSError:
@@ -161,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Have the connection closed when it is idle for long."""
         super().setup()
-        self.connection.settimeout(self.server.idle_close_s)
+        self.connection.settimeout(self.server.service.idle_close_s)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: targets hold tokens and signatures."""
@@ -170,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
-        out = self.server.answer(
+        out = self.server.service.answer(
             HttpIn(
                 method=self.command,
                 target=self.path,
@@ -225,3 +262,35 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
             )
+
+
+class _LocalServer(_Server):
+    """The same on a socket in the filesystem."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        """Bind, and do not take the path for a host name."""
+        TCPServer.server_bind(self)
+
+
+class _LocalHandler(_Handler):
+    disable_nagle_algorithm = False
+
+
+def _server(place: tuple[str, int] | Path, service: Service) -> _Server:
+    if isinstance(place, tuple):
+        return _Server(place, service, _Handler)
+    with reachable(place) as path:
+        # The base classes pass an address on unchanged.
+        return _LocalServer(path, service, _LocalHandler)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def reachable(place: Path) -> Iterator[str]:
+    """Yield a short path to a socket; its own path may be too long for an address (unix(7))."""
+    folder = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{place.name}"
+    finally:
+        os.close(folder)

@@ -21,7 +21,7 @@ def encode(text: str) -> str:
 
 
 def v1_string_to_sign(method: str, params: Mapping[str, str]) -> str:
-    """Return what signature version 1.0 signs: all parameters but ``Signature``, sorted."""
+    """Return what signature version 1.0 signs: all parameters except ``Signature``, sorted."""
     pairs = sorted((k, v) for k, v in params.items() if k != "Signature")
     canonical = "&".join(f"{encode(k)}={encode(v)}" for k, v in pairs)
     return f"{method}&%2F&{encode(canonical)}"
@@ -74,7 +74,7 @@ class V3Request:
 
 
 def v3_canonical_request(request: V3Request, signed_headers: Sequence[str]) -> str:
-    """Return the canonical request; its hash is what is signed."""
+    """Return the canonical request; its hash is signed."""
     query = "&".join(f"{encode(k)}={encode(v)}" for k, v in sorted(request.query.items()))
     lines = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in signed_headers)
     return "\n".join(

@@ -1,9 +1,11 @@
-"""One running simulated cloud: its listeners around the parts that answer."""
+"""One running simulated cloud: the listeners and the parts that answer."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote
 
@@ -12,9 +14,11 @@ from ecs_simulator.authenticate import ApiRequest
 from ecs_simulator.config import SimulatorConfig
 from ecs_simulator.controls import Controls
 from ecs_simulator.faults import METADATA
+from ecs_simulator.peers import Peers
 from ecs_simulator.ports import Storage
-from ecs_simulator.servers import HttpIn, HttpOut, Listener
+from ecs_simulator.servers import HttpIn, HttpOut, Listener, Service
 
+CONTROL_SOCKET = "control.sock"
 TlsContexts = Callable[[str], ssl.SSLContext]
 
 
@@ -22,8 +26,10 @@ class Simulator(Controls):
     """A simulated cloud; ``with Simulator(...) as cloud`` starts and stops it.
 
     Args:
-        tls: gives the server's context for a kind of certificate: ``good``, ``untrusted``,
+        tls: returns the server's context for a kind of certificate: ``good``, ``untrusted``,
             ``expired`` or ``wrong_name``; without it there is no HTTPS listener.
+        control_dir: a folder that nobody else can enter, for the control service's socket; without
+            it there is no control service.
     """
 
     def __init__(
@@ -32,16 +38,19 @@ class Simulator(Controls):
         *,
         storage: Storage | None = None,
         tls: TlsContexts | None = None,
+        control_dir: Path | None = None,
     ) -> None:
         super().__init__(config, storage=storage)
         self._tls = tls
+        self.control_socket = control_dir / CONTROL_SOCKET if control_dir else None
+        self._peers = Peers(self.config.trust_peers_from)
         self._listeners: dict[str, Listener] = {}
 
     def start(self) -> Simulator:
         """Open all listeners and begin answering; return itself.
 
         Raises:
-            OSError: an address or port cannot be used; nothing stays open then.
+            OSError: an address or port cannot be used; then nothing stays open.
         """
         try:
             self._open()
@@ -54,36 +63,30 @@ class Simulator(Controls):
         return self
 
     def _open(self) -> None:
-        config = self.config
-        plain = (
-            ("metadata", config.metadata_port, self._answer_metadata),
-            ("ecs", config.ecs_port, self._answer_api),
-            ("control", config.control_port, self._answer_control),
-        )
-        for name, port, answer in plain:
-            # The control service stays on loopback wherever the others listen.
-            host = "127.0.0.1" if name == "control" else config.host
-            idle = config.idle_close_s if name == "ecs" else None
-            self._listeners[name] = Listener(host=host, port=port, answer=answer, idle_close_s=idle)
+        config, admits = self.config, self._peers.admits
+        metadata = Service(answer=self._answer_metadata, admits=admits)
+        api = Service(answer=self._answer_api, admits=admits, idle_close_s=config.idle_close_s)
+        self._listeners["metadata"] = Listener((config.host, config.metadata_port), metadata)
+        self._listeners["ecs"] = Listener((config.host, config.ecs_port), api)
         if self._tls is not None:
             tls = self._tls
-            self._listeners["ecs_tls"] = Listener(
-                host=config.host,
-                port=config.ecs_tls_port,
-                answer=self._answer_api,
-                tls=lambda: tls(self.certificate),
-                idle_close_s=config.idle_close_s,
-            )
+            secure = replace(api, tls=lambda: tls(self.certificate))
+            self._listeners["ecs_tls"] = Listener((config.host, config.ecs_tls_port), secure)
+        if self.control_socket is not None:
+            # Nobody outside reaches it, no matter where the others listen.
+            control = Service(answer=self._answer_control, admits=Peers().admits)
+            self._listeners["control"] = Listener(self.control_socket, control)
 
     def stop(self) -> None:
-        """Close all listeners and connections; calls under way get no answer."""
+        """Close all listeners and connections; running calls get no answer."""
         self.stopping.set()
         for listener in self._listeners.values():
             listener.stop()
+        if "control" in self._listeners and self.control_socket is not None:
+            self.control_socket.unlink(missing_ok=True)
         self.cloud.agenda.stop()
 
     def __enter__(self) -> Simulator:
-        """Start."""
         return self.start()
 
     def __exit__(
@@ -92,7 +95,6 @@ class Simulator(Controls):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop."""
         self.stop()
 
     def _url(self, name: str, scheme: str = "http") -> str:
@@ -101,7 +103,6 @@ class Simulator(Controls):
 
     @property
     def metadata_url(self) -> str:
-        """Return the metadata service's base URL."""
         return self._url("metadata")
 
     @property
@@ -115,17 +116,17 @@ class Simulator(Controls):
         return self._url("ecs_tls", "https") if "ecs_tls" in self._listeners else ""
 
     @property
-    def control_url(self) -> str:
-        """Return the control service's base URL."""
-        return self._url("control") + control_api.PREFIX.rstrip("/")
+    def connections(self) -> int:
+        """Return how many connections the API's listeners have taken so far."""
+        names = ("ecs", "ecs_tls")
+        return sum(self._listeners[name].accepted for name in names if name in self._listeners)
 
     def urls(self) -> dict[str, str]:
-        """Return every base URL by name."""
+        """Return every base URL by name; the control service has a socket instead."""
         return {
             "metadata": self.metadata_url,
             "ecs": self.ecs_url,
             "ecs_tls": self.ecs_tls_url,
-            "control": self.control_url,
         }
 
     def _answer_api(self, request: HttpIn) -> HttpOut:

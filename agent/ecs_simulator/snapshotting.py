@@ -1,8 +1,8 @@
 """A snapshot's life: accepted, visible, cut, available, accomplished; and its end.
 
-The cut is the instant whose content counts. ``CreationTime`` is empty before it, and set only
-after the storage has fixed the content, so a caller that sees it may write again. Everything
-after the cut is computed from the clock when it is asked for.
+The cut is the instant whose content is captured. ``CreationTime`` is empty before it, and is set
+only after the storage has fixed the content, so a caller that sees it may write again. Everything
+after the cut is computed from the clock on request.
 """
 
 from __future__ import annotations
@@ -124,18 +124,18 @@ def start_group(
 
 
 def add_past_snapshots(
-    cloud: Cloud, disk_id: str, count: int, *, tags: Mapping[str, str], spacing_s: float
+    cloud: Cloud, disk_id: str, wanted: Sequence[Wishes], *, spacing_s: float
 ) -> list[str]:
     """Put in accomplished snapshots without content; the caller holds the state's lock.
 
-    Quotas are not looked at, so that an account can be filled.
+    Quotas are not checked, so that an account can be filled.
     """
     disk = cloud.disk(disk_id)
     newest = cloud.clock.now() - cloud.life.accomplished_s
     names = []
-    for place in range(count):
-        snapshot = _accept(cloud, disk, Wishes(name=f"past-{place}", tags=dict(tags)))
-        at = newest - spacing_s * (count - place)
+    for place, wishes in enumerate(wanted):
+        snapshot = _accept(cloud, disk, wishes)
+        at = newest - spacing_s * (len(wanted) - place)
         snapshot.accepted_at = snapshot.visible_at = snapshot.cut_at = snapshot.modified_at = at
         names.append(snapshot.snapshot_id)
     return names
@@ -193,7 +193,7 @@ def cut(cloud: Cloud, names: Sequence[str]) -> None:
 
 
 def _cut_storage(cloud: Cloud, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return what went wrong, empty when nothing did."""
+    """Return what went wrong; empty if nothing did."""
     try:
         cloud.storage.cut(pairs)
     except (OSError, ValueError, LookupError, RuntimeError) as error:
@@ -242,10 +242,10 @@ def check_deletable(cloud: Cloud, snapshot: Snapshot, *, force: bool) -> None:
 
 
 def delete_snapshot(cloud: Cloud, snapshot_id: str) -> None:
-    """Delete a snapshot and what it captured; one in progress is cancelled."""
+    """Delete a snapshot and what it captured; cancel one in progress."""
     with cloud.state.lock:
         cloud.state.drop_snapshot(snapshot_id)
-    # An agenda action, so that a cut that is running now comes before it.
+    # As an action of the agenda, so that a running cut finishes first.
     cloud.agenda.after(0.0, lambda: cloud.storage.delete_snapshot(snapshot_id))
 
 
@@ -257,7 +257,7 @@ def note_retention(cloud: Cloud, snapshot: Snapshot) -> None:
 
 
 def retention_end(snapshot: Snapshot) -> float | None:
-    """Return when a snapshot is deleted by itself."""
+    """Return when a snapshot is deleted automatically."""
     if snapshot.retention_days is None:
         return None
     return snapshot.accepted_at + snapshot.retention_days * _DAY_S

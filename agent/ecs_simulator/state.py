@@ -18,13 +18,18 @@ class Ids:
     """Makes ids of the cloud's shapes, the same ones for the same seed."""
 
     def __init__(self, seed: int | None) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - ids, not secrets
+        self._random = random.Random(seed)  # nosec B311  # noqa: S311 - ids, not secrets
         self._lock = threading.Lock()
 
     def make(self, prefix: str) -> str:
         """Return e.g. ``d-bp1`` and 17 more letters or digits."""
         with self._lock:
             return f"{prefix}-bp1" + "".join(self._random.choices(_LETTERS, k=17))
+
+    def hexadecimal(self, prefix: str) -> str:
+        """Return e.g. ``exec-`` and 20 hexadecimal digits."""
+        with self._lock:
+            return f"{prefix}-{self._random.getrandbits(80):020x}"
 
     def uniform(self, upper: float) -> float:
         """Return a random number of [0, upper)."""
@@ -43,6 +48,7 @@ class State:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.disks: dict[str, Disk] = {}
+        self.deleted_disks: list[Disk] = []
         self.instances: dict[str, Instance] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.groups: dict[str, SnapshotGroup] = {}
@@ -60,7 +66,8 @@ class State:
     def shift(self, seconds: float) -> None:
         """Move every instant of every resource."""
         tables = (self.disks, self.instances, self.snapshots, self.groups)
-        for resource in (found for table in tables for found in table.values()):
+        living = [found for table in tables for found in table.values()]
+        for resource in (*living, *self.deleted_disks):
             for field in fields(resource):
                 value = getattr(resource, field.name)
                 if field.name.endswith("_at") and value is not None:
@@ -71,8 +78,17 @@ class State:
         found = [disk for disk in self.disks.values() if instance_id in disk.instance_ids]
         return sorted(found, key=lambda disk: (disk.kind != "system", disk.device, disk.disk_id))
 
+    def drop_disk(self, disk_id: str, now: float) -> Disk:
+        """Take out a disk; its record stays among the deleted ones."""
+        disk = self.disks.pop(disk_id)
+        disk.deleted_at = now
+        self.deleted_disks.append(disk)
+        origin = self.snapshots.get(disk.source_snapshot_id)
+        if origin is not None:
+            origin.created_disks.discard(disk_id)
+        return disk
+
     def snapshots_of(self, disk_id: str) -> list[Snapshot]:
-        """Return a disk's snapshots, oldest first."""
         return [self._by_number[number] for number in self._by_disk.get(disk_id, ())]
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
@@ -98,7 +114,6 @@ class State:
         return snapshot
 
     def retag_snapshot(self, snapshot: Snapshot, tags: dict[str, str]) -> None:
-        """Replace a snapshot's tags."""
         for name in _tag_names(snapshot.tags):
             _discard(self._by_tag[name], snapshot.number)
         snapshot.tags = tags
@@ -117,8 +132,8 @@ class State:
         Args:
             before: only those with a smaller number.
             disk_ids: only those of these disks.
-            tags: a key with a value, or with None for any; only narrows the search, so the
-                caller still has to check them all.
+            tags: a key with a value, or with None for any value. They only narrow the search; the
+                caller must still check them all.
         """
         fitting = None if disk_ids is None else set(disk_ids)
         candidates = [self._numbers] if disk_ids is None else [self._merged(disk_ids)]

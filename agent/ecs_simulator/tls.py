@@ -1,4 +1,4 @@
-"""A throw-away certificate authority and the server certificates a client may meet.
+"""A throw-away certificate authority and the server certificates for tests.
 
 Needs the package ``cryptography`` (the extra ``simulator``).
 """
@@ -17,13 +17,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ecs_simulator.storage import own
+
 _DAY = timedelta(days=1)
 _NAME = "Simulated ECS throw-away CA"
 _KEEP_DAYS = 20
 
 
 class Authority:
-    """A certificate authority that nobody trusts unless told to."""
+    """A certificate authority that nobody trusts by default."""
 
     def __init__(self, name: str, key: ec.EllipticCurvePrivateKey | None = None) -> None:
         self._key = key or ec.generate_private_key(ec.SECP256R1())
@@ -41,7 +43,7 @@ class Authority:
 
         Args:
             names: host names and addresses.
-            days: until it ends; a negative number makes one that has ended.
+            days: until it expires; a negative number makes an expired one.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(timezone.utc)
@@ -60,25 +62,24 @@ class Authority:
         return _pem(certificate) + _key_pem(key)
 
     def pem(self) -> bytes:
-        """Return the authority's certificate, for clients that shall trust it."""
+        """Return the authority's certificate, for clients that must trust it."""
         return _pem(self.certificate)
 
     def key_pem(self) -> bytes:
-        """Return the authority's key."""
         return _key_pem(self._key)
 
 
 def make_contexts(
     folder: Path, names: Sequence[str], *, keep: Path | None = None
 ) -> Callable[[str], ssl.SSLContext]:
-    """Make all certificates and return what gives the server's context for a kind.
+    """Make all certificates and return a function from kind to server context.
 
     Args:
-        keep: folder in which the trusted authority is kept, so that a machine that trusts it once
-            trusts the next simulator too.
+        keep: folder for the trusted authority, so that a machine that trusts it also trusts the
+            next simulator.
 
-    Kinds: ``good``, ``untrusted`` (another authority of the same name), ``expired`` and
-    ``wrong_name``. ``ca.pem`` in the folder is what a client must trust.
+    Kinds: ``good``, ``untrusted`` (another authority with the same name), ``expired`` and
+    ``wrong_name``. A client must trust ``ca.pem`` in the folder.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     trusted = Authority(_NAME) if keep is None else kept_authority(keep)
@@ -94,16 +95,22 @@ def make_contexts(
 
 
 def kept_authority(folder: Path) -> Authority:
-    """Return the folder's authority, a new one when there is none or it will end soon."""
+    """Return the folder's authority; make a new one if there is none or it expires soon.
+
+    Raises:
+        StorageError: others could put their own authority there.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own.check_way(folder)
     key_file, ca_file = folder / "ca.key", folder / "ca.pem"
     if ca_file.exists() and time.time() - ca_file.stat().st_mtime < _KEEP_DAYS * 86400:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        # Another certificate, but of the same name and key: who trusts one trusts the other.
+        # Another certificate, but with the same name and key: trust in one is trust in the other.
         return Authority(_NAME, key)
     made = Authority(_NAME)
-    key_file.touch(mode=0o600)
+    key_file.unlink(missing_ok=True)
+    key_file.touch(mode=0o600, exist_ok=False)
     key_file.write_bytes(made.key_pem())
     ca_file.write_bytes(made.pem())
     return made

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 
 from snap_self.errors import DiskNotReady, InstanceNotReady, NothingToSnapshot, TornSet
 from snap_self.model.disks import CloudDisk, Coverage, Span, Target
+from snap_self.model.flushing import FlushTarget, to_sync, unreachable
 from snap_self.model.ids import DiskId, InstanceId, RunId
-from snap_self.model.plan import FlushTarget, Plan, Step, StepName
+from snap_self.model.plan import Note, NoteKind, Plan, Step, StepName
 from snap_self.model.request import Request
+from snap_self.model.retention import Retention, kept_until, kept_words
 from snap_self.model.rules import before_tag, generated_description, generated_name
 from snap_self.model.snapshots import (
     BEFORE_TAG,
@@ -25,17 +27,21 @@ from snap_self.model.snapshots import (
     SnapshotOrder,
     SnapshotStatus,
     WaitFor,
+    uploaded,
 )
 
 REGIONAL = "cloud_regional_disk_auto"
 GROUPABLE = frozenset({"cloud_essd", "cloud_auto", "cloud_essd_entry", REGIONAL})
-READY_DISK = frozenset({"in_use", "available"})
-READY_INSTANCE = frozenset({"running", "stopped"})
+# States in which the cloud makes no snapshot. What is no documented word is left to the cloud.
+# Source: ECS API reference, DescribeDisks and DescribeInstances, Status.
+BUSY_DISK = frozenset({"attaching", "detaching", "creating", "reiniting"})
+BUSY_INSTANCE = frozenset({"pending", "starting", "stopping"})
 NEVER = "never"
 # Most manual snapshots of a disk, and from where on that is worth a word. Source: ECS user guide,
 # "Limits", block storage snapshots.
 MANUAL_LIMIT = 256
 NEAR_LIMIT = 230
+SHOWN_DISKS = 4
 NO_REBOOT = "do not stop or reboot the instance before the upload is finished"
 
 
@@ -44,9 +50,10 @@ class Situation:
     """Everything known when the plan is made.
 
     Args:
-        flushes: what could be synced, innermost filesystem first.
-        unflushable: why some filesystem cannot be synced; empty if all can.
-        history: recent snapshots of these disks, for what the next one will cost.
+        flushes: what is to be synced, innermost filesystem first.
+        instance: None where it was not asked for, or is not shown.
+        history: recent snapshots of these disks, for what the next one will cost; None where they
+            are not known (yet).
         busy: what makes the machine busy, in words; empty if it is not.
     """
 
@@ -57,8 +64,7 @@ class Situation:
     run_id: RunId
     now: datetime
     flushes: tuple[FlushTarget, ...]
-    unflushable: str
-    history: tuple[Snapshot, ...]
+    history: tuple[Snapshot, ...] | None
     busy: str = ""
 
 
@@ -72,14 +78,13 @@ def make_plan(situation: Situation) -> Plan:
     """
     request, coverage = situation.request, situation.coverage
     _check_targets(coverage)
-    _check_instance(situation.instance)
+    check_instance(situation.instance)
     _check_disks(coverage.targets)
-    groups = _order_disks(coverage, held=is_held(request.consistency))
+    groups = _order_disks(coverage, held=request.consistency.is_held)
     orders = tuple(
         _order(situation, disks, number=number) for number, disks in enumerate(groups, start=1)
     )
     flushes = situation.flushes if request.consistency is not Consistency.CRASH else ()
-    weaker = situation.unflushable if request.consistency is not Consistency.CRASH else ""
     return Plan(
         coverage=coverage,
         orders=orders,
@@ -87,7 +92,7 @@ def make_plan(situation: Situation) -> Plan:
         steps=tuple(_steps(situation, orders=orders, flushes=flushes)),
         consistency=request.consistency,
         keep_days=request.keep_days,
-        weaker=weaker,
+        weaker=unreachable(flushes),
         notes=tuple(_notes(situation, orders)),
     )
 
@@ -119,11 +124,6 @@ def expiry(request: Request, now: datetime) -> datetime | None:
     return None if request.keep_s is None else now + timedelta(seconds=request.keep_s)
 
 
-def is_held(level: Consistency) -> bool:
-    """Tell whether a level needs filesystems to be frozen until the cut."""
-    return level in (Consistency.FILESYSTEM, Consistency.APPLICATION)
-
-
 def near_limit(shots: Iterable[Snapshot], disk_ids: Iterable[DiskId]) -> Mapping[DiskId, str]:
     """Return a sentence for each disk that has nearly as many manual snapshots as are allowed."""
     counts = Counter(shot.disk_id for shot in shots if not shot.automatic)
@@ -142,25 +142,57 @@ def _check_targets(coverage: Coverage) -> None:
             "no disk is left to snapshot" + (f" ({left})" if left else ""),
             hint="`snap-self plan --verbose` shows how each disk was judged",
         )
+    check_whole(coverage)
+
+
+def check_whole(coverage: Coverage) -> None:
+    """Refuse a set that holds a volume in part.
+
+    Raises:
+        TornSet: it does.
+    """
     if coverage.torn:
         raise _torn(coverage.torn[0], coverage)
 
 
 def _torn(span: Span, coverage: Coverage) -> TornSet:
+    if span.unknown:
+        return TornSet(
+            f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))} and on "
+            f"{span.unknown}, which leads to no block device here, so the set may lack a part",
+            hint=f"make {span.unknown} lead to the device again, or leave the volume out with "
+            f"--exclude {span.name}",
+        )
     chosen = {t.local.name for t in coverage.targets if t.local}
-    missing = ", ".join(sorted(span.disks - chosen)) or "one of them"
+    missing = sorted(span.disks - chosen)
+    never = {name: why for name, why in coverage.local_only.items() if name in missing}
+    told = f" ({'; '.join(f'{name}: {why}' for name, why in never.items())})" if never else ""
     return TornSet(
-        f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, but {missing} "
-        "would not be in the snapshot set",
-        hint="snapshot all disks of the volume together (leave out --disk/--exclude), or choose "
-        "with --path a path that does not lie on it",
+        f"{span.kind} volume {span.name} lies on {', '.join(sorted(span.disks))}, but "
+        f"{', '.join(missing) or 'one of them'} would not be in the snapshot set{told}",
+        hint=_NEVER_WHOLE.format(span.name) if never else _TAKE_ALL,
     )
 
 
-def _check_instance(instance: InstanceState | None) -> None:
+_NEVER_WHOLE = (
+    "no set of snapshots can hold it whole: leave it out with --exclude {}, for good with "
+    "disks.exclude in the configuration"
+)
+_TAKE_ALL = (
+    "snapshot all disks of the volume together: leave out --path, --disk and --exclude, or name "
+    "all of them"
+)
+
+
+def check_instance(instance: InstanceState | None) -> None:
+    """Refuse an instance in a state in which the cloud makes no snapshots.
+
+    Raises:
+        InstanceNotReady: it is.
+    """
     if instance is None:  # an empty answer may also mean: not allowed to look
         return
-    if instance.status.lower() not in READY_INSTANCE:
+    if instance.status.lower() in BUSY_INSTANCE:
         raise InstanceNotReady(
             f"instance {instance.instance_id} is {instance.status}; the cloud makes snapshots only "
             "of running or stopped instances",
@@ -176,7 +208,7 @@ def _check_instance(instance: InstanceState | None) -> None:
 def _check_disks(targets: Iterable[Target]) -> None:
     for target in targets:
         disk = target.cloud
-        if disk.status.lower() not in READY_DISK:
+        if disk.status.lower() in BUSY_DISK:
             raise DiskNotReady(
                 f"disk {disk.disk_id} is {disk.status}; it must be In_use or Available",
                 hint="wait until the disk's current operation has ended, then try again",
@@ -274,61 +306,95 @@ def _steps(
     orders: Sequence[SnapshotOrder],
     flushes: Sequence[FlushTarget],
 ) -> Iterable[Step]:
+    """Yield what the run does; it makes the same steps again from what it finds, and logs them."""
     request = situation.request
-    for target in situation.coverage.targets:
-        yield Step(name=StepName.MAP, what=target.cloud.disk_id, reason=target.how)
-    for flush in flushes:
-        yield Step(
-            name=StepName.FLUSH,
-            what=flush.path,
-            reason=f"{flush.fstype}: what programs wrote must be on the disk before the cut",
-        )
-    if is_held(request.consistency):
-        yield from _HOLD_STEPS[request.consistency]
-    for order in orders:
-        yield Step(
-            name=StepName.CREATE,
-            what=" ".join(order.disk_ids),
-            reason=_create_reason(order, orders, situation.coverage),
-        )
-    if is_held(request.consistency):
-        yield Step(
-            name=StepName.THAW,
-            what="all of them",
-            reason="as soon as the cut of every disk is seen, at the latest at the time limit",
-        )
+    yield from map_steps(situation.coverage)
+    yield from map(flush_step, to_sync(flushes))
+    if request.consistency is Consistency.APPLICATION:
+        yield QUIESCE
+    if request.consistency.is_held:
+        yield FREEZE
+    yield from create_steps(orders, situation.coverage)
+    if request.consistency.is_held:
+        yield THAW
     if request.wait is not WaitFor.NONE:
-        yield Step(name=StepName.WAIT, what=request.wait.value, reason=_WAIT_REASON[request.wait])
-    if request.keep_days and any(order.grouped for order in orders):
-        yield Step(
-            name=StepName.RETENTION,
-            what=f"{request.keep_days} days",
-            reason="a group takes no retention when it is made; its members take one each once "
-            "they are uploaded",
-        )
+        yield wait_step(request.wait)
+    if request.keep_days:
+        yield from retention_steps(request.keep_days, orders)
 
 
-_ONCE_SET = (
-    ", once the retention is set, which is after the upload: by this command if it waits for that, "
-    "by the follower, or by any later snap-self command"
+IDENTIFY = Step(
+    name=StepName.IDENTIFY,
+    what="this instance",
+    reason="who and where it is, and what it carries, decides all that follows",
 )
-_FREEZE_STEP = Step(
+QUIESCE = Step(
+    name=StepName.QUIESCE,
+    what="hooks and applications",
+    reason="what they hold in memory must be in their files, and stay so until the cut",
+)
+FREEZE = Step(
     name=StepName.FREEZE,
     what="each filesystem",
     reason="nothing may change between the first and the last cut, and none may need a replay",
 )
-_HOLD_STEPS = {
-    Consistency.FILESYSTEM: (_FREEZE_STEP,),
-    Consistency.APPLICATION: (
+THAW = Step(
+    name=StepName.THAW,
+    what="all of them",
+    reason="as soon as the cut of every disk is seen, at the latest at the time limit",
+)
+
+
+def map_steps(coverage: Coverage) -> tuple[Step, ...]:
+    """Return for each chosen disk how it was found."""
+    return tuple(
+        Step(name=StepName.MAP, what=target.cloud.disk_id, reason=target.how)
+        for target in coverage.targets
+    )
+
+
+def flush_step(target: FlushTarget) -> Step:
+    """Return the sync of a filesystem."""
+    return Step(
+        name=StepName.FLUSH,
+        what=target.path,
+        reason=f"{target.fstype}: what programs wrote must be on the disk before the cut",
+    )
+
+
+def create_steps(orders: Sequence[SnapshotOrder], coverage: Coverage) -> tuple[Step, ...]:
+    """Return the create requests, which are sent side by side."""
+    return tuple(
         Step(
-            name=StepName.QUIESCE,
-            what="hooks and applications",
-            reason="what they hold in memory must be in their files, and stay so until the cut",
+            name=StepName.CREATE,
+            what=" ".join(order.disk_ids),
+            reason=_create_reason(order, orders, coverage),
+        )
+        for order in orders
+    )
+
+
+def wait_step(wait: WaitFor) -> Step:
+    """Return the wait for the snapshots; without one the members of a group are looked for."""
+    return Step(name=StepName.WAIT, what=wait.value, reason=_WAIT_REASON[wait])
+
+
+def retention_steps(keep_days: int, orders: Sequence[SnapshotOrder]) -> tuple[Step, ...]:
+    """Return the setting of retentions that could not be set in the create requests, if any."""
+    if not any(order.grouped for order in orders):
+        return ()
+    return (
+        Step(
+            name=StepName.RETENTION,
+            what=f"{keep_days} days",
+            reason="a group takes no retention when it is made; its members take one each once "
+            "they are uploaded",
         ),
-        _FREEZE_STEP,
-    ),
-}
+    )
+
+
 _WAIT_REASON = {
+    WaitFor.NONE: "what the cloud has taken on is named, as far as it shows it at once",
     WaitFor.CUT: "the content is fixed at the cut; what is written later is not in it",
     WaitFor.AVAILABLE: "from then on the snapshot can be used for a rollback",
     WaitFor.ACCOMPLISHED: "from then on a reboot or stop cannot spoil the upload",
@@ -342,44 +408,53 @@ def _create_reason(
         return f"one snapshot-consistent group: {len(order.disk_ids)} disks cut at one instant"
     if len(orders) == 1:
         return "one disk: a single snapshot, since only that can carry a retention from the start"
-    why = can_group([target.cloud for target in coverage.targets])
+    why = (
+        can_group([target.cloud for target in coverage.targets]) or "the cloud makes no group here"
+    )
     return f"single snapshots side by side, at slightly different instants: {why}"
 
 
-def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[str]:
+def _notes(situation: Situation, orders: Sequence[SnapshotOrder]) -> Iterable[Note]:
     request = situation.request
-    yield from _history_notes(situation)
-    expires = expiry(request, situation.now)
-    if expires is None:
-        yield "kept for ever: snapshots cost money until you delete them"
-    else:
-        once = _ONCE_SET if any(order.grouped for order in orders) else ""
-        yield f"kept until {expires:%Y-%m-%d %H:%M} UTC{once}; snapshots cost money until deleted"
+    if situation.history is not None:
+        yield from history_notes(situation.coverage, situation.history)
+    grouped = any(order.grouped for order in orders)
+    states = {Retention.PENDING if grouped else Retention.SET}
+    kept = kept_words(kept_until(expiry(request, situation.now), situation.now), states)
+    yield Note(kind=NoteKind.KEPT, text=kept)
     if request.wait is not WaitFor.ACCOMPLISHED:
-        yield NO_REBOOT
+        yield Note(kind=NoteKind.NO_REBOOT, text=NO_REBOOT)
     if situation.busy:
-        yield f"the machine is busy ({situation.busy}); a snapshot slows disk I/O by up to 10 %"
+        text = f"the machine is busy ({situation.busy}); a snapshot slows disk I/O by up to 10 %"
+        yield Note(kind=NoteKind.MADE, text=text)
     if len(orders) > 1 and request.consistency is Consistency.FLUSH:
-        yield "the snapshots are not cut at one instant; each disk is consistent by itself"
+        text = "the snapshots are not cut at one instant; each disk is consistent by itself"
+        yield Note(kind=NoteKind.MADE, text=text)
 
 
-def _history_notes(situation: Situation) -> Iterable[str]:
-    disk_ids = [target.cloud.disk_id for target in situation.coverage.targets]
-    for sentence in near_limit(situation.history, disk_ids).values():
-        yield f"{sentence}: see `snap-self prune`"
+def history_notes(coverage: Coverage, history: Sequence[Snapshot]) -> Iterable[Note]:
+    """Yield what earlier snapshots of these disks mean for the next one."""
+    disk_ids = [target.cloud.disk_id for target in coverage.targets]
+    for sentence in near_limit(history, disk_ids).values():
+        yield Note(kind=NoteKind.EARLIER, text=f"{sentence}: see `snap-self prune`")
     full: list[DiskId] = []
-    for target in situation.coverage.targets:
-        own = [s for s in situation.history if s.disk_id == target.cloud.disk_id]
+    for target in coverage.targets:
+        own = [s for s in history if s.disk_id == target.cloud.disk_id]
         running = [s for s in own if s.status is SnapshotStatus.PROGRESSING]
         if running:
-            yield (
-                f"snapshot {running[0].snapshot_id} of {target.cloud.disk_id} is still being made "
-                f"({running[0].progress} %); the cloud may refuse another one until it is finished"
+            first = running[0]
+            text = (
+                f"snapshot {first.snapshot_id} of {target.cloud.disk_id} is still being made "
+                f"({uploaded(first.progress)}); the cloud may refuse another one until it is "
+                "finished"
             )
+            yield Note(kind=NoteKind.EARLIER, text=text)
         if not own:
             full.append(target.cloud.disk_id)
     if full:
-        yield (
-            f"first snapshot of {', '.join(full)} that is known: the whole disk is uploaded, "
-            "which is slow; later ones carry only changed blocks"
+        more = f" and {len(full) - SHOWN_DISKS} more" if len(full) > SHOWN_DISKS else ""
+        text = (
+            f"first snapshot of {', '.join(full[:SHOWN_DISKS])}{more} that is known: whole disks "
+            "are uploaded, which is slow; later ones carry only changed blocks"
         )
+        yield Note(kind=NoteKind.MADE, text=text)

@@ -6,19 +6,25 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others need not
-    from snap_self.model.applications import ProcessFact
     from snap_self.model.command import Ended, NotStartable
-    from snap_self.model.endpoint import Endpoint
+    from snap_self.model.endpoint import Endpoint, NetFault, NoWay
+    from snap_self.model.executions import Execution, ExecutionOrder
+    from snap_self.model.flushed import Synced
+    from snap_self.model.flushing import FlushTarget, MountWay
     from snap_self.model.guardian import Source
-    from snap_self.model.hooks import HookCommand, PathHop, ProcessView
+    from snap_self.model.hooks import HookCommand, ProcessView
+    from snap_self.model.identity import AccountRules, Peer, ProcessIdentity
     from snap_self.model.ids import RunId
     from snap_self.model.machine import MachineText, PathFact
     from snap_self.model.report import UploadWatch
     from snap_self.model.run import RunRecord
+    from snap_self.model.servers import ProcessFact
     from snap_self.model.snapshots import Credentials
+    from snap_self.model.trust import PathHop
 
 
 class Clock(Protocol):
@@ -66,7 +72,17 @@ class HttpResponse:
 
 
 class HttpFailed(Exception):
-    """No usable answer: refused, reset, timed out, body too long. The text holds no secret."""
+    """No usable answer: refused, reset, timed out, body too long. The text holds no secret.
+
+    Args:
+        hint: what mends it, where that is known.
+        lasting: trying again cannot mend it.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.lasting = lasting
 
 
 class HttpTransport(Protocol):
@@ -90,6 +106,10 @@ class RpcFailed(Exception):
         maybe_done: the request may have taken effect although no good answer came.
         message: the API's message with URLs, tokens and signatures removed.
         lasting: trying again cannot mend it although no answer came (certificate not trusted).
+        host: which host was asked.
+        way: what is in the way of an answer; None when the API itself answered.
+        limited_s: how long a limit that refused the call goes on refusing; None if that is not
+            told.
     """
 
     def __init__(
@@ -101,6 +121,9 @@ class RpcFailed(Exception):
         request_id: str = "",
         maybe_done: bool = False,
         lasting: bool = False,
+        host: str = "",
+        way: NoWay | None = None,
+        limited_s: float | None = None,
     ) -> None:
         super().__init__(f"{code or 'no answer'} ({http_status}): {message}")
         self.code = code
@@ -109,6 +132,9 @@ class RpcFailed(Exception):
         self.request_id = request_id
         self.maybe_done = maybe_done
         self.lasting = lasting
+        self.host = host
+        self.way = way
+        self.limited_s = limited_s
 
 
 class Rpc(Protocol):
@@ -125,14 +151,27 @@ class Rpc(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What trying hosts has shown.
+
+    Args:
+        found: None if no host took a connection in the window.
+        faults: why those that took none did not, as far as that is known.
+    """
+
+    found: Endpoint | None
+    faults: Mapping[Endpoint, NetFault] = field(default_factory=dict)
+
+
 class HostProbe(Protocol):
     """Finds out which host of the ECS API can be reached."""
 
-    def first(self, hosts: Sequence[Endpoint], *, window_s: float) -> Endpoint | None:
+    def first(self, hosts: Sequence[Endpoint], *, window_s: float) -> Probed:
         """Return the earliest in the list that takes a connection, with TLS where it is secure.
 
         All are tried at once. An earlier one is waited for to the end of the window, a later one
-        only until an earlier one has answered. None: no host took a connection in the window.
+        only until an earlier one has answered.
         """
         ...
 
@@ -156,11 +195,11 @@ class MachineReader(Protocol):
 class Filesystems(Protocol):
     """System calls on mounted filesystems."""
 
-    def sync(self, path: str) -> None:
-        """Write all dirty data of the filesystem at ``path`` to its disk (``syncfs``).
+    def sync(self, target: FlushTarget, *, limit_s: float | None = None) -> Synced:
+        """Write all dirty data of a filesystem to its disk (``syncfs``); tell what became of it.
 
-        Raises:
-            OSError: the kernel refused or the write failed.
+        Args:
+            limit_s: a longer one counts as failed; None for the usual limit.
         """
         ...
 
@@ -291,11 +330,12 @@ class OpenedMount:
 class MountOpener(Protocol):
     """Opens mount points and says what was really opened."""
 
-    def open(self, path: str) -> OpenedMount:
-        """Return the directory, opened.
+    def open(self, way: MountWay) -> OpenedMount:
+        """Return the mount's root, opened.
 
         Raises:
-            OSError: it does not exist, is no directory, or the kernel refused.
+            OSError: ESTALE, the path leads to something else than the mount table showed; else as
+                the kernel said.
         """
         ...
 
@@ -387,19 +427,45 @@ class MarkerStore(Protocol):
         ...
 
 
+class ProcessState(Enum):
+    """What matters of a process to somebody who wants it to end."""
+
+    GONE = "gone"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    IN_CALL = "in a call that does not return"
+    """A thread of it cannot be interrupted; what the call does is done even after a SIGKILL."""
+
+
 class BootFacts(Protocol):
     """What tells one boot and one process from another."""
 
     def boot_id(self) -> str:
-        """Return the id of the running boot."""
+        """Return the id of the running boot.
+
+        Raises:
+            OSError: the kernel does not show it here.
+        """
         ...
 
     def started(self, pid: int) -> int | None:
         """Return when the process started, in clock ticks since boot; None if there is none."""
         ...
 
+    def state(self, pid: int) -> ProcessState:
+        """Return what the process is at."""
+        ...
+
     def terminate(self, pid: int) -> None:
         """Send SIGTERM; it is no fault if there is no such process."""
+        ...
+
+    def resume(self, pid: int) -> None:
+        """Send SIGCONT; it is no fault if there is no such process."""
+        ...
+
+    def kill(self, pid: int) -> None:
+        """Send SIGKILL; it is no fault if there is no such process."""
         ...
 
 
@@ -448,6 +514,28 @@ class FactStore(Protocol):
 
     def recall(self, name: str) -> Mapping[str, str]:
         """Return what was kept, or an empty mapping if there is nothing that can be read."""
+        ...
+
+
+class Executions(Protocol):
+    """Has OOS bring disks back from outside; the adapter is in ``cloud/``."""
+
+    def start(self, order: ExecutionOrder, *, deadline_s: float | None = None) -> Execution:
+        """Start an execution; the same order always names the same one.
+
+        Raises:
+            ApiFault, CloudUnreachable: it was refused, or there was no answer.
+        """
+        ...
+
+    def going_on(
+        self, tags: Mapping[str, str], *, deadline_s: float | None = None
+    ) -> tuple[Execution, ...]:
+        """Return the executions with these tags that have not ended, newest first.
+
+        Raises:
+            ApiFault, CloudUnreachable: as ``start``.
+        """
         ...
 
 
@@ -596,8 +684,128 @@ class HookKeeperSeat(Protocol):
 class ProcessReader(Protocol):
     """Looks at running programs."""
 
-    def named(self, names: Collection[str]) -> Sequence[ProcessFact]:
-        """Return every process with one of these names, by process id."""
+    def named(self, names: Collection[str]) -> Sequence[ProcessIdentity]:
+        """Return every process with one of these names, by process id; opens nothing of theirs."""
+        ...
+
+    def look_at(self, process: ProcessIdentity) -> ProcessFact:
+        """Return what a proved server works with; what may not be looked at stays empty."""
+        ...
+
+    def is_contained(self, process: ProcessIdentity) -> bool:
+        """Tell whether it runs in a container; opens nothing of its."""
+        ...
+
+    def look_inside(self, process: ProcessIdentity) -> ProcessFact:
+        """Return what a server in a container works with; opens nothing of its."""
+        ...
+
+
+class Accounts(Protocol):
+    """What this machine knows of user ids."""
+
+    def rules(self) -> AccountRules:
+        """Return what tells system accounts from people's."""
+        ...
+
+    def uid_of(self, account: str) -> int | None:
+        """Return an account's user id; None if there is no such account."""
+        ...
+
+    def name_of(self, uid: int) -> str:
+        """Return the name of a user id; empty if it has none."""
+        ...
+
+
+class PinnedSocket(Protocol):
+    """One listening local socket: what is reached through it can be no other."""
+
+    @property
+    def way(self) -> Sequence[PathHop]:
+        """The way that led to it, from ``/`` on."""
+        ...
+
+    def connect(self, timeout_s: float) -> tuple[Any, Peer]:
+        """Return a socket that is connected to it, and who listens; nothing was sent.
+
+        Raises:
+            OSError: nobody listens, or not in time.
+        """
+        ...
+
+    def under(self, name: str) -> str:
+        """Return a path with that file name that leads to it, for this process alone.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class ServerSockets(Protocol):
+    """Reaches servers of this machine so that it is known who answers before anything is sent."""
+
+    @property
+    def folder(self) -> str:
+        """Where names for pinned sockets are made."""
+        ...
+
+    def pin(self, path: str, *, root: str) -> PinnedSocket:
+        """Return the socket at an absolute path.
+
+        Args:
+            root: the root directory from which the path is seen, ``/proc/PID/root``; or empty.
+
+        Raises:
+            OSError: there is none.
+        """
+        ...
+
+    def connect_loopback(self, pid: int, port: int, timeout_s: float) -> Any:
+        """Return a socket connected to a port of loopback on which that process alone listens.
+
+        Raises:
+            OSError: nobody listens, or not in time, or somebody else.
+        """
+        ...
+
+    def pin_inside(self, pid: int, path: str) -> PinnedSocket:
+        """Return the socket at a path as a process in a container sees it.
+
+        Args:
+            path: a relative one begins at that process's working directory.
+
+        Raises:
+            OSError: there is none, or not in time, or the way leads where others answer for files.
+        """
+        ...
+
+    def connect_inside(self, pid: int, port: int, timeout_s: float) -> tuple[Any, Peer]:
+        """Return a socket connected to a port in a process's own network, and who serves it.
+
+        Raises:
+            OSError: nobody listens, or not in time, or somebody else.
+        """
+        ...
+
+    def cut_off(self, descriptor: int, seconds: float) -> AbstractContextManager[None]:
+        """End a connection if what is done with it inside the block takes longer."""
+        ...
+
+    def peer(self, descriptor: int) -> Peer:
+        """Return who listens at the other end of a connected local socket."""
+        ...
+
+    def owner(self, path: str, *, root: str) -> int:
+        """Return whom a directory belongs to.
+
+        Raises:
+            OSError: it is not there.
+        """
         ...
 
 

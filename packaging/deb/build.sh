@@ -3,7 +3,8 @@
 set -eu
 
 PROGRAM=packaging/deb/build.sh
-checkout="$(cd "$(dirname "$0")/../.." && pwd)"
+case "$0" in */*) checkout="${0%/*}/" ;; *) checkout=. ;; esac
+checkout="$(CDPATH='' cd -- "$checkout/../.." && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
 here="$checkout/packaging/deb"
@@ -22,7 +23,8 @@ Options:
   --compression X    xz (default), zstd, gzip (the fastest) or none
   -h, --help         show this text
 
-It needs dpkg-deb, and what packaging/build.sh needs. The name of the package made is printed.
+It needs dpkg-deb, and what packaging/build.sh needs. The name of the package made is printed. DEBFULLNAME
+and DEBEMAIL name its maintainer, as for other tools that make Debian packages.
 
 Example:
   packaging/deb/build.sh && apt-get install ./build/snap-self_*.deb
@@ -45,7 +47,7 @@ parse_arguments() {
         case "$1" in
         -h | --help) usage && exit 0 ;;
         --output | --tree | --version | --compression)
-            [ $# -ge 2 ] || usage_error "$1 needs a value"
+            [ -n "${2:-}" ] || usage_error "$1 needs a value"
             case "$1" in
             --output) output="$2" ;;
             --tree) tree="$2" ;;
@@ -71,7 +73,8 @@ project_version() {
     sed -n 's/^version = "\(.*\)"$/\1/p' "$checkout/pyproject.toml"
 }
 
-MAINTAINER="snap-self maintainers <snap-self@users.noreply.github.com>"
+# Who builds a package answers for it: dch(1) knows the variables. The project has no address of its own.
+MAINTAINER="${DEBFULLNAME:-the builder of this package} <${DEBEMAIL:-nobody@builder.invalid}>"
 
 write_control() {
     cat >"$staged/DEBIAN/control" <<END
@@ -91,6 +94,8 @@ Description: snapshot this Alibaba Cloud instance's disks before a risky change
  It is hooked into apt, can bring databases and filesystems to rest, and shows
  the ways back afterwards. It brings its own Python interpreter and C library,
  so that it works on while those of the system are replaced.
+ .
+ A fault is reported to where the package or its sources came from.
 END
 }
 
@@ -136,7 +141,7 @@ main() {
     have dpkg-deb || fail "$EXIT_ENVIRONMENT" "dpkg-deb is missing" "Fedora, EL: dnf install dpkg"
     : "${version:=$(project_version)}"
     architecture="$(dpkg --print-architecture)"
-    : "${SOURCE_DATE_EPOCH:=$(git -C "$checkout" log -1 --format=%ct 2>/dev/null || echo 1767225600)}"
+    : "${SOURCE_DATE_EPOCH:=$(commit_time)}"
     export SOURCE_DATE_EPOCH
     mkdir -p "$output"
     package="$(cd "$output" && pwd)/snap-self_$version-1_$architecture.deb"

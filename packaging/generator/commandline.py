@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 # What may follow an option or stand as an argument, beyond the words in ``VALUES``.
 FILE, FOLDER, RUN_ID, COMMAND, MANAGER = "file", "folder", "run", "command", "manager"
+# The id of an attached disk; with the second one also a device or a mount point.
+DISK_ID, DISK = "disk-id", "disk"
 KINDS = {
     "--path": FILE,
-    "--disk": FILE,
-    "--exclude": FILE,
+    "--disk": DISK,
+    "--disk ID": DISK_ID,
+    "--exclude": DISK,
     "--record": FOLDER,
     "--recorded": FOLDER,
     "ID": RUN_ID,
+    "PATH": FILE,
     "CMD": COMMAND,
     "MANAGER": MANAGER,
 }
@@ -107,18 +110,13 @@ def read_command_line() -> Command:
 
 
 def option_values() -> dict[str, tuple[str, ...]]:
-    """Return the words that an option takes, from the enumerations behind it."""
-    from snap_self.model.command import OnSnapshotFailure
-    from snap_self.model.request import OnQuiesceFailure
-    from snap_self.model.snapshots import Consistency, WaitFor
+    """Return the words that an option takes, from the rule of the key behind it."""
+    from snap_self.cli.options import JOB_OPTIONS
+    from snap_self.config.keys import BY_DOTTED
+    from snap_self.config.parsers import Choice
 
-    kinds: dict[str, type[Enum]] = {
-        "--consistency": Consistency,
-        "--on-quiesce-failure": OnQuiesceFailure,
-        "--on-snapshot-failure": OnSnapshotFailure,
-        "--wait": WaitFor,
-    }
-    values = {name: tuple(member.value for member in kind) for name, kind in kinds.items()}
+    rules = {option.name: BY_DOTTED[option.key].parse for option in JOB_OPTIONS if option.key}
+    values = {name: rule.words for name, rule in rules.items() if isinstance(rule, Choice)}
     return {**values, "--keep": ("7d", "14d", "30d", "forever"), "--reuse": ("30m", "off")}
 
 
@@ -148,7 +146,7 @@ def _option(parsed: Any) -> Option:
         help=parsed.help or "",
         repeatable=parsed.multiple,
         values=option_values().get(names[0], ()),
-        kind=KINDS.get(names[0], ""),
+        kind=KINDS.get(f"{names[0]} {parsed.metavar}", KINDS.get(names[0], "")),
     )
 
 

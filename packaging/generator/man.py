@@ -1,4 +1,4 @@
-"""Manual pages in roff: written text from a template, the rest from the code and the README."""
+"""Manual pages in roff: written text from a template, the rest from the code and the documents."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from generator import schemas
 from generator.commandline import Argument, Command, Option
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent.parent / "README.md"
+STATUSES = HERE.parent / "docs/statuses-and-errors.md"
 # Options of the main job, told once; `plan` and `run` refer to them.
 RELATIVES = ("plan", "run")
 
@@ -22,6 +23,7 @@ def program_page(program: Command) -> str:
         "JOB OPTIONS": _options(program.options),
         "EXIT STATUSES": _exit_statuses(),
         "ERROR CODES": _error_codes(),
+        "SCHEMAS": _schemas(),
         "SHORT VARIABLES": _short_variables(),
     }
     return _filled("snap-self.8.in", parts)
@@ -108,7 +110,7 @@ def _options(options: Iterable[Option]) -> Iterator[str]:
 
 
 def _exit_statuses() -> Iterator[str]:
-    text = README.read_text(encoding="utf-8")
+    text = STATUSES.read_text(encoding="utf-8")
     begin = text.index("## Exit statuses")
     for status, meaning in re.findall(
         r"^\| ([0-9+n]+) \| (.+) \|$", text[begin : text.index("\n## ", begin + 1)], re.MULTILINE
@@ -119,7 +121,7 @@ def _exit_statuses() -> Iterator[str]:
 
 
 def _error_codes() -> Iterator[str]:
-    text = README.read_text(encoding="utf-8")
+    text = STATUSES.read_text(encoding="utf-8")
     begin = text.index("<!-- error codes: begin -->")
     for code, status, when in re.findall(
         r"^\| `([a-z-]+)` \| ([0-9+n]+) \| (.+) \|$",
@@ -129,6 +131,11 @@ def _error_codes() -> Iterator[str]:
         yield ".TP"
         yield f"\\fB{roff(code)}\\fR ({status})"
         yield roff(when)
+
+
+def _schemas() -> Iterator[str]:
+    """Yield the names of the schemas' files, but of what the hooks alone start."""
+    yield roff(", ".join(f"`{schemas.file_of(command)}`" for command in schemas.described()) + ".")
 
 
 def _short_variables() -> Iterator[str]:

@@ -3,7 +3,8 @@
 set -eu
 
 PROGRAM=packaging/rpm/build.sh
-checkout="$(cd "$(dirname "$0")/../.." && pwd)"
+case "$0" in */*) checkout="${0%/*}/" ;; *) checkout=. ;; esac
+checkout="$(CDPATH='' cd -- "$checkout/../.." && pwd)"
 # shellcheck source=packaging/setup.sh
 . "$checkout/packaging/setup.sh"
 
@@ -44,7 +45,7 @@ parse_arguments() {
         case "$1" in
         -h | --help) usage && exit 0 ;;
         --output | --tree | --version | --compression)
-            [ $# -ge 2 ] || usage_error "$1 needs a value"
+            [ -n "${2:-}" ] || usage_error "$1 needs a value"
             case "$1" in
             --output) output="$2" ;;
             --tree) tree="$2" ;;
@@ -77,7 +78,7 @@ main() {
     have rpmbuild || fail "$EXIT_ENVIRONMENT" "rpmbuild is missing" \
         "Debian, Ubuntu: apt-get install rpm; Fedora, EL: dnf install rpm-build"
     [ -n "$version" ] || version="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$checkout/pyproject.toml")"
-    : "${SOURCE_DATE_EPOCH:=$(git -C "$checkout" log -1 --format=%ct 2>/dev/null || echo 1767225600)}"
+    : "${SOURCE_DATE_EPOCH:=$(commit_time)}"
     export SOURCE_DATE_EPOCH
     mkdir -p "$output"
     output="$(cd "$output" && pwd)"

@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT / "tests" / "system"))
 from freeze_agent import real_ports  # noqa: E402
 from freeze_rig import Rig, guard, rig, skip_reason, target  # noqa: E402
 
-from snap_self.quiesce.freeze import FreezeLimits, FreezeSession  # noqa: E402
-from snap_self.system.freezing import KernelFreezeCalls  # noqa: E402
+from snap_self.quiesce.freeze.session import FreezeLimits, FreezeSession  # noqa: E402
+from snap_self.system.disks.calls import KernelFreezeCalls  # noqa: E402
 
 BUDGETS_MS = {1: 5, 4: 8, 16: 20}
 MEMORY_BUDGET_KIB = 12 * 1024

@@ -9,7 +9,7 @@ import pytest
 
 from snap_self.config.load import Sources, default_config, load_config
 from snap_self.errors import ConfigError
-from snap_self.system.configfiles import list_config_folder, read_config_file
+from snap_self.system.configfiles import distrust_config, list_config_folder, read_config_file
 
 
 def sources(folder: Path) -> Sources:
@@ -17,7 +17,7 @@ def sources(folder: Path) -> Sources:
         env={},
         read=read_config_file,
         listing=list_config_folder,
-        as_root=False,
+        distrust=distrust_config,
         folder=folder,
     )
 
@@ -33,14 +33,6 @@ def test_files_on_disk_are_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "conf.d/a.toml").write_text('[state]\ndir = "/c"')
     config = load_config(sources(tmp_path))
     assert (config.state.dir, config.state.resume_s) == (Path("/b"), 60)
-
-
-def test_file_tells_its_permissions_and_owner(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text("")
-    path.chmod(0o640)
-    file = read_config_file(path)
-    assert (file.mode, file.owner, file.content) == (0o640, os.geteuid(), b"")
 
 
 def test_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:

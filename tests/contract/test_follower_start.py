@@ -13,7 +13,7 @@ import pytest
 from agent_runner import CHECKOUT
 from fakes.clock import START, FakeClock
 from snap_self.model.ids import RunId
-from snap_self.system.follower_start import FollowerStart, command
+from snap_self.system.follower_start import FollowerStart
 from snap_self.system.inhibitor import SYSTEMD
 
 RUN = RunId("20261122t083225z-abc123")
@@ -59,28 +59,6 @@ def test_without_systemd_it_is_started_and_why_nothing_is_held_is_told(tmp_path:
     assert watch.until == START + timedelta(seconds=60)
     assert not watch.held
     assert "systemd" in watch.why
-
-
-@pytest.mark.parametrize("flags", [(), ("-I", "-S", "-B")], ids=["plain", "isolated"])
-def test_command_finds_the_agent_as_its_starter_did(flags: tuple[str, ...]) -> None:
-    told = [*sys.path, str(CHECKOUT / "agent")]
-    code = (
-        f"import sys; sys.path[:] = {told!r}; "
-        "from snap_self.system.follower_start import command; "
-        "import subprocess; "
-        "print(subprocess.run(command(('--version',)), env={}, cwd='/', capture_output=True,"
-        " text=True).stdout)"
-    )
-    done = subprocess.run(
-        [sys.executable, *flags, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("snap-self ")
-
-
-def test_command_keeps_the_arguments_apart_from_the_path() -> None:
-    argv = command(("follow", RUN))
-    assert argv[-2:] == ("follow", RUN)
-    assert "" not in argv[argv.index("-c") + 3 :]
 
 
 @pytest.mark.root

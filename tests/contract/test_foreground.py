@@ -73,6 +73,19 @@ def test_environment_reaches_the_command_as_it_was_given(locale: Mapping[str, st
     assert dict(line.split("=", 1) for line in done.stdout.splitlines()) == env
 
 
+class _Signalled(list[str]):
+    """A command line that is read when all is set up; a signal comes before the start."""
+
+    def __iter__(self) -> Iterator[str]:
+        signal.raise_signal(signal.SIGTERM)
+        return super().__iter__()
+
+
+def test_signal_that_came_before_the_start_reaches_the_command() -> None:
+    ended = SystemForeground().run(_Signalled(["sleep", "5"]))
+    assert ended == Ended(signal=int(signal.SIGTERM), signal_name="SIGTERM")
+
+
 def test_signal_without_a_name_is_told_by_its_number() -> None:
     number = signal.SIGRTMIN + 3
     ended = SystemForeground().run(["bash", "-c", f"kill -{number} $$"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fakes.hooks import FakeHookFiles
-from snap_self.model.hooks import PathHop, PathKind
+from snap_self.model.trust import PathHop, PathKind
 from snap_self.ports import HookFiles
-from snap_self.system.hook_files import SystemHookFiles
+from snap_self.system.hooks.files import SystemHookFiles
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         (folder / name).chmod(0o755)
     text = GUARD.read_text(encoding="utf-8")
     agent, limit = tmp_path / "snap-self", tmp_path / "hook-limit"
-    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit)):
+    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit), ("PATH", folder)):
         (before,) = [line for line in text.splitlines() if line.startswith(f"{name}=")]
         text = text.replace(before, f"{name}={path}")
     guard = tmp_path / "hook-guard"
@@ -86,10 +86,51 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     return Rig(shell=shell, guard=guard, agent=agent, limit=limit, bin=folder)
 
 
-@pytest.mark.parametrize("status", [0, 125, 129, 130, 131, 143])
-def test_answer_of_the_agent_is_passed_on_in_silence(rig: Rig, status: int) -> None:
+@pytest.mark.parametrize(("status", "passed_on"), [(0, 0), (99, 99), (98, 130)])
+def test_answer_of_the_agent_is_passed_on_in_silence(rig: Rig, status: int, passed_on: int) -> None:
     rig.script(f"#!/bin/sh\nexit {status}\n")
-    assert rig.run() == (status, "", "")
+    assert rig.run() == (passed_on, "", "")
+
+
+@pytest.mark.parametrize("status", [124, 125, 129, 130, 131, 137, 143])
+def test_status_that_other_programs_use_never_stops_a_change(rig: Rig, status: int) -> None:
+    rig.script(f"#!/bin/sh\nexit {status}\n")
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert GOES_ON in err
+
+
+# uutils coreutils before 0.8: 125 at the limit of `timeout -k`; BusyBox: that of the signal.
+@pytest.mark.parametrize("status", [124, 125, 137, 143])
+def test_timeout_with_a_status_of_its_own_at_the_limit_stops_no_change(
+    rig: Rig, status: int
+) -> None:
+    rig.script("#!/bin/sh\nexec sleep 60\n")
+    rig.limit.write_text("1\n", encoding="utf-8")
+    inner = rig.bin / "gnu-timeout"
+    (rig.bin / "timeout").rename(inner)
+    script = (
+        f'#!/bin/sh\n{inner} "$@"\nstatus=$?\n[ $status -eq 124 ] && exit {status}\nexit $status\n'
+    )
+    (rig.bin / "timeout").write_text(script, encoding="utf-8")
+    (rig.bin / "timeout").chmod(0o755)
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert "1 s" in err or "was killed" in err
+    assert GOES_ON in err
+
+
+def test_real_timeout_of_another_family_stops_no_change_at_its_limit(rig: Rig) -> None:
+    other = Path("/usr/lib/cargo/bin/coreutils/timeout")
+    if not other.exists():
+        pytest.skip("no uutils here (Debian: rust-coreutils)")
+    (rig.bin / "timeout").unlink()
+    (rig.bin / "timeout").symlink_to(other)
+    rig.limit.write_text("1\n", encoding="utf-8")
+    rig.script("#!/bin/sh\nexec sleep 60\n")
+    code, out, err = rig.run()
+    assert (code, out) == (0, "")
+    assert GOES_ON in err
 
 
 @pytest.mark.parametrize("status", [1, 2, 3, 20, 100, 126, 127, 128, 139, 255])
@@ -103,7 +144,7 @@ def test_status_of_a_broken_agent_lets_the_change_go_on_aloud(rig: Rig, status: 
 
 def test_agent_gets_the_managers_name_its_input_and_the_limit(rig: Rig) -> None:
     rig.script('#!/bin/sh\necho "$@" "$SNAP_SELF_HOOK_LIMIT" >&2; cat >&2; echo out\n')
-    assert rig.run("dnf", stdin="the list") == (0, "out\n", "hook dnf 65\nthe list")
+    assert rig.run("dnf4", stdin="the list") == (0, "out\n", "hook dnf4 65\nthe list")
 
 
 def test_open_descriptors_reach_the_agent(rig: Rig, tmp_path: Path) -> None:
@@ -133,7 +174,7 @@ def test_link_that_leads_nowhere_is_told(rig: Rig) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o000])
 def test_agent_that_is_not_executable_is_told(rig: Rig, mode: int) -> None:
-    rig.script("#!/bin/sh\nexit 125\n", mode)
+    rig.script("#!/bin/sh\nexit 99\n", mode)
     code, _, err = rig.run()
     assert code == 0
     assert "cannot be executed" in err
@@ -208,7 +249,7 @@ def test_limit_of_the_configuration_is_taken(rig: Rig) -> None:
 
 def test_without_timeout_the_agent_is_run_all_the_same(rig: Rig) -> None:
     (rig.bin / "timeout").unlink()
-    for status in (0, 125):
+    for status in (0, 99):
         rig.script(f"#!/bin/sh\nexit {status}\n")
         assert rig.run() == (status, "", "")
 
@@ -231,11 +272,58 @@ def test_zypper_which_times_its_plugins_itself_is_not_timed(rig: Rig) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_to_the_whole_group_ends_the_guard_with_a_failure(rig: Rig, number: int) -> None:
-    handle = f"trap 'exit {128 + number}' {int(number)}"
-    rig.script(f"#!/bin/sh\n{handle}\necho ready >&2\nwhile :; do sleep 0.1; done\n")
+    handle = f"trap 'exit 98' {int(number)}"
+    # Until timeout(1) has noted its child it answers a signal itself, with 128 and its number.
+    rig.script(f"#!/bin/sh\n{handle}\nsleep 0.3; echo ready >&2\nwhile :; do sleep 0.1; done\n")
     with rig.start() as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         os.killpg(process.pid, number)
         process.wait(LIMIT_S)
-    assert process.returncode in (128 + number, -number)
+    assert process.returncode in (130, -number)
+
+
+# What loads code into a program, or decides what it loads or writes, whoever set it.
+LEADING = (
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONUSERBASE"),
+    *("PYTHONPLATLIBDIR", "PYTHONBREAKPOINT", "PYTHONPYCACHEPREFIX", "PYTHONWARNINGS"),
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GCONV_PATH", "LOCPATH"),
+    *("OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES", "SSLKEYLOGFILE"),
+    *("BASH_ENV", "ENV", "CDPATH", "IFS"),
+)
+
+
+@pytest.fixture
+def as_shipped(rig: Rig) -> Rig:
+    """Return the rig whose guard looks for programs where the shipped one does."""
+    (path,) = [line for line in GUARD.read_text("utf-8").splitlines() if line.startswith("PATH=")]
+    text = rig.guard.read_text(encoding="utf-8").replace(f"PATH={rig.bin}", path)
+    rig.guard.write_text(text, encoding="utf-8")
+    return rig
+
+
+@pytest.mark.parametrize("manager", ["apt", "zypper"])
+def test_program_on_the_callers_path_is_not_run(
+    as_shipped: Rig, tmp_path: Path, manager: str
+) -> None:
+    planted, log = tmp_path / "planted", tmp_path / "log"
+    planted.mkdir()
+    for name in ("timeout", "true", "python3", "apt-config", "systemctl", "mkfs.ext4", "mount"):
+        (planted / name).write_text(f'#!/bin/sh\necho "$0" >>{log}\n', encoding="utf-8")
+        (planted / name).chmod(0o755)
+    tried = "timeout 1 true; python3 --version; apt-config --version"
+    as_shipped.script(f'#!/bin/sh\necho "$PATH" >&2\n({tried}) >/dev/null 2>&1\nexit 99\n')
+    code, _, err = as_shipped.run(manager, PATH=f"{planted}:/usr/bin:/bin")
+    assert (code, log.exists()) == (99, False)
+    assert err == "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin\n"
+
+
+def test_variable_that_decides_what_is_loaded_does_not_reach_the_agent(
+    as_shipped: Rig, tmp_path: Path
+) -> None:
+    as_shipped.script("#!/bin/sh\nenv >&2\n")
+    given = {name: str(tmp_path / "planted") for name in LEADING}
+    _, _, err = as_shipped.run(SNAP_SELF_SKIP="1", LANG="C", **given)
+    names = {line.partition("=")[0] for line in err.splitlines()}
+    assert names & set(LEADING) == set()
+    assert {"SNAP_SELF_SKIP", "LANG", "SNAP_SELF_HOOK_LIMIT"} <= names

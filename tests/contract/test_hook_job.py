@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from snap_self.model.hook_facts import JobEnd
-from snap_self.system.hook_job import KILLED, NOT_STARTED, SIGNALLED, TIMED_OUT, SnapshotJob
-from snap_self.system.hook_outside import HookOutside
+from snap_self.model.job_end import Ending, JobEnd
+from snap_self.system.managers.job import SnapshotJob
+from snap_self.system.managers.outside import ManagerOutside
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 PATIENCE_S = 20.0
@@ -48,27 +48,28 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize("status", [0, 1, 12, 20, 100, 125, 255])
 def test_exit_status_and_both_streams_are_returned(status: int) -> None:
     ended = shell(f"echo out; echo err >&2; exit {status}")
-    assert (ended.ending, ended.out, ended.err) == (status, b"out\n", b"err\n")
+    assert (ended.ending, ended.status) == (Ending.EXITED, status)
+    assert (ended.out, ended.err) == (b"out\n", b"err\n")
     assert 0 < ended.took_s < PATIENCE_S
 
 
 def test_standard_input_is_empty() -> None:
-    assert run("/bin/cat").ending == 0
+    assert run("/bin/cat").status == 0
 
 
 def test_program_that_is_not_there_is_not_started() -> None:
     ended = run("/nonexistent/snap-self")
-    assert (ended.ending, ended.err) == (NOT_STARTED, b"No such file or directory")
+    assert (ended.ending, ended.err) == (Ending.NOT_STARTED, b"No such file or directory")
 
 
 def test_process_that_somebody_killed_is_told() -> None:
-    assert shell("kill -KILL $$").ending == KILLED
+    assert shell("kill -KILL $$").ending is Ending.KILLED
 
 
 def test_output_of_megabytes_is_taken_whole() -> None:
     code = "import sys; sys.stdout.write('x' * 3_000_000); sys.stderr.write('y' * 3_000_000)"
     ended = run(sys.executable, "-c", code)
-    assert (ended.ending, len(ended.out), len(ended.err)) == (0, 3_000_000, 64 << 10)
+    assert (ended.status, len(ended.out), len(ended.err)) == (0, 3_000_000, 64 << 10)
 
 
 def test_ticks_come_while_it_runs_and_a_failing_one_stops_nothing() -> None:
@@ -78,27 +79,27 @@ def test_ticks_come_while_it_runs_and_a_failing_one_stops_nothing() -> None:
         ticks.append(1)
         raise BrokenPipeError
 
-    assert run("/bin/sleep", "0.5", tick=tick).ending == 0
+    assert run("/bin/sleep", "0.5", tick=tick).status == 0
     assert len(ticks) > 2
 
 
 def test_process_at_the_limit_is_asked_to_end() -> None:
     ended = shell("trap 'echo ended; exit 143' TERM; while :; do sleep 0.05; done", limit_s=2)
-    assert (ended.ending, ended.out) == (TIMED_OUT, b"ended\n")
+    assert (ended.ending, ended.out) == (Ending.TIMED_OUT, b"ended\n")
     assert ended.took_s < 2
 
 
 def test_process_that_does_not_heed_is_killed_with_all_it_started(tmp_path: Path) -> None:
     script = f"trap '' TERM; sleep 99 & echo $! >{tmp_path}/pid; wait; sleep 99"
     ended = shell(script, limit_s=1.5)
-    assert ended.ending == TIMED_OUT
+    assert ended.ending is Ending.TIMED_OUT
     assert ended.took_s < 2
     child = int((tmp_path / "pid").read_text())
     wait_for(lambda: not is_running(child))
 
 
 def test_snapshot_that_was_made_just_before_the_limit_counts() -> None:
-    assert shell("trap 'exit 0' TERM; while :; do sleep 0.05; done", limit_s=2).ending == 0
+    assert shell("trap 'exit 0' TERM; while :; do sleep 0.05; done", limit_s=2).status == 0
 
 
 def test_child_that_keeps_the_pipes_open_does_not_hold_the_change_up() -> None:
@@ -108,7 +109,7 @@ def test_child_that_keeps_the_pipes_open_does_not_hold_the_change_up() -> None:
     )
     ended = run(sys.executable, "-c", code)
     os.kill(int(ended.out), signal.SIGKILL)
-    assert ended.ending == 0
+    assert ended.status == 0
 
 
 def test_open_descriptors_do_not_reach_the_process() -> None:
@@ -135,14 +136,14 @@ def test_signal_to_the_hook_ends_the_process_and_is_told(number: int, times: int
     threading.Timer(0.5, lambda: [os.kill(os.getpid(), number) for _ in range(times)]).start()
     before = signal.getsignal(number)
     ended = shell(script)
-    assert (ended.ending, ended.number, ended.out) == (SIGNALLED, number, b"\ngot\n")
+    assert (ended.ending, ended.number, ended.out) == (Ending.SIGNALLED, number, b"\ngot\n")
     assert signal.getsignal(number) == before
 
 
 def test_signal_that_is_not_heeded_ends_the_process_after_a_grace() -> None:
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     ended = shell("trap '' INT; sleep 99 & wait; sleep 99")
-    assert (ended.ending, ended.number) == (SIGNALLED, signal.SIGINT)
+    assert (ended.ending, ended.number) == (Ending.SIGNALLED, signal.SIGINT)
     assert ended.took_s < 6
 
 
@@ -150,7 +151,7 @@ def test_hook_that_is_killed_leaves_a_process_that_ends_by_its_own_limit(tmp_pat
     code = f"""
         import sys
         sys.path.insert(0, {str(AGENT)!r})
-        from snap_self.system.hook_job import SnapshotJob
+        from snap_self.system.managers.job import SnapshotJob
         job = ["/bin/sh", "-c", "echo $$ >{tmp_path}/pid; sleep 0.5; echo >{tmp_path}/done"]
         SnapshotJob(60).run(job, {{}}, tick=lambda: None, tick_s=9)
     """
@@ -162,24 +163,24 @@ def test_hook_that_is_killed_leaves_a_process_that_ends_by_its_own_limit(tmp_pat
 
 
 def test_program_that_is_asked_answers() -> None:
-    assert HookOutside().ask(["/bin/sh", "-c", "echo yes; echo no >&2"], limit_s=9) == "yes\n"
+    assert ManagerOutside().ask(["/bin/sh", "-c", "echo yes; echo no >&2"], limit_s=9) == "yes\n"
 
 
 @pytest.mark.parametrize(
     "argv", [["/nonexistent/x"], ["/bin/false"], ["/bin/sh", "-c", "echo x; kill -9 $$"]]
 )
 def test_program_that_fails_gives_no_answer(argv: list[str]) -> None:
-    assert HookOutside().ask(argv, limit_s=9) is None
+    assert ManagerOutside().ask(argv, limit_s=9) is None
 
 
 def test_program_that_takes_too_long_is_killed() -> None:
     begun = time.monotonic()
-    assert HookOutside().ask(["/bin/sleep", "99"], limit_s=0.2) is None
+    assert ManagerOutside().ask(["/bin/sleep", "99"], limit_s=0.2) is None
     assert time.monotonic() - begun < PATIENCE_S
 
 
 def test_program_that_closes_its_output_and_stays_is_killed_too() -> None:
     begun = time.monotonic()
     argv = ["/bin/sh", "-c", "exec sleep 99 >&-"]
-    assert HookOutside().ask(argv, limit_s=0.2) is None
+    assert ManagerOutside().ask(argv, limit_s=0.2) is None
     assert time.monotonic() - begun < PATIENCE_S

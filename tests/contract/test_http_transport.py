@@ -8,7 +8,7 @@ import pytest
 from fakes.http import FakeTransport, answer
 from fakes.loopback import Handler, serving
 from snap_self.ports import HttpFailed, HttpRequest, HttpTransport
-from snap_self.system.http import RequestsTransport
+from snap_self.system.net.http import RequestsTransport
 
 
 @contextmanager

@@ -11,10 +11,12 @@ import pytest
 from fakes.journal import FakeJournal
 from fakes.records import order_record, run_record
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
+from snap_self.model.result import Result
 from snap_self.model.run import FollowerRecord, RetentionTries, RunRecord, Stage, Upload
 from snap_self.model.snapshots import Consistency
+from snap_self.model.verification import Verdict, Verification
 from snap_self.ports import FactStore, RunStore
-from snap_self.system.journal import Journal
+from snap_self.system.state.journal import Journal
 
 Store = Journal | FakeJournal
 
@@ -45,11 +47,15 @@ def full_record() -> RunRecord:
         expires=first.started,
         finished=first.started,
         exit_status=100,
-        result="done",
+        result=Result.DONE,
         explained="e",
         outcome="o",
         upload=upload(going_on=False),
         retention=RetentionTries(count=2, last=first.started, why="w"),
+        carried={DiskId("d-1"): ("/", "/srv/\udcff")},
+        lacking=("/home",),
+        lacking_why={"/home": "w"},
+        verified={SnapshotId("s-1"): Verification(at=first.started, result=Verdict.IN_PART)},
     )
 
 

@@ -12,7 +12,7 @@ from fakes.clock import FakeClock
 from fakes.lock import FakeLock
 from snap_self.errors import ExitStatus, LockHeld, StateUnusable
 from snap_self.ports import RunLock
-from snap_self.system.lock import FileLock
+from snap_self.system.state.lock import FileLock, JoinedLocks
 
 
 @pytest.fixture
@@ -20,9 +20,14 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "joined"])
 def lock(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> RunLock:
-    return FileLock(tmp_path / "state", clock) if request.param == "disk" else FakeLock(clock)
+    if request.param == "memory":
+        return FakeLock(clock)
+    own = FileLock(tmp_path / "state", clock)
+    if request.param == "disk":
+        return own
+    return JoinedLocks(clock, FileLock(tmp_path / "machine", clock), own)
 
 
 def held_by_other(lock: RunLock) -> bool:
@@ -160,3 +165,37 @@ def test_symbolic_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> N
     ):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_joined_locks_are_free_again_when_the_second_is_held_by_another(tmp_path: Path) -> None:
+    clock = FakeClock()
+    first, second = FileLock(tmp_path / "a", clock), FileLock(tmp_path / "b", clock)
+    joined = JoinedLocks(clock, first, second)
+    with second.hold(timeout_s=0, purpose="other"):
+        assert held_by_other(joined)
+        with pytest.raises(LockHeld, match="other"), joined.hold(timeout_s=3, purpose="b"):
+            pass
+        assert not held_by_other(first)
+    assert sum(clock.sleeps) == pytest.approx(3.0)
+
+
+def test_joined_locks_wait_no_longer_than_asked_for_both_together(tmp_path: Path) -> None:
+    holder, waits = FileLock(tmp_path / "a", FakeClock()), 0.0
+    first = holder.hold(timeout_s=0, purpose="first")
+
+    def pass_time(seconds: float) -> None:
+        nonlocal waits
+        waits += seconds
+        if waits > 2 and not held_by_other(FileLock(tmp_path / "c", FakeClock())):
+            first.__exit__(None, None, None)
+
+    clock = FakeClock(on_sleep=pass_time)
+    first.__enter__()
+    joined = JoinedLocks(clock, FileLock(tmp_path / "a", clock), FileLock(tmp_path / "b", clock))
+    with (
+        FileLock(tmp_path / "b", FakeClock()).hold(timeout_s=0, purpose="second"),
+        pytest.raises(LockHeld, match="second"),
+        joined.hold(timeout_s=5, purpose="b"),
+    ):
+        pass
+    assert sum(clock.sleeps) == pytest.approx(5.0)

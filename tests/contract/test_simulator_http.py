@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from math import inf
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
 from ecs_simulator import Fault, LifeTimes, Simulator
+from ecs_simulator.encrypting import SERVICE_KEY
 from fakes.simulated_cloud import TWO_DISKS, Signer
+from fixtures_simulator import ask_control
 
 QUICK = replace(
     TWO_DISKS,
@@ -24,8 +28,8 @@ QUICK = replace(
 
 
 @pytest.fixture
-def running() -> Iterator[Simulator]:
-    with Simulator(QUICK) as simulator:
+def running(tmp_path: Path) -> Iterator[Simulator]:
+    with Simulator(QUICK, control_dir=tmp_path) as simulator:
         yield simulator
 
 
@@ -58,10 +62,8 @@ def call(simulator: Simulator, action: str, **params: str) -> tuple[int, dict[st
 
 
 def control(simulator: Simulator, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    with closing(connect(simulator.control_url)) as connection:
-        text = None if body is None else json.dumps(body).encode()
-        status, answer = exchange(connection, method, f"/_simulator/{path}", text)
-    return status, json.loads(answer)
+    assert simulator.control_socket is not None
+    return ask_control(simulator.control_socket, method, path, body)
 
 
 def wait_until_accomplished(simulator: Simulator) -> list[dict[str, Any]]:
@@ -256,6 +258,59 @@ def test_control_steers_clock_policies_throttles_and_images(running: Simulator) 
     ]
 
 
+NEW_DISK = {"ZoneId": "cn-hangzhou-i", "DiskCategory": "cloud_essd", "Size": "20"}
+
+
+def wait_for_status(simulator: Simulator, disk_id: str, status: str) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = call(simulator, "DescribeDisks", DiskIds=f'["{disk_id}"]')[1]["Disks"]["Disk"]
+        if found and found[0]["Status"] == status:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{disk_id} never {status}")
+
+
+def test_control_tells_how_long_every_disk_existed(running: Simulator) -> None:
+    name = call(running, "CreateDisk", **NEW_DISK)[1]["DiskId"]
+    wait_for_status(running, name, "Available")
+    call(running, "DeleteDisk", DiskId=name)
+    told = control(running, "GET", "disk-usage")[1]["disks"]
+    (found,) = [disk for disk in told if disk["disk_id"] == name]
+    assert found["deleted_at"] is not None
+    assert found["gib_seconds"] == pytest.approx(found["seconds"] * 20)
+    assert {disk["disk_id"] for disk in told} == {"d-sys", "d-data", name}
+
+
+def test_control_steers_operations_and_what_becomes_of_them(running: Simulator) -> None:
+    control(running, "POST", "fates", {"action": "CreateDisk", "outcome": "stick"})
+    name = call(running, "CreateDisk", **NEW_DISK)[1]["DiskId"]
+    assert control(running, "POST", "free", {"resource_id": name})[0] == 200
+    wait_for_status(running, name, "Available")
+    control(running, "PUT", "operations", {"times_s": {"AttachDisk": 3600}})
+    call(running, "AttachDisk", InstanceId="i-own", DiskId=name)
+    wait_for_status(running, name, "Attaching")
+    assert control(running, "GET", "guest-faults")[1] == {"faults": []}
+
+
+def test_control_steers_the_account_and_the_lags(running: Simulator) -> None:
+    for path, seconds in (("device-lag", None), ("sight-lag", 0.5), ("token-memory", 60)):
+        assert control(running, "PUT", path, {"seconds": seconds})[0] == 200
+    cloud = running.cloud
+    lags = (cloud.device_lag_s, cloud.sight_lag_s, running.api.tokens.memory_s)
+    assert lags == (inf, 0.5, 60)
+    control(running, "PUT", "account", {"enough_balance": False})
+    refused = call(running, "CreateDisk", **NEW_DISK)
+    control(running, "PUT", "account", {"enough_balance": True, "default_encryption": True})
+    key = {"key_id": SERVICE_KEY, "state": "disabled"}
+    control(running, "PUT", "kms-key", key)
+    disabled = call(running, "CreateDisk", **NEW_DISK)
+    assert [refused[1]["Code"], disabled[1]["Code"]] == [
+        "InvalidAccountStatus.NotEnoughBalance",
+        "InvalidParameter.KMSKeyId.CMKNotEnabled",
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -265,6 +320,11 @@ def test_control_steers_clock_policies_throttles_and_images(running: Simulator) 
         ("POST", "disks", {"colour": "red"}, 400),
         ("PUT", "instance", {"colour": "red"}, 400),
         ("POST", "expire", {"what": "milk"}, 400),
+        ("POST", "fates", {"action": "AttachDisk", "outcome": "explode"}, 400),
+        ("POST", "free", {"resource_id": "d-sys"}, 400),
+        ("PUT", "kms-key", {"key_id": "key-1", "state": "lost"}, 400),
+        ("PUT", "account", {"colour": "red"}, 400),
+        ("PUT", "device-lag", {}, 400),
         ("PUT", "certificate", {"kind": "golden"}, 400),
     ],
 )

@@ -252,6 +252,13 @@ def test_content_stays_while_a_disk_is_detached(storage: Storage, disks: tuple[s
     assert read(disks[0], 5) == b"stays"
 
 
+def test_content_stays_when_a_disk_is_pulled(storage: Storage, disks: tuple[str, str]) -> None:
+    write(disks[0], b"stays")
+    storage.pull("d-a")
+    storage.attach("d-a")
+    assert read(disks[0], 5) == b"stays"
+
+
 def test_deleted_disk_is_gone_and_its_snapshot_stays(
     storage: Storage, disks: tuple[str, str]
 ) -> None:

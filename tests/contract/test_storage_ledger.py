@@ -10,7 +10,6 @@ import pytest
 
 from ecs_simulator.storage import kernel
 from ecs_simulator.storage.ledger import Ledger, Made, clean_dead, read, undo
-from ecs_simulator.storage.sparse import make_image
 
 
 @pytest.fixture
@@ -95,8 +94,10 @@ def test_run_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_loop_device_of_another_file_stays(tmp_path: Path) -> None:
-    make_image(tmp_path / "others.img", 1)
-    device = kernel.attach_loop(tmp_path / "others.img", direct=False)
+    with (tmp_path / "others.img").open("wb") as image:
+        image.truncate(1 << 30)
+    with (tmp_path / "others.img").open("r+b") as image:
+        device = kernel.attach_loop(image.fileno(), tmp_path / "others.img", direct=False)
     try:
         undo([Made(kind="loop", path=str(tmp_path / "ours.img"))])
         assert kernel.loops_of(tmp_path / "others.img") == [device]

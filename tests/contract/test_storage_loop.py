@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ecs_simulator.ports import StillInUse
 from ecs_simulator.storage import kernel
 from ecs_simulator.storage.ledger import Ledger
 from ecs_simulator.storage.loop import LoopStorage, what_loops_need
@@ -46,7 +47,7 @@ def storage(tmp_path: Path) -> Iterator[LoopStorage]:
         pytest.skip(f"no loop disks here: {missing}")
     ledger = Ledger.create(tmp_path / "run")
     try:
-        (tmp_path / "work").mkdir()
+        (tmp_path / "work").mkdir(mode=0o700)
         yield LoopStorage(tmp_path / "work", ledger, links=tmp_path / "disk" / "by-id")
     finally:
         assert ledger.close() == []
@@ -126,7 +127,7 @@ def test_synced_files_are_in_the_captured_filesystem(
     (tmp_path / "mounted" / "file").write_text("later")
     image = Path(storage.path_of("s-1") or "")
     if fstype == "btrfs":  # must not be seen twice by the kernel
-        storage.detach("d-a")
+        storage.pull("d-a")
     with mounted_copy(image, fstype, tmp_path) as target:
         assert (target / "file").read_text() == "early"
 
@@ -166,14 +167,112 @@ def test_link_of_the_serial_appears_and_goes_with_the_disk(
     assert not link.is_symlink()
 
 
-def test_detached_disk_vanishes_from_under_its_users(storage: LoopStorage, tmp_path: Path) -> None:
+def test_link_that_a_killed_simulator_left_of_the_same_device_goes(
+    storage: LoopStorage, tmp_path: Path
+) -> None:
+    links = tmp_path / "disk" / "by-id"
+    device = Path(add_disk(storage, "d-a")).name
+    storage.detach("d-a")
+    (links / "virtio-gone").symlink_to(f"../../{device}")
+    (links / "virtio-other").symlink_to(f"../../{device}0")
+    storage.attach("d-a")
+    again = Path(storage.disk("d-a").device).name
+    expected = {"virtio-other"} if again == device else {"virtio-other", "virtio-gone"}
+    assert {each.name for each in links.iterdir()} == {"virtio-a", *expected}
+
+
+def mounted(storage: LoopStorage, tmp_path: Path) -> Path:
+    """Mount a new disk and return where."""
     add_disk(storage, "d-a")
     storage.format("d-a", "ext4")
     storage.mount("d-a", tmp_path / "mounted")
-    with (tmp_path / "mounted" / "in-use").open("w"):
-        storage.detach("d-a")
-        assert not os.path.ismount(tmp_path / "mounted")
+    return tmp_path / "mounted"
+
+
+def test_pulled_disk_vanishes_from_under_its_users(storage: LoopStorage, tmp_path: Path) -> None:
+    target = mounted(storage, tmp_path)
+    with (target / "in-use").open("w"):
+        storage.pull("d-a")
+        assert not os.path.ismount(target)
     assert kernel.loops_of(storage.disk("d-a").image) == []
+
+
+def test_mounted_disk_is_not_detached_and_nothing_is_taken_from_it(
+    storage: LoopStorage, tmp_path: Path
+) -> None:
+    target = mounted(storage, tmp_path)
+    link = tmp_path / "disk" / "by-id" / "virtio-a"
+    with pytest.raises(StillInUse):
+        storage.detach("d-a")
+    (target / "file").write_text("still there")
+    assert (os.path.ismount(target), link.is_symlink()) == (True, True)
+
+
+def test_unmounted_disk_is_detached(storage: LoopStorage, tmp_path: Path) -> None:
+    target = mounted(storage, tmp_path)
+    with pytest.raises(StillInUse):
+        storage.detach("d-a")
+    kernel.run("umount", str(target))
+    storage.detach("d-a")
+    assert kernel.loops_of(storage.disk("d-a").image) == []
+
+
+def test_disk_mounted_in_another_namespace_is_not_detached(
+    storage: LoopStorage, tmp_path: Path
+) -> None:
+    device = add_disk(storage, "d-a")
+    storage.format("d-a", "ext4")
+    (tmp_path / "private").mkdir()
+    script = f"mount {device} {tmp_path}/private && echo mounted && read _"
+    argv = ["unshare", "--mount", "sh", "-c", script]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mounted\n"
+        assert not os.path.ismount(tmp_path / "private")
+        with pytest.raises(StillInUse):
+            storage.detach("d-a")
+    storage.detach("d-a")
+    assert kernel.loops_of(storage.disk("d-a").image) == []
+
+
+def test_disk_below_another_device_is_not_detached(storage: LoopStorage) -> None:
+    device = add_disk(storage, "d-a")
+    part = kernel.run("losetup", "--find", "--show", "--offset", "1048576", device).strip()
+    try:
+        with pytest.raises(StillInUse):
+            storage.detach("d-a")
+    finally:
+        kernel.detach_loop(part)
+    storage.detach("d-a")
+    assert storage.disk("d-a").device == ""
+
+
+def test_disk_that_is_merely_open_is_detached(storage: LoopStorage) -> None:
+    device = add_disk(storage, "d-a")
+    with Path(device).open("rb"):
+        storage.detach("d-a")
+    assert kernel.loops_of(storage.disk("d-a").image) == []
+
+
+def test_device_set_read_only_is_let_go_writable(storage: LoopStorage) -> None:
+    device = add_disk(storage, "d-a")
+    kernel.run("blockdev", "--setro", device)
+    storage.detach("d-a")
+    assert kernel.run("blockdev", "--getro", device).strip() == "0"
+
+
+def test_device_that_somebody_left_read_only_is_writable_for_a_new_disk(
+    storage: LoopStorage,
+) -> None:
+    device = add_disk(storage, "d-a")
+    storage.detach("d-a")
+    kernel.run("blockdev", "--setro", device)
+    try:
+        storage.attach("d-a")
+        again = storage.disk("d-a").device
+        assert kernel.run("blockdev", "--getro", again).strip() == "0"
+    finally:
+        kernel.run("blockdev", "--setrw", device)
 
 
 def test_room_of_a_cut_is_freed_with_its_last_snapshot(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from snap_self.model.disks import (
+    MOUNT,
+    PARTITION,
     CloudDisk,
     Coverage,
     DiskKind,
     Filesystem,
+    Layer,
     LocalDisk,
     Mount,
     Skipped,
     Span,
     Target,
 )
+from snap_self.model.flushing import FlushTarget
 from snap_self.model.ids import DiskId, InstanceId, RunId, SnapshotId
 from snap_self.model.request import Request
 from snap_self.model.snapshots import InstanceState, Snapshot, SnapshotStatus
@@ -69,7 +73,13 @@ def filesystem(disk: str, path: str, fstype: str = "ext4") -> Filesystem:
         source=f"/dev/{disk}1",
         mounts=(mount,),
         disks=frozenset({disk}),
-        chain=(f"{path} ← {disk}1",),
+        ways=(
+            (
+                Layer(kind=MOUNT, name=path),
+                Layer(kind=PARTITION, name=f"{disk}1", device=f"{disk}1"),
+                Layer(kind="disk", name=disk, device=disk),
+            ),
+        ),
         parents=frozenset(),
     )
 
@@ -111,7 +121,7 @@ def situation(
     covered: Coverage | None = None,
     instance: InstanceState | None = None,
     history: tuple[Snapshot, ...] = (),
-    unflushable: str = "",
+    flushes: tuple[FlushTarget, ...] = (),
     busy: str = "",
 ) -> Situation:
     """Return everything the plan is made from."""
@@ -122,8 +132,7 @@ def situation(
         instance=instance,
         run_id=RUN,
         now=NOW,
-        flushes=(),
-        unflushable=unflushable,
+        flushes=flushes,
         history=history,
         busy=busy,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from snap_self.config.load import FOLDER, ConfigFile, Sources
+from snap_self.config.load import FOLDER, Sources
+from snap_self.model.trust import Distrust
 
 
 class FakeConfigFiles:
@@ -13,26 +14,27 @@ class FakeConfigFiles:
 
     Args:
         files: text or bytes, or the error that reading them meets.
+        distrusted: what others can change on the way, by the same names; ``.`` is the folder.
     """
 
     def __init__(
         self,
         files: Mapping[str, str | bytes | OSError] | None = None,
         *,
-        mode: int = 0o644,
-        owner: int = 0,
+        distrusted: Mapping[str, Sequence[Distrust]] | None = None,
     ) -> None:
         self._files = files or {}
-        self._mode = mode
-        self._owner = owner
+        self._distrusted = distrusted or {}
+        self.read_names: list[str] = []
 
-    def read(self, path: Path) -> ConfigFile:
+    def read(self, path: Path) -> bytes:
         """Return the file, or raise what it holds."""
-        content = self._files.get(str(path.relative_to(FOLDER)), FileNotFoundError(2, "none"))
+        name = str(path.relative_to(FOLDER))
+        self.read_names.append(name)
+        content = self._files.get(name, FileNotFoundError(2, "none"))
         if isinstance(content, OSError):
             raise content
-        raw = content.encode() if isinstance(content, str) else content
-        return ConfigFile(content=raw, mode=self._mode, owner=self._owner)
+        return content.encode() if isinstance(content, str) else content
 
     def listing(self, path: Path) -> Sequence[str]:
         """Return the names in a folder, last first."""
@@ -42,6 +44,10 @@ class FakeConfigFiles:
             raise FileNotFoundError(2, "none")
         return sorted(names, reverse=True)
 
-    def sources(self, env: Mapping[str, str] | None = None, *, as_root: bool = True) -> Sources:
+    def distrust(self, path: Path) -> Sequence[Distrust]:
+        """Return what others can change on the way."""
+        return self._distrusted.get(str(path.relative_to(FOLDER)), ())
+
+    def sources(self, env: Mapping[str, str] | None = None) -> Sources:
         """Return these files and the environment as the loader takes them."""
-        return Sources(env=env or {}, read=self.read, listing=self.listing, as_root=as_root)
+        return Sources(env=env or {}, read=self.read, listing=self.listing, distrust=self.distrust)

@@ -28,18 +28,35 @@ class FakeMySql:
     Args:
         answer: statement to rows; raises ``SqlRefusal``.
         version: as the handshake tells it.
+        plugin: it asks for this way to log in, instead of letting everybody in.
+        raw: what it answers to every statement, whatever that is.
     """
 
-    def __init__(self, answer: Callable[[str], Rows], version: str = "8.0.36") -> None:
+    def __init__(
+        self,
+        answer: Callable[[str], Rows],
+        version: str = "8.0.36",
+        *,
+        plugin: bytes = b"",
+        raw: bytes = b"",
+    ) -> None:
         self._answer = answer
         self._version = version
+        self._plugin = plugin
+        self._raw = raw
         self.statements: list[str] = []
+        self.log_ins: list[bytes] = []
         self.ended = threading.Event()
 
     def serve(self, stream: Any) -> None:
         """Speak with one client until it goes."""
         self._send(stream, 0, self._greeting())
-        self._receive(stream)
+        self.log_ins.append(self._receive(stream))
+        if self._plugin:
+            self._send(stream, 2, b"\xfe" + self._plugin + b"\0" + b"x" * 20 + b"\0")
+            self.log_ins.append(self._receive(stream))
+            self.ended.set()
+            return
         self._send(stream, 2, _OK)
         while (packet := self._receive(stream)) and packet[0] == _COM_QUERY:
             statement = packet[1:].decode()
@@ -64,6 +81,9 @@ class FakeMySql:
         )
 
     def _replies(self, statement: str) -> Iterator[bytes]:
+        if self._raw:
+            yield self._raw
+            return
         try:
             rows = self._answer(statement)
         except SqlRefusal as refusal:

@@ -45,10 +45,6 @@ class ParseError(Exception):
     """A line of an actions file is wrong: the plugin cannot be loaded, so dnf cannot be used."""
 
 
-class StoppedByAction(Exception):
-    """An action process asked to stop; dnf ends with this message."""
-
-
 @dataclass(frozen=True, slots=True)
 class Action:
     """One line of an actions file."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from errno import EBUSY, EINVAL
 
+from fakes.clock import FakeClock
 from snap_self.model.disks import Filesystem, Mount
+from snap_self.model.flushing import MountWay
 from snap_self.model.guardian import Source
-from snap_self.ports import OpenedMount
-from snap_self.quiesce.order import FreezeTarget
-from snap_self.quiesce.wire import HeldMount, Kind, Message, decode
+from snap_self.model.trust import Distrust, Distrusted
+from snap_self.ports import OpenedMount, ProcessState
+from snap_self.quiesce.freeze.order import FreezeTarget
+from snap_self.quiesce.freeze.wire import HeldMount, Kind, Message, decode
 
 
 class FakeFreezeCalls:
@@ -173,12 +177,15 @@ class FakeOpener:
 
     def __init__(self, mounts: Mapping[str, OpenedMount]) -> None:
         self.mounts = dict(mounts)
+        self.refuse: dict[str, int] = {}
         self.open_fds: set[int] = set()
 
-    def open(self, path: str) -> OpenedMount:
-        if path not in self.mounts:
+    def open(self, way: MountWay) -> OpenedMount:
+        if number := self.refuse.get(way.path):
+            raise OSError(number, os.strerror(number))
+        if way.path not in self.mounts:
             raise FileNotFoundError(2, "No such file or directory")
-        opened = self.mounts[path]
+        opened = self.mounts[way.path]
         self.open_fds.add(opened.fd)
         return opened
 
@@ -193,12 +200,19 @@ class FakeLink:
     """A guardian as the agent sees it: each message it is sent sets off scripted answers.
 
     An answer of no bytes is the end of the pipe.
+
+    Args:
+        clock: moves on while nothing comes.
     """
 
     pid = 501
 
-    def __init__(self, script: Mapping[Kind, Sequence[Message | bytes]]) -> None:
+    def __init__(
+        self, script: Mapping[Kind, Sequence[Message | bytes]], clock: FakeClock | None = None
+    ) -> None:
         self._script = dict(script)
+        self._clock = clock
+        self.waited: list[float] = []
         self._coming: deque[bytes] = deque()
         self.sent: list[Message] = []
         self.closed = False
@@ -217,7 +231,12 @@ class FakeLink:
     def receive(self, timeout_s: float) -> bytes | None:
         if self.interrupted:
             raise KeyboardInterrupt
-        return self._coming.popleft() if self._coming else None
+        if self._coming:
+            return self._coming.popleft()
+        self.waited.append(round(timeout_s, 6))
+        if self._clock is not None:
+            self._clock.advance(timeout_s)
+        return None
 
     def close(self) -> None:
         self.closed = True
@@ -235,48 +254,68 @@ class FakeStarter:
     ) -> None:
         self.link = link
         self._ready = ready
-        self._fails = fails
+        self.fails = fails
         self.mounts: list[str] = []
+        self.fds: list[int] = []
 
     def start(self, *, mounts: Sequence[str], fds: Sequence[int]) -> FakeLink:
-        if self._fails:
+        if self.fails:
             raise OSError(12, "Cannot allocate memory")
-        self.mounts = list(mounts)
+        self.mounts, self.fds = list(mounts), list(fds)
         if self._ready is not None:
             self.link.come(self._ready)
         return self.link
 
 
 class FakeMarkers:
-    """A marker in memory, and a record of what was done to it."""
+    """A marker in memory, and a record of what was done to it.
+
+    ``refuse`` holds the errno that a call ends with, ``distrust`` why root does not believe it.
+    """
 
     def __init__(self, text: str | None = None, *, device: int = 1) -> None:
         self.text = text
+        self.refuse: dict[str, int] = {}
+        self.distrust: Distrust | None = None
         self._device = device
         self.history: list[str] = []
 
     def write(self, text: str) -> None:
+        self._fail("write")
         if self.text is not None:
             raise FileExistsError
         self.history.append("written")
         self.text = text
 
     def read(self) -> str | None:
+        if self.distrust is not None:
+            raise Distrusted(self.distrust)
+        self._fail("read")
         return self.text
 
     def remove(self) -> None:
+        self._fail("remove")
         self.history.append("removed")
         self.text = None
 
     def device(self) -> int:
+        self._fail("device")
         return self._device
+
+    def _fail(self, call: str) -> None:
+        if number := self.refuse.get(call):
+            raise OSError(number, os.strerror(number))
 
 
 class FakeBoot:
     """A boot with living processes.
 
     Args:
+        boot_id: empty for a kernel that does not show it.
         living: process id to start time; one that is terminated lives no more, unless stubborn.
+        stopped: those among them that see a signal only once they are continued.
+        states: what those that do not end are at.
+        deathless: not even a kill ends one.
     """
 
     def __init__(
@@ -285,13 +324,22 @@ class FakeBoot:
         boot_id: str = "boot-1",
         living: Mapping[int, int] | None = None,
         stubborn: bool = False,
+        stopped: Collection[int] = (),
+        states: Mapping[int, ProcessState] | None = None,
+        deathless: bool = False,
     ) -> None:
+        self._stopped = set(stopped)
+        self._states = dict(states or {})
+        self._deathless = deathless
+        self.killed: list[int] = []
         self._boot_id = boot_id
         self.living = dict(living or {})
         self._stubborn = stubborn
         self.terminated: list[int] = []
 
     def boot_id(self) -> str:
+        if not self._boot_id:
+            raise FileNotFoundError(2, "No such file or directory")
         return self._boot_id
 
     def started(self, pid: int) -> int | None:
@@ -299,7 +347,24 @@ class FakeBoot:
 
     def terminate(self, pid: int) -> None:
         self.terminated.append(pid)
-        if not self._stubborn:
+        if not self._stubborn and pid not in self._stopped:
+            self.living.pop(pid, None)
+
+    def state(self, pid: int) -> ProcessState:
+        if pid not in self.living:
+            return ProcessState.GONE
+        if pid in self._stopped:
+            return ProcessState.STOPPED
+        return self._states.get(pid, ProcessState.RUNNING)
+
+    def resume(self, pid: int) -> None:
+        self._stopped.discard(pid)
+        if pid in self.terminated and not self._stubborn:
+            self.living.pop(pid, None)
+
+    def kill(self, pid: int) -> None:
+        self.killed.append(pid)
+        if not self._deathless:
             self.living.pop(pid, None)
 
 
@@ -332,12 +397,14 @@ def filesystem(path: str, **fields: object) -> Filesystem:
         "source": "/dev/vdb1",
         "mounts": (mount(path),),
         "disks": frozenset({"vdb"}),
-        "chain": (),
+        "ways": (),
         "parents": frozenset(),
+        "devno": fields.get("key", f"key:{path}"),
     }
     return Filesystem(**{**values, **fields})  # type: ignore[arg-type]
 
 
 def freeze_target(path: str, *, key: str = "") -> FreezeTarget:
     """Return a target mounted at ``path``."""
-    return FreezeTarget(key=key or f"key:{path}", fstype="ext4", mounts=(mount(path),))
+    key = key or f"key:{path}"
+    return FreezeTarget(key=key, fstype="ext4", mounts=(mount(path),), devno=key)

@@ -12,11 +12,10 @@ from fakes.clock import FakeClock
 from snap_self.model.hooks import (
     HookCommand,
     HookFacts,
-    PathHop,
-    PathKind,
     ProcessView,
     StepOutcome,
 )
+from snap_self.model.trust import PathHop, PathKind
 from snap_self.quiesce.hooks.wire import Answer, KeeperPlan, Request, decode, encode
 
 FACTS = HookFacts(run_id="run-7", before="dnf upgrade", disks=("d-1", "d-2"), mounts=("/",))

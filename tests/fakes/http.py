@@ -48,6 +48,12 @@ def json_answer(value: Any, *, status: int = 200) -> HttpResponse:
     return answer(json.dumps(value), status=status)
 
 
+def stranger(request: HttpRequest) -> HttpResponse:
+    """Refuse to ask, as where another user listens."""
+    message = "a stranger's"
+    raise HttpFailed(message, hint="send the stranger away", lasting=True)
+
+
 def nobody(request: HttpRequest) -> HttpResponse:
     """Answer nothing, as where nobody listens."""
     message = "Connection refused"

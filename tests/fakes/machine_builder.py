@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
+from snap_self.model.disks import Filesystem, Layout
 from snap_self.model.machine import MachineText
 
 SECTORS_PER_GIB = 2 * 1024 * 1024
@@ -153,6 +154,11 @@ class MachineBuilder:
             target = f"../../../../{self._real[member]}"
             self.links[f"sys/fs/btrfs/{fsid}/devices/{member}"] = target
 
+    def alive(self, fstype: str, name: str) -> None:
+        """Have the kernel list a superblock: by its device, or a btrfs by its id."""
+        listed = self.files.setdefault("sys/fs/superblocks", "")
+        self.files["sys/fs/superblocks"] = f"{listed}{fstype} {name}\n"
+
     def swap(self, path: str, kind: str) -> None:
         """Add a swap area; ``kind`` is ``partition`` or ``file``."""
         self.files["proc/swaps"] += f"{path:<40}{kind}\t2097148\t\t0\t\t-2\n"
@@ -254,3 +260,22 @@ def _disk_index(name: str) -> int:
     for letter in name[2:]:
         index = index * 26 + ord(letter) - ord("a") + 1
     return index - 1
+
+
+def machine_with_disks(count: int = 3) -> MachineBuilder:
+    """Return a machine with so many virtio disks of 40 GiB, at most four, the root on the first."""
+    found = MachineBuilder()
+    for number, name in enumerate(("vda", "vdb", "vdc", "vdd")[:count], start=1):
+        found.virtio(name, 40, serial(number))
+    found.mount("/", "ext4", "/dev/vda", device="vda")
+    return found
+
+
+def filesystem_at(layout: Layout, path: str) -> Filesystem:
+    """Return the filesystem of a layout that is mounted there."""
+    (filesystem,) = [
+        each
+        for each in layout.filesystems.values()
+        if any(mount.path == path for mount in each.mounts)
+    ]
+    return filesystem

@@ -122,4 +122,8 @@ def _disk(item: Mapping[str, Any]) -> CloudDisk:
         multi_attach=item["MultiAttach"] == "Enabled",
         encrypted=item["Encrypted"],
         locks=tuple(lock["LockReason"] for lock in locks),
+        portable=item["Portable"],
+        delete_with_instance=item["DeleteWithInstance"],
+        snapshot_id=item["SourceSnapshotId"],
+        tags={tag["TagKey"]: tag["TagValue"] for tag in item["Tags"]["Tag"]},
     )

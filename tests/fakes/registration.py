@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from snap_self.changes.registration.machine import AGENT, GUARD, Machine
+from snap_self.model.registration import Note
 from snap_self.ports import FileText
-from snap_self.usecases.registration.machine import GUARD, Machine
 
 HOOKS = "/hooks"
 
@@ -24,10 +25,11 @@ class FakeMachine:
 
     programs: Sequence[str] = ()
     files: dict[str, str] = field(default_factory=dict)
-    executable: Sequence[str] = (GUARD,)
+    executable: Sequence[str] = (GUARD, AGENT)
     links: Mapping[str, str] = field(default_factory=dict)
     says: dict[str, str | None] = field(default_factory=dict)
     ran: list[tuple[str, ...]] = field(default_factory=list)
+    stage: FakeStage | None = None
 
     def machine(self) -> Machine:
         """Return it as the probes see it."""
@@ -37,7 +39,12 @@ class FakeMachine:
             which=lambda name: f"/usr/bin/{name}" if name in self.programs else "",
             link=lambda path: self.links.get(path, ""),
             hooks=HOOKS,
+            stage=None if self.stage is None else self._stage,
         )
+
+    def _stage(self) -> FakeStage:
+        assert self.stage is not None
+        return self.stage
 
     def read(self, path: str) -> FileText:
         """Return a file."""
@@ -53,3 +60,52 @@ class FakeMachine:
             if line.startswith(words):
                 return (0, text, "") if text is not None else (1, "", f"{words}: failed")
         raise FileNotFoundError(2, "No such file or directory", argv[0])
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeStage:
+    """A rehearsal that comes out as it is told to.
+
+    Args:
+        ended: the manager's exit status and what it says; an error is raised.
+        noted: what the hook notes; None if it is not reached.
+        left: names that are there afterwards.
+    """
+
+    ended: tuple[int, str] | OSError = (0, "")
+    noted: Note | None = None
+    left: Sequence[str] = ()
+    folder: str = "/stage"
+    wrote: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    ran: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __enter__(self) -> FakeStage:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def write(self, name: str, content: bytes) -> str:
+        """Keep the file."""
+        self.wrote[name] = content
+        return f"{self.folder}/{name}"
+
+    def link(self, name: str, target: str) -> None:
+        """Keep the link."""
+        self.links[name] = target
+
+    def run(self, argv: Sequence[str]) -> tuple[int, str]:
+        """Note the command and end as told."""
+        self.ran.append(tuple(argv))
+        if isinstance(self.ended, OSError):
+            raise self.ended
+        return self.ended
+
+    def exists(self, name: str) -> bool:
+        """Tell what is left."""
+        return name in self.left
+
+    def note(self) -> Note | None:
+        """Return the note."""
+        return self.noted

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snap_self.model.endpoint import NetFault, NoWay
 from snap_self.model.snapshots import Credentials
 from snap_self.ports import RpcFailed
-from snap_self.system.netfault import NetFault
-from snap_self.system.sdk import NoAnswer, RawAnswer
+from snap_self.system.net.sdk import NoAnswer, RawAnswer
 
 KEYS = Credentials(
     access_key_id="LTAI5tUnitTestKey0001",
@@ -84,12 +84,30 @@ class FakeSender:
         """Do nothing."""
 
 
-def refusal(code: str, status: int = 403, message: str = "The text does not count.") -> RpcFailed:
+def refusal(
+    code: str,
+    status: int = 403,
+    message: str = "The text does not count.",
+    *,
+    limited_s: float | None = None,
+) -> RpcFailed:
     """Return a refusal by the API."""
-    return RpcFailed(code=code, http_status=status, message=message, request_id="REQ-1")
+    return RpcFailed(
+        code=code,
+        http_status=status,
+        message=message,
+        request_id="REQ-1",
+        limited_s=limited_s,
+    )
 
 
-def no_answer(*, maybe_done: bool = True, lasting: bool = False, status: int = 0) -> RpcFailed:
+def no_answer(
+    *,
+    maybe_done: bool = True,
+    lasting: bool = False,
+    status: int = 0,
+    way: NoWay = NoWay.SILENCE,
+) -> RpcFailed:
     """Return a call without an answer of the API."""
     return RpcFailed(
         code="",
@@ -97,4 +115,6 @@ def no_answer(*, maybe_done: bool = True, lasting: bool = False, status: int = 0
         message="ecs.example: no answer in time",
         maybe_done=maybe_done,
         lasting=lasting,
+        host="ecs.example",
+        way=way,
     )

@@ -23,6 +23,7 @@ from ecs_simulator.authenticate import ApiRequest
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.config import DiskConfig, InstanceConfig, LifeTimes, SimulatorConfig
 from ecs_simulator.metadata import Metadata
+from ecs_simulator.ports import StillInUse, Storage
 
 START = datetime(2026, 11, 22, 8, 32, 25, tzinfo=timezone.utc).timestamp()
 LIFE = LifeTimes(cut_s=1.0, available_s=2.0, accomplished_s=100.0)
@@ -45,12 +46,17 @@ class HandClock:
 
 
 class NotingStorage:
-    """Notes what it is told, and fails a cut when told to."""
+    """Notes what it is told, and fails a cut when told to.
+
+    A disk that is ``mounted``, or of a machine that is ``slow``, is not let go.
+    """
 
     def __init__(self) -> None:
         self.log: list[tuple[str, ...]] = []
         self.cuts: list[list[tuple[str, str]]] = []
         self.broken = False
+        self.mounted: set[str] = set()
+        self.slow: set[str] = set()
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
         self.log.append(("create", disk_id, serial, str(size_gib)))
@@ -64,7 +70,12 @@ class NotingStorage:
         self.log.append(("attach", disk_id))
 
     def detach(self, disk_id: str) -> None:
+        if disk_id in self.mounted | self.slow:
+            raise StillInUse(disk_id, proved=disk_id in self.mounted)
         self.log.append(("detach", disk_id))
+
+    def pull(self, disk_id: str) -> None:
+        self.log.append(("pull", disk_id))
 
     def delete_disk(self, disk_id: str) -> None:
         self.log.append(("delete-disk", disk_id))
@@ -90,6 +101,7 @@ class Answer:
 
     status: int
     body: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def code(self) -> str:
@@ -175,12 +187,18 @@ TWO_DISKS = SimulatorConfig(
 
 
 class SocketlessCloud:
-    """A simulated cloud whose API is called by function."""
+    """A simulated cloud whose API is called by function.
 
-    def __init__(self, config: SimulatorConfig = TWO_DISKS) -> None:
+    Args:
+        holding: what holds the disks' bytes, in place of a storage that only notes.
+    """
+
+    def __init__(
+        self, config: SimulatorConfig = TWO_DISKS, *, holding: Storage | None = None
+    ) -> None:
         self.clock = HandClock()
         self.storage = NotingStorage()
-        self.cloud = Cloud(config=config, clock=self.clock, storage=self.storage)
+        self.cloud = Cloud(config=config, clock=self.clock, storage=holding or self.storage)
         self.api = Api(self.cloud, stopping=threading.Event())
         self.metadata = Metadata(self.cloud)
         key = config.keys[0]
@@ -217,7 +235,7 @@ class SocketlessCloud:
         named.setdefault("RegionId", "cn-hangzhou")
         signed = (signer or self.signer).sign({"Action": action, **named}, at=self.clock.time)
         reply = self.send(signed)
-        return Answer(reply.status, json.loads(reply.body))
+        return Answer(reply.status, json.loads(reply.body), reply.headers)
 
     def made(self, action: str, **params: Any) -> Any:
         """Return the one id that a successful call gave.

@@ -15,11 +15,13 @@ from snap_self.errors import ExitStatus
 from snap_self.model.disks import Selection
 from snap_self.model.ids import InstanceId
 from snap_self.model.request import Request
+from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Stage
 from snap_self.model.snapshots import WaitFor
 from snap_self.system.clock import SystemClock
-from snap_self.usecases.following import Watching, follow
-from snap_self.usecases.listing import list_snapshots, show
+from snap_self.usecases.follow import Watching, follow
+from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.show import show
 
 REQUEST = Request(before="os upgrade", wait=WaitFor.AVAILABLE)
 ORIGINAL = InstanceId("i-bp1theoriginal000000")
@@ -34,7 +36,7 @@ def job() -> Iterator[MainJob]:
 def _interrupted(job: MainJob) -> RunRecord:
     """Return the record of a run that was ended when the cloud had answered."""
     job.run(REQUEST)
-    record = replace(job.journal.all()[0], stage=Stage.CREATED, finished=None, result="")
+    record = replace(job.journal.all()[0], stage=Stage.CREATED, finished=None, result=Result.OPEN)
     job.journal.save(record)
     return record
 

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fakes.applications import fake_tools
+from fakes.applications import SERVER, fake_tools
 from fakes.clock import FakeClock
 from fakes.database_wires import FakeMongoDb, FakeMySql, Rows, SqlRefusal, listening
 from snap_self.errors import QuiesceFailed
-from snap_self.model.applications import ApplicationSettings, ProcessFact
-from snap_self.quiesce.applications.base import ApplicationQuiescer, Driver, Limit, Server, Tools
-from snap_self.quiesce.applications.mongodb import MongoDbDriver
+from snap_self.model.applications import ApplicationSettings
+from snap_self.model.identity import ProcessIdentity
+from snap_self.model.machine import PathFact
+from snap_self.model.servers import ProcessFact
+from snap_self.ports import FileText
+from snap_self.quiesce.applications.base import Driver, Limit, Server, Tools
+from snap_self.quiesce.applications.mariadb import MariaDbDriver
+from snap_self.quiesce.applications.mongodb import UNLOCKER, MongoDbDriver
 from snap_self.quiesce.applications.mysql import MySqlDriver
-from snap_self.system.links import silent_link
-from snap_self.system.unlockers import UnlockerProcess, UnlockerProcesses
+from snap_self.quiesce.applications.mysql_session import MySqlSession
+from snap_self.quiesce.applications.quiescers import ApplicationQuiescer
+from snap_self.system.applications.links import silent_link
+from snap_self.system.applications.server_sockets import LocalServerSockets
+from snap_self.system.applications.unlockers import UnlockerProcess, UnlockerProcesses
 
 pytest.importorskip("pymysql")
 pytest.importorskip("pymongo")
+PASSWORD = "shown-to-nobody"
+STRANGER = 2
+"""A process that is neither the test's nor related to it."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -35,29 +49,30 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
-def tools(clock: FakeClock) -> Tools:
-    plain = fake_tools(clock)
-    return Tools(
-        clock=clock,
+def tools(clock: FakeClock, folder: Path) -> Tools:
+    return replace(
+        fake_tools(clock, files={"/password": FileText(text=PASSWORD, mode=0o600)}),
         link=silent_link,
-        read_text=plain.read_text,
-        locate=plain.locate,
+        sockets=LocalServerSockets(str(folder / "names")),
         unlockers=UnlockerProcesses(),
     )
 
 
-def server(label: str, path: Path) -> Server:
+def server(label: str, path: Path, pid: int, **settings: str) -> Server:
+    """Return what is known of a server that listens in a process of the test's own user."""
+    identity = ProcessIdentity(pid=pid, name=label, uids=(os.getuid(),), gid=os.getgid())
     return Server(
         label=label,
-        process=ProcessFact(pid=1, name=label),
-        data_dir="/data",
-        settings=ApplicationSettings(socket=str(path)),
+        process=ProcessFact(identity=identity),
+        data_dir=str(path.parent),
+        settings=ApplicationSettings(**{"socket": str(path), **settings}),
         one_cut=True,
+        covers=lambda _: True,
     )
 
 
 def quiescer(driver: Driver, clock: FakeClock) -> ApplicationQuiescer:
-    return ApplicationQuiescer("it", driver, clock, timeout_s=20)
+    return ApplicationQuiescer("it", driver, clock, server=SERVER, timeout_s=20)
 
 
 def start(one: ApplicationQuiescer, clock: FakeClock) -> None:
@@ -85,7 +100,8 @@ class InnoDb:
 
 
 def mysql(folder: Path, clock: FakeClock) -> ApplicationQuiescer:
-    return quiescer(MySqlDriver(server("mysql", folder / "my.sock"), tools(clock)), clock)
+    known = server("mysql", folder / "my.sock", os.getpid())
+    return quiescer(MySqlDriver(known, tools(clock, folder)), clock)
 
 
 def test_mysql_takes_both_locks_waits_for_its_pages_and_releases_in_one_session(
@@ -109,6 +125,36 @@ def test_mysql_takes_both_locks_waits_for_its_pages_and_releases_in_one_session(
     assert "SET SESSION lock_wait_timeout=5" in before
     assert "SET SESSION wait_timeout=60" in before
     assert sum(clock.sleeps) > 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "version"),
+    [(MySqlDriver, "8.0.36"), (MariaDbDriver, "5.5.5-10.11.19-MariaDB")],
+    ids=["mysql", "mariadb"],
+)
+@pytest.mark.parametrize("covered", [True, False])
+def test_server_with_a_shut_table_on_a_disk_that_gets_no_snapshot_does_not_count_as_at_rest(
+    folder: Path, driver: type[MySqlSession], version: str, *, covered: bool
+) -> None:
+    fake, clock = FakeMySql(InnoDb([0]), version), FakeClock()
+    known = replace(
+        server("it", folder / "my.sock", os.getpid()),
+        covers=lambda fact: covered or not fact.asked.endswith("/shop/t.MYD"),
+    )
+    own = replace(
+        tools(clock, folder),
+        locate=lambda _pid, path: PathFact(asked=path, real=path, mount_id=1),
+        leads=lambda _pid, _path: ("shop/t.MYD",),
+    )
+    with listening(folder / "my.sock", fake.serve):
+        one = quiescer(driver(known, own), clock)
+        if covered:
+            start(one, clock)
+            one.stop()
+        else:
+            with pytest.raises(QuiesceFailed, match=r"it has data in '.*/shop/t.MYD', on no disk"):
+                start(one, clock)
+        assert fake.ended.wait(20)
 
 
 def test_mysql_whose_redo_log_never_empties_fails_in_time_and_is_let_go(folder: Path) -> None:
@@ -157,9 +203,77 @@ def test_mysql_driver_does_not_touch_a_mariadb(folder: Path) -> None:
     assert not [each for each in fake.statements if each.startswith(("LOCK", "FLUSH"))]
 
 
-def mongodb(folder: Path, clock: FakeClock) -> ApplicationQuiescer:
-    path = folder / "mongodb-27017.sock"
-    return quiescer(MongoDbDriver(server("mongodb", path), tools(clock)), clock)
+@pytest.mark.parametrize(
+    "plugin",
+    [b"mysql_clear_password", b"dialog", b"mysql_old_password", b"sha256_password", b"unheard_of"],
+)
+def test_mysql_that_asks_for_the_password_itself_is_not_given_it(
+    folder: Path, plugin: bytes
+) -> None:
+    fake, clock = FakeMySql(InnoDb([0]), plugin=plugin), FakeClock()
+    path = folder / "my.sock"
+    known = server("mysql", path, os.getpid(), user="snap-self", password_file="/password")
+    one = quiescer(MySqlDriver(known, tools(clock, folder)), clock)
+    with listening(path, fake.serve), pytest.raises(QuiesceFailed):
+        start(one, clock)
+    assert fake.ended.wait(20)
+    assert PASSWORD.encode() not in b"".join(fake.log_ins)
+    assert fake.log_ins[1:] == [b""], "it was answered"
+
+
+def test_mysql_that_asks_for_a_file_of_the_agents_costs_one_level(folder: Path) -> None:
+    fake, clock = FakeMySql(InnoDb([0]), raw=b"\xfb/etc/shadow"), FakeClock()
+    with (
+        listening(folder / "my.sock", fake.serve),
+        pytest.raises(QuiesceFailed, match="LOAD_LOCAL"),
+    ):
+        start(mysql(folder, clock), clock)
+    assert fake.ended.wait(20)
+
+
+@pytest.mark.parametrize("names", [("s.sock", "plain.sock"), ("plain.sock", "s.sock")])
+def test_mysql_is_reached_past_the_socket_of_its_other_protocol(
+    folder: Path, names: tuple[str, str]
+) -> None:
+    fake, clock = FakeMySql(InnoDb([0])), FakeClock()
+    known = server("mysql", folder / "s.sock", os.getpid(), socket="")
+    found = tuple(str(folder / name) for name in names)
+    known = replace(known, process=replace(known.process, sockets=found))
+    one = quiescer(MySqlDriver(known, tools(clock, folder)), clock)
+    with (
+        listening(folder / "s.sock", fake.serve),
+        listening(folder / "plain.sock", greet_as_mysqlx),
+    ):
+        start(one, clock)
+        assert (one.check(), one.stop()) == ("", "")
+
+
+def greet_as_mysqlx(stream: Any) -> None:
+    """Send the notice that MySQL's X plugin begins with, as version 9.7 does."""
+    stream.write(b"\x05\x00\x00\x00\x0b\x08\x05\x1a\x00")
+    stream.flush()
+    stream.read(1)
+
+
+def test_server_that_is_not_the_one_found_is_sent_nothing(folder: Path) -> None:
+    fake, clock = FakeMySql(InnoDb([0])), FakeClock()
+    known = server("mysql", folder / "my.sock", STRANGER)
+    one = quiescer(MySqlDriver(known, tools(clock, folder)), clock)
+    with (
+        listening(folder / "my.sock", fake.serve),
+        pytest.raises(QuiesceFailed, match="does not lead to it"),
+    ):
+        start(one, clock)
+    assert [each for each in fake.log_ins if each] == []
+
+
+def mongodb_driver(folder: Path, clock: FakeClock, pid: int) -> MongoDbDriver:
+    known = server("mongodb", folder / "mongodb-27017.sock", pid)
+    return MongoDbDriver(known, tools(clock, folder))
+
+
+def mongodb(folder: Path, clock: FakeClock, pid: int = os.getpid()) -> ApplicationQuiescer:
+    return quiescer(mongodb_driver(folder, clock, pid), clock)
 
 
 def test_mongodb_is_locked_and_unlocked_once(folder: Path) -> None:
@@ -206,13 +320,43 @@ def test_mongodb_unlocked_by_somebody_else_is_told(folder: Path) -> None:
         assert "not locked" in one.stop()
 
 
+def test_mongodb_that_is_not_the_one_found_is_sent_nothing(folder: Path) -> None:
+    fake, clock = FakeMongoDb(), FakeClock()
+    with (
+        listening(folder / "mongodb-27017.sock", fake.serve),
+        pytest.raises(QuiesceFailed, match="does not lead to it"),
+    ):
+        start(mongodb(folder, clock, STRANGER), clock)
+    assert fake.commands == []
+
+
+def test_mongodbs_unlocker_proves_the_server_by_itself(folder: Path) -> None:
+    fake = FakeMongoDb()
+    path = folder / "mongodb-27017.sock"
+    orders = {
+        "host": "",
+        "user": "",
+        "password": "",
+        "timeout_ms": 5000,
+        "hold_s": 60,
+        "path": str(path),
+        "root": "",
+        "peer": {"pid": STRANGER, "parent": 0, "uid": 0, "owner": 0},
+        "folder": str(folder / "names"),
+    }
+    with listening(path, fake.serve), pytest.raises(TimeoutError):
+        UnlockerProcesses().start(UNLOCKER, orders=json.dumps(orders), timeout_s=10)
+    assert fake.commands == []
+
+
 HOLDER = """
+import os
 import sys
 from pathlib import Path
 from fakes.clock import FakeClock
 from test_applications_wires import mongodb, start
 clock = FakeClock()
-one = mongodb(Path(sys.argv[1]), clock)
+one = mongodb(Path(sys.argv[1]), clock, os.getppid())
 start(one, clock)
 print("HELD", flush=True)
 sys.stdin.read()
@@ -222,7 +366,7 @@ sys.stdin.read()
 def test_mongodb_lock_of_somebody_else_outlives_an_agent_that_took_none(folder: Path) -> None:
     fake, clock = FakeMongoDb(), FakeClock()
     with listening(folder / "mongodb-27017.sock", fake.serve):
-        driver = MongoDbDriver(server("mongodb", folder / "mongodb-27017.sock"), tools(clock))
+        driver = mongodb_driver(folder, clock, os.getpid())
         driver.open(Limit(clock, clock.monotonic() + 20))
         fake.locks = 1
         assert isinstance(driver._unlocker, UnlockerProcess)

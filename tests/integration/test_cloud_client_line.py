@@ -3,15 +3,18 @@
 import io
 import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
-from snap_self.system.sdk import Line
+import pytest
+
+from snap_self.system.net.sdk import Line
 
 
 class Answer:
     """A streamed answer."""
 
     status_code = 200
+    headers: ClassVar[dict[str, str]] = {"X-RateLimit-User": "TimeLeft:5"}
 
     def __init__(self, body: bytes) -> None:
         stream = io.BytesIO(body)
@@ -43,6 +46,20 @@ def test_take_when_another_thread_sent_meanwhile_then_is_this_threads_answer() -
     assert line.take().body == b"mine"
 
 
+def test_take_when_taken_before_then_there_is_no_answer_to_take_again() -> None:
+    line = Line(Session())
+    line.send(b"mine")
+    line.take()
+    with pytest.raises(AttributeError):
+        line.take()
+
+
 def test_send_when_answered_then_the_sdk_is_shown_nothing_of_it() -> None:
     line = Line(Session())
     assert line.send(b'{"Code": "Any"}').content == b"{}"
+
+
+def test_take_when_answered_then_the_headers_are_kept_in_lower_case() -> None:
+    line = Line(Session())
+    line.send(b"mine")
+    assert line.take().headers == {"x-ratelimit-user": "TimeLeft:5"}

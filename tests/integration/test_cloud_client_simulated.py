@@ -1,16 +1,17 @@
 """The ECS client and the SDK against the simulated ECS: one set or a clear error."""
 
-import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 from ecs_simulator import DiskConfig, Fault, InstanceConfig, Simulator, SimulatorConfig, Throttle
 from fakes.clock import FakeClock
+from fakes.instance_role import RoleKeys as Keys
 from snap_self import errors
 from snap_self.cloud.client import EcsClient
 from snap_self.cloud.endpoint import parse_override
@@ -53,29 +54,6 @@ class Hasty:
         return self._rpc.call(
             action, params, timeout_s=min(timeout_s, SHORT_S), credentials=credentials
         )
-
-
-class Keys:
-    """The instance role's keys, kept until fresh ones are forced."""
-
-    def __init__(self, cloud: Simulator) -> None:
-        self._url = f"{cloud.metadata_url}/latest/meta-data/ram/security-credentials/SnapSelfRole"
-        self._kept: Credentials | None = None
-        self.forced = 0
-
-    def __call__(self, force: bool) -> Credentials:
-        self.forced += force
-        if self._kept is None or force:
-            with urlopen(self._url, timeout=5) as answer:
-                document = json.load(answer)
-            self._kept = Credentials(
-                access_key_id=document["AccessKeyId"],
-                access_key_secret=document["AccessKeySecret"],
-                security_token=document["SecurityToken"],
-                source="role",
-                expires=None,
-            )
-        return self._kept
 
 
 def client(
@@ -204,6 +182,28 @@ def test_create_when_the_minute_is_used_up_then_waits_for_the_next(
     assert sum(clock.sleeps) > 30
 
 
+@pytest.mark.parametrize(
+    ("told", "wrong_s"), [(True, 0.0), (True, 20.0), (False, 0.0)], ids=["told", "odd", "untold"]
+)
+def test_calls_of_an_account_without_room_then_one_is_refused_per_action_and_window(
+    cloud: Simulator, told: bool, wrong_s: float
+) -> None:
+    offset = -(cloud.clock.now() % 60) + 5
+    cloud.set_clock_offset(offset)
+    start = datetime(2026, 11, 22, 8, 32, 5, tzinfo=timezone.utc) + timedelta(seconds=wrong_s)
+    clock = FakeClock(start, on_sleep=lambda _s: cloud.set_clock_offset(offset + sum(clock.sleeps)))
+    ecs = client(cloud, clock=clock)
+    cloud.set_throttles(Throttle(limit=2, told=told))
+    for _ in range(7):
+        ecs.describe_disks(INSTANCE, deadline_s=3600)
+        ecs.describe_snapshots(deadline_s=3600)
+    refused = Counter(
+        (call.action, call.time // 60) for call in cloud.calls if call.code == "Throttling"
+    )
+    assert set(refused.values()) == {1}
+    assert len(refused) >= 3
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_create_when_throttled_beyond_the_deadline_then_nothing_is_made(
     cloud: Simulator, action: str
@@ -280,7 +280,8 @@ def test_snapshot_when_tagged_kept_longer_and_deleted_then_the_cloud_agrees(
     ecs = client(cloud)
     name = ecs.create_snapshot(order(DISKS[0]), deadline_s=30)
     ecs.tag_snapshots([name], {"more": "yes"})
-    assert ecs.list_tagged({"more": "yes"})[name]["more"] == "yes"
+    (tagged,) = ecs.describe_snapshots(tags={"more": "yes"})
+    assert tagged.snapshot_id == name
     for _ in range(200):
         (shot,) = ecs.describe_snapshots(ids=[name])
         if shot.progress == 100:

@@ -1,60 +1,25 @@
 """The SDK adapter on the wire: what it sends, what it trusts, what it lets out."""
 
 import logging
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from fakes.certificates import write_certificate
 from fakes.loopback import LoopbackServer, serving, speaking
 from fakes.rpc import KEYS
 from snap_self.cloud.endpoint import parse_override
 from snap_self.cloud.rpc import SdkRpc
-from snap_self.model.endpoint import Endpoint
+from snap_self.model.endpoint import Endpoint, NoWay
 from snap_self.ports import HttpRequest, HttpResponse, RpcFailed
-from snap_self.system.probe import TlsProbe
+from snap_self.system.net.probe import TlsProbe
 
 GOOD = HttpResponse(status=200, headers={}, body=b'{"RequestId": "R"}')
-
-
-def write_certificate(folder: Path, address: str = "127.0.0.1") -> tuple[str, ssl.SSLContext]:
-    """Return a self-signed certificate's file and the server's context."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(timezone.utc)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, key_file = folder / "certificate.pem", folder / "key.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, key_file)
-    return str(pem), context
 
 
 class Wire:
@@ -69,8 +34,8 @@ class Wire:
         return self._response
 
     def params(self) -> Mapping[str, str]:
-        query = urlsplit(self.requests[-1].url).query
-        return {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+        form = parse_qs(self.requests[-1].body.decode(), keep_blank_values=True)
+        return {name: values[0] for name, values in form.items()}
 
 
 def call(url: str, *, ca_bundle: str = "", timeout_s: float = 5.0) -> Mapping[str, Any]:
@@ -115,6 +80,30 @@ def test_call_when_the_environment_is_hostile_then_sends_our_keys_to_our_host(
     assert caplog.text == ""
 
 
+def test_call_when_a_netrc_names_the_host_then_its_password_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login stray password stray-secret\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wire = Wire()
+    with serving(wire) as server:
+        call(server.url)
+    assert "authorization" not in {name.lower() for name in wire.requests[0].headers}
+
+
+def test_call_when_sent_then_no_parameter_stands_in_the_url() -> None:
+    wire = Wire()
+    with serving(wire) as server:
+        call(server.url)
+    (request,) = wire.requests
+    assert (request.method, request.url) == ("POST", f"{server.url}/")
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert {"AccessKeyId", "SecurityToken", "Signature", "A"} <= set(wire.params())
+
+
 def test_call_when_repeated_then_keeps_the_connection() -> None:
     with (
         serving(Wire()) as server,
@@ -127,7 +116,7 @@ def test_call_when_repeated_then_keeps_the_connection() -> None:
 
 def test_call_when_used_from_eight_threads_then_each_gets_its_own_answer() -> None:
     def echo(request: HttpRequest) -> HttpResponse:
-        mark = parse_qs(urlsplit(request.url).query)["Mark"][0]
+        mark = parse_qs(request.body.decode())["Mark"][0]
         return HttpResponse(status=200, headers={}, body=f'{{"Mark": "{mark}"}}'.encode())
 
     wrong: list[str] = []
@@ -169,6 +158,16 @@ def test_call_when_the_certificate_is_of_another_host_then_nothing_is_sent(tmp_p
     with serving(wire, context) as server:
         failure = failure_of(server.url, ca_bundle=pem)
     assert (failure.maybe_done, failure.lasting) == (False, True)
+    assert wire.requests == []
+
+
+def test_call_when_only_the_common_name_fits_then_nothing_is_sent(tmp_path: Path) -> None:
+    pem, context = write_certificate(tmp_path, None, common_name="localhost")
+    wire = Wire()
+    with serving(wire, context) as server:
+        failure = failure_of(server.url.replace("127.0.0.1", "localhost"), ca_bundle=pem)
+    assert (failure.maybe_done, failure.lasting) == (False, True)
+    assert "certificate" in failure.message
     assert wire.requests == []
 
 
@@ -243,6 +242,17 @@ def test_call_when_an_error_body_would_break_the_sdk_then_it_is_an_ordinary_fail
         assert failure_of(server.url).http_status == 400
 
 
+def test_call_when_refused_for_a_limit_then_its_headers_say_how_long() -> None:
+    body = b'{"Code": "Throttling.User", "Message": "no", "RequestId": "R"}'
+    headers = {
+        "X-RateLimit-User-API": "Limit:1,Remain:0,TimeLeft:2000,Reset:1234",
+        "X-RateLimit-User": "Limit:9,Remain:0,TimeLeft:35000,Reset:1234",
+    }
+    with serving(Wire(HttpResponse(status=400, headers=headers, body=body))) as server:
+        failure = failure_of(server.url)
+    assert (failure.code, failure.limited_s) == ("Throttling.User", 35.0)
+
+
 def endpoint(server: LoopbackServer) -> Endpoint:
     return parse_override(server.url)
 
@@ -251,7 +261,7 @@ def test_probe_when_both_answer_then_the_first_is_chosen(tmp_path: Path) -> None
     pem, context = write_certificate(tmp_path)
     with serving(Wire(), context) as vpc, serving(Wire(), context) as public:
         hosts = [endpoint(vpc), endpoint(public)]
-        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=5) == hosts[0]
+        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=5).found == hosts[0]
 
 
 def test_probe_when_the_first_speaks_no_tls_then_the_second_is_chosen(tmp_path: Path) -> None:
@@ -259,7 +269,7 @@ def test_probe_when_the_first_speaks_no_tls_then_the_second_is_chosen(tmp_path: 
     with serving(Wire()) as vpc, serving(Wire(), context) as public:
         bare = parse_override(vpc.url.replace("http:", "https:"))
         hosts = [bare, endpoint(public)]
-        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=5) == hosts[1]
+        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=5).found == hosts[1]
 
 
 def test_probe_when_the_first_hangs_then_the_second_is_chosen_at_the_windows_end(
@@ -268,10 +278,21 @@ def test_probe_when_the_first_hangs_then_the_second_is_chosen_at_the_windows_end
     pem, context = write_certificate(tmp_path)
     with speaking(iter([b""])) as vpc, serving(Wire(), context) as public:
         hosts = [parse_override(vpc.replace("http:", "https:")), endpoint(public)]
-        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=0.5) == hosts[1]
+        assert TlsProbe(ca_bundle=pem).first(hosts, window_s=0.5).found == hosts[1]
+
+
+def test_probe_when_only_the_common_name_fits_then_there_is_none(tmp_path: Path) -> None:
+    pem, context = write_certificate(tmp_path, None, common_name="localhost")
+    with serving(Wire(), context) as server:
+        host = parse_override(server.url.replace("127.0.0.1", "localhost"))
+        probed = TlsProbe(ca_bundle=pem).first([host], window_s=5)
+        assert probed.found is None
+        assert probed.faults[host].way is NoWay.CERTIFICATE_NAME
 
 
 def test_probe_when_no_certificate_is_trusted_then_there_is_none(tmp_path: Path) -> None:
     _, context = write_certificate(tmp_path)
     with serving(Wire(), context) as server:
-        assert TlsProbe().first([endpoint(server)], window_s=5) is None
+        probed = TlsProbe().first([endpoint(server)], window_s=5)
+        assert probed.found is None
+        assert probed.faults[endpoint(server)].way is NoWay.CERTIFICATE_UNKNOWN

@@ -2,15 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ecs_simulator import AccessKeyConfig, InstanceConfig, RoleConfig, Simulator, SimulatorConfig
+from ecs_simulator import (
+    AccessKeyConfig,
+    DiskConfig,
+    InstanceConfig,
+    RoleConfig,
+    Simulator,
+    SimulatorConfig,
+)
 from fakes.loopback import serving
+from snap_self.cloud.client import EcsClient
 from snap_self.cloud.credentials.chain import default_provider
 from snap_self.cloud.credentials.sources import Surroundings
+from snap_self.cloud.endpoint import parse_override
+from snap_self.cloud.rpc import SdkRpc
 from snap_self.errors import (
     CredentialsRefused,
     CredentialsUnusable,
@@ -19,10 +30,12 @@ from snap_self.errors import (
     SnapSelfError,
 )
 from snap_self.instance.metadata import MetadataClient
+from snap_self.model.ids import DiskId, RegionId
+from snap_self.model.snapshots import SnapshotOrder
 from snap_self.ports import HttpRequest, HttpResponse
 from snap_self.system.clock import SystemClock
 from snap_self.system.commands import SystemCommands
-from snap_self.system.http import RequestsTransport
+from snap_self.system.net.http import RequestsTransport
 from snap_self.system.textfile import read_text_file
 
 KEY_ID = "LTAI5tSimulatedUserKey01"
@@ -114,13 +127,48 @@ def test_role_when_rotated_then_a_forced_renewal_gets_the_new_keys(
     assert provider.get(force=True).access_key_id != old.access_key_id
 
 
+def test_role_when_replaced_while_a_client_works_then_its_next_call_is_the_new_role_s(
+    transport: RequestsTransport, tmp_path: Path
+) -> None:
+    poor = RoleConfig(policies=(DENY,))
+    disk = DiskConfig(disk_id="d-bp1rolereplaced000000")
+    config = SimulatorConfig(
+        instances=(InstanceConfig(disks=(disk,)),), roles=(poor, RoleConfig(name="Second"))
+    )
+    order = SnapshotOrder(
+        disk_ids=(DiskId(disk.disk_id),),
+        grouped=False,
+        name="before-upgrade",
+        description="",
+        tags={},
+        retention_days=1,
+        client_token="token-1",
+    )
+    with Simulator(config) as cloud:
+        provider = default_provider(around_of(cloud, transport, tmp_path))
+        with closing(SdkRpc(parse_override(cloud.ecs_url), region="cn-hangzhou")) as rpc:
+            client = EcsClient(
+                rpc,
+                region=RegionId("cn-hangzhou"),
+                credentials=lambda force: provider.get(force=force),
+                clock=SystemClock(),
+                random=lambda: 0.5,
+            )
+            with pytest.raises(PermissionRefused):
+                client.create_snapshot(order, deadline_s=10)
+            cloud.set_instance(role="Second")
+            made = client.create_snapshot(order, deadline_s=10)
+        assert made in cloud.state.snapshots
+        assert provider.source == "instance role Second"
+
+
 def test_role_when_none_is_bound_then_the_chain_ends_without_keys(
     transport: RequestsTransport, tmp_path: Path
 ) -> None:
     config = SimulatorConfig(instances=(InstanceConfig(role=""),))
     with Simulator(config) as bare, pytest.raises(NoCredentials) as caught:
         default_provider(around_of(bare, transport, tmp_path)).get()
-    assert "no RAM role is bound to this instance" in caught.value.details
+    assert "no RAM role is bound to this instance" in " ".join(caught.value.details)
 
 
 def test_assume_role_when_signed_by_us_then_the_simulated_sts_accepts(

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from ecs_simulator.faults import Fault
+from ecs_simulator.faults import Fault, Throttle
 from fakes.inhibitor import FakeInhibitor
 from fakes.lock import FakeLock
 from fakes.main_job import DISKS, MainJob, main_job
@@ -18,10 +18,19 @@ from snap_self.model.request import Request
 from snap_self.model.run import RunRecord, Upload
 from snap_self.model.snapshots import WaitFor
 from snap_self.system.clock import SystemClock
-from snap_self.usecases.following import UNSEEN_S, Watching, follow
+from snap_self.usecases.aftercare.pending import MOST_TRIES, Pending, finish_pending
+from snap_self.usecases.follow import (
+    FIRST_LOOK_S,
+    LATER_TRIES,
+    MOST_TICK_S,
+    UNSEEN_S,
+    Watching,
+    follow,
+    pause_s,
+)
 from snap_self.usecases.gate import Gate
-from snap_self.usecases.listing import list_snapshots, show
-from snap_self.usecases.pending import MOST_TRIES, Pending, finish_pending
+from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.show import show
 from snap_self.usecases.tools import Process, Tools
 
 REQUEST = Request(before="os upgrade", wait=WaitFor.CUT)
@@ -86,7 +95,7 @@ def test_upload_that_goes_on_is_followed_to_its_end_and_retention_set(job: MainJ
     follower = Follower(job)
     told = follower.run(meanwhile=lambda n: job.simulator.finish_snapshots() if n == 3 else None)
     assert told == "all uploads have ended"
-    assert len(follower.held) == 3
+    assert len(follower.held) >= 3
     assert all(str(report.run_id) in words for words in follower.held)
     assert follower.inhibitor.held == ""
     assert _upload(job).text == "accomplished"
@@ -94,6 +103,63 @@ def test_upload_that_goes_on_is_followed_to_its_end_and_retention_set(job: MainJ
     kept = [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
     assert kept == [14, 14]
     assert _record(job).orders[0].retention_pending == ()
+
+
+def test_earlier_group_whose_retention_is_due_gets_it_once_nothing_is_being_made(
+    job: MainJob,
+) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    job.simulator.finish_snapshots()
+    list_snapshots(job.tools)  # sees the end of that upload
+    job.run(replace(REQUEST, before="another"))
+    Follower(job).run(meanwhile=lambda n: job.simulator.finish_snapshots() if n == 3 else None)
+    kept = [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
+    assert kept == [14] * 4
+
+
+def test_retention_that_is_put_off_is_set_in_the_next_minutes_without_a_reboot_held_back(
+    job: MainJob,
+) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    job.simulator.finish_snapshots()
+    job.simulator.inject(Fault(kind="error:Throttling.User:400", action=MODIFY, count=2))
+    follower = Follower(job)
+    assert follower.run() == "all uploads have ended"
+    kept = [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
+    assert kept == [14, 14]
+    assert follower.held[-1] == ""
+
+
+def test_retention_that_is_put_off_for_long_is_left_after_a_few_tries(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    job.simulator.finish_snapshots()
+    job.simulator.inject(Fault(kind="error:Throttling.User:400", action=MODIFY, count=1000))
+    ended = job.clock.monotonic() + 600
+    assert Follower(job).run() == "all uploads have ended"
+    assert job.clock.monotonic() < ended
+    assert sum(call.action == MODIFY for call in job.simulator.calls) <= 2 + LATER_TRIES
+
+
+def test_run_that_comes_while_a_retention_is_put_off_is_watched(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    job.simulator.finish_snapshots()
+    job.simulator.inject(Fault(kind="error:Throttling.User:400", action=MODIFY, count=1000))
+    follower, came = Follower(job), []
+
+    def meanwhile(_number: int) -> None:
+        if not _upload(job).going_on and not came:
+            came.append(str(job.run(replace(REQUEST, before="another")).run_id))
+        elif came and any(came[0] in words for words in follower.held):
+            job.simulator.finish_snapshots()
+
+    follower.run(meanwhile=meanwhile)
+    assert came
+    assert any(came[0] in words for words in follower.held)
+    assert not _upload(job).going_on
 
 
 def test_follower_signs_the_journal_while_it_watches(job: MainJob) -> None:
@@ -208,7 +274,127 @@ def test_polls_are_few_even_when_the_upload_takes_hours(job: MainJob) -> None:
     job.run(REQUEST)
     before = len(job.simulator.calls)
     Follower(job, limit_s=3600.0).run()
-    assert 30 < len(job.simulator.calls) - before < 80
+    # At 2, 12, 22, 32, 42 and 52 minutes.
+    looks = [call.action for call in job.simulator.calls[before:]]
+    assert looks.count("DescribeSnapshots") == 6
+    assert len(looks) == 6
+
+
+@pytest.mark.parametrize(
+    ("wanted_s", "chance", "seconds"),
+    [
+        *((120.0, 0.5, 120.0), (120.0, 0.0, 90.0), (120.0, 1.0, 150.0)),
+        *((0.0, 0.5, 60.0), (59.9, 0.5, 60.0), (60.1, 0.5, 60.1), (0.0, 0.0, 45.0)),
+        *((599.9, 0.5, 599.9), (600.1, 0.5, 600.0), (1e6, 1.0, 750.0)),
+    ],
+)
+def test_pause_is_between_one_and_ten_minutes_give_or_take_a_quarter(
+    wanted_s: float, chance: float, seconds: float
+) -> None:
+    assert pause_s(wanted_s, most_s=600.0, chance=chance) == pytest.approx(seconds)
+
+
+def test_pause_when_the_configured_one_is_shorter_than_a_minute_then_is_that() -> None:
+    assert pause_s(120.0, most_s=2.0, chance=0.5) == 2.0
+
+
+def _looks(job: MainJob, follower: Follower) -> list[float]:
+    """Follow, and return when the cloud was asked, in minutes."""
+    began, before = job.clock.monotonic(), len(job.simulator.calls)
+    at: list[float] = []
+
+    def meanwhile(number: int) -> None:
+        del number
+        asked = len(job.simulator.calls) - before
+        at.extend([round((job.clock.monotonic() - began) / 60, 1)] * (asked - len(at)))
+
+    follower.run(meanwhile=meanwhile)
+    return at
+
+
+def test_looks_come_at_half_of_the_time_that_the_cloud_names(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    left_s = iter([1000, 500, 3600, 10])
+
+    def edit(action: str, answer: dict[str, object]) -> dict[str, object]:
+        shots = answer.get("Snapshots")
+        if isinstance(shots, dict):
+            seconds = next(left_s, 0)
+            for shot, more in zip(shots["Snapshot"], (0, 5000), strict=False):
+                shot["RemainTime"] = seconds + more
+        return answer
+
+    job.edit = edit
+    looks = _looks(job, Follower(job, limit_s=2000.0))
+    # What ends first counts. A tick late at most: 2 min, + 500 s, + 250 s, + 600 s, + 60 s.
+    expected = [2.0, 10.3, 14.5, 24.5, 25.5]
+    assert all(0 <= seen - due <= 1.0 for seen, due in zip(looks, expected, strict=False)), looks
+
+
+def test_looks_without_a_guess_come_ever_more_rarely(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+
+    def edit(action: str, answer: dict[str, object]) -> dict[str, object]:
+        shots = answer.get("Snapshots")
+        for shot in shots["Snapshot"] if isinstance(shots, dict) else ():
+            shot["RemainTime"] = "unknown"
+        return answer
+
+    job.edit = edit
+    looks = _looks(job, Follower(job, limit_s=2400.0))
+    expected = [2.0, 6.0, 14.0, 24.0, 34.0]
+    assert all(0 <= seen - due <= 1.0 for seen, due in zip(looks, expected, strict=True)), looks
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_throttled_look_is_skipped_and_the_watch_goes_on(job: MainJob, told: bool) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    report = job.run(REQUEST)
+    job.simulator.set_throttles(Throttle(action="DescribeSnapshots", limit=0, told=told))
+    before = len(job.simulator.calls)
+    follower = Follower(job, limit_s=3600.0)
+    assert "follow.limit" in follower.run()
+    refused = [call.code for call in job.simulator.calls[before:]]
+    assert refused == ["Throttling"] * len(refused)
+    assert 5 <= len(refused) <= 7
+    assert all(str(report.run_id) in words for words in follower.held)
+
+
+def test_upload_that_another_command_saw_end_is_let_go_without_a_look(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(REQUEST)
+    asked: list[int] = []
+    began = job.clock.monotonic()
+
+    def meanwhile(number: int) -> None:
+        if number == 1:
+            job.simulator.finish_snapshots()
+            list_snapshots(job.tools)
+            asked.append(len(job.simulator.calls))
+
+    follower = Follower(job)
+    assert follower.run(meanwhile=meanwhile) == "all uploads have ended"
+    assert len(job.simulator.calls) == asked[0]
+    assert job.clock.monotonic() - began <= 2 * MOST_TICK_S
+    assert follower.inhibitor.held == ""
+
+
+def test_run_that_comes_between_two_looks_is_looked_at_early_enough(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=NEVER)
+    job.run(replace(REQUEST, selection=Selection(disks=DISKS[:1])))
+    began = job.clock.monotonic()
+    ended: list[float] = []
+
+    def meanwhile(number: int) -> None:
+        if not ended and job.clock.monotonic() - began > 200:
+            job.run(replace(REQUEST, selection=Selection(disks=DISKS[1:])))
+            ended.append(job.clock.monotonic())
+            job.simulator.finish_snapshots()
+
+    Follower(job).run(meanwhile=meanwhile)
+    assert job.clock.monotonic() - ended[0] <= FIRST_LOOK_S + 2 * MOST_TICK_S
 
 
 def test_failed_upload_ends_the_hold_and_list_tells_it_once(job: MainJob) -> None:
@@ -245,8 +431,9 @@ def test_role_that_may_not_look_ends_the_hold_at_once(job: MainJob) -> None:
     for action in DESCRIBES:
         job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
     follower = Follower(job)
+    began = job.clock.monotonic()
     assert "not watched any more" in follower.run()
-    assert follower.held == []
+    assert job.clock.monotonic() - began < 2 * FIRST_LOOK_S
 
 
 def test_without_logind_the_upload_is_watched_all_the_same(job: MainJob) -> None:
@@ -304,6 +491,7 @@ def test_command_after_a_reboot_says_that_the_upload_goes_on(job: MainJob) -> No
 
 
 def test_refused_retention_is_tried_ever_more_rarely_and_then_no_more(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=3600.0)  # else the run itself may be in time to set it
     job.run(replace(REQUEST, wait=WaitFor.AVAILABLE))
     job.simulator.finish_snapshots()
     job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=MODIFY, count=100_000))
@@ -322,6 +510,7 @@ def test_refused_retention_is_tried_ever_more_rarely_and_then_no_more(job: MainJ
 
 
 def test_doctor_tries_once_more_what_was_given_up(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=3600.0)  # else the run itself may be in time to set it
     job.run(replace(REQUEST, wait=WaitFor.AVAILABLE))
     job.simulator.finish_snapshots()
     fault = Fault(kind="error:Forbidden.RAM:403", action=MODIFY, count=100_000)

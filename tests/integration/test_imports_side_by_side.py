@@ -17,8 +17,9 @@ class Watch:
         if name == "aliyunsdkcore":
             print(*(each for each in RESOLVED if each not in sys.modules))
 sys.meta_path.insert(0, Watch())
-from snap_self.cli.wiring import Wiring, load_settings
-Wiring(config=load_settings({}), env={}, listener=print).warm()
+from snap_self.cli.adapters import Adapters
+from snap_self.cli.wiring import load_settings, warm
+warm(Adapters(config=load_settings({}), env={}, listener=print))
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from fakes.records import order_record, run_record
 from snap_self.errors import StateUnusable
 from snap_self.model.run import Stage
-from snap_self.system.journal import Journal
+from snap_self.system.state.journal import Journal
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 TESTS = AGENT.parent / "tests"
@@ -23,7 +23,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from fakes.records import run_record
-from snap_self.system.journal import Journal
+from snap_self.system.state.journal import Journal
 
 journal = Journal(Path(sys.argv[1]))
 number = 0

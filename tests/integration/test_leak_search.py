@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
+MACHINERY = (
+    *("conftest.py", "lanes.py", "guards.py", "run_directory.py"),
+    "agent_runner.py",
+)
 SIMULATOR = '''
 import os
 from pathlib import Path
@@ -46,7 +50,7 @@ def small_run(tmp_path: Path) -> Path:
     tests = tmp_path / "tests"
     (tests / "leaks").mkdir(parents=True)
     (tests / "zone").mkdir()
-    for name in ("conftest.py", "guards.py", "run_directory.py", "agent_runner.py"):
+    for name in MACHINERY:
         shutil.copy(TESTS / name, tests / name)
     shutil.copy(TESTS / "leaks/test_leaks_whole_run.py", tests / "leaks")
     (tmp_path / "pytest.ini").write_text(

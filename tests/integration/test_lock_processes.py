@@ -14,7 +14,7 @@ import pytest
 from fakes.clock import FakeClock
 from snap_self.errors import LockHeld
 from snap_self.system.clock import SystemClock
-from snap_self.system.lock import FileLock
+from snap_self.system.state.lock import FileLock
 
 AGENT = Path(__file__).resolve().parents[2] / "agent"
 
@@ -22,7 +22,7 @@ HOLDER = """
 import os, subprocess, sys
 from pathlib import Path
 from snap_self.system.clock import SystemClock
-from snap_self.system.lock import FileLock
+from snap_self.system.state.lock import FileLock
 
 lock = FileLock(Path(sys.argv[1]), SystemClock())
 with lock.hold(timeout_s=20, purpose="before os upgrade"):

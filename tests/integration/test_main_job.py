@@ -10,15 +10,19 @@ import pytest
 
 from ecs_simulator.faults import Fault, Throttle
 from fakes.filesystems import FakeFilesystems
-from fakes.main_job import DISKS, MainJob, config, main_job
-from snap_self.errors import ExitStatus
+from fakes.machine_builder import MachineBuilder
+from fakes.main_job import DISKS, SERIALS, MainJob, config, main_job
+from snap_self.errors import ExitStatus, UsageError
 from snap_self.model.disks import Selection
 from snap_self.model.ids import SnapshotId
+from snap_self.model.machine import PathFact
 from snap_self.model.request import OnQuiesceFailure, Request
+from snap_self.model.result import Result
 from snap_self.model.run import Stage
 from snap_self.model.snapshots import Consistency, WaitFor
+from snap_self.system.disks.recorded import RecordedMachine
+from snap_self.usecases.aftercare.pending import Pending, finish_pending
 from snap_self.usecases.listing import list_snapshots
-from snap_self.usecases.pending import Pending, finish_pending
 
 REQUEST = Request(before="os upgrade")
 # The cloud takes one snapshot of a disk at a time: a second set must wait for the first's upload.
@@ -53,6 +57,37 @@ def test_flush_comes_before_the_create_call(job: MainJob) -> None:
     assert report.consistency.reached is Consistency.FLUSH
     names = [step.name for step in report.steps]
     assert names.index("flush") < names.index("create")
+
+
+class OverlayMachine(RecordedMachine):
+    """An overlay whose upper layer, on the second disk, was renamed since."""
+
+    def __init__(self) -> None:
+        builder = MachineBuilder()
+        for name, size, serial in zip(("vda", "vdb"), (40, 100), SERIALS, strict=True):
+            builder.virtio(name, size, serial)
+        self.root = builder.mount("/", "ext4", "/dev/vda", device="vda")
+        builder.mount("/srv", "xfs", "/dev/vdb", device="vdb")
+        extra = "rw,lowerdir=/low,upperdir=/srv/u,workdir=/srv/w"
+        self.merged = builder.mount("/m", "overlay", "overlay", number="0:50", extra=extra)
+        self.line = f"{self.merged} {self.root} 0:50 / /m rw - overlay overlay {extra}"
+        super().__init__(builder.text())
+
+    def locate(self, path: str) -> PathFact:
+        """Return where the kernel would say that it is."""
+        if path.startswith("/srv/"):
+            raise UsageError(f"path {path!r} cannot be looked at: no such file")
+        if path.startswith("/m/"):
+            return PathFact(asked=path, real=path, mount_id=self.merged, overlay=self.line)
+        return PathFact(asked=path, real=path, mount_id=self.root)
+
+
+def test_path_in_an_overlay_takes_the_disk_of_a_layer_that_is_not_found_by_its_name_any_more(
+    job: MainJob,
+) -> None:
+    request = replace(REQUEST, selection=Selection(paths=("/m/f",)))
+    report = job.run(request, machine=OverlayMachine())
+    assert {shot.disk_id for shot in report.snapshots} == set(DISKS)
 
 
 def test_path_selects_only_its_disk_with_retention(job: MainJob) -> None:
@@ -230,7 +265,7 @@ def test_snapshot_that_fails_is_told(job: MainJob, stage: str) -> None:
     job.simulator.set_life(fail_at=stage)
     report = job.run(replace(REQUEST, wait=WaitFor.ACCOMPLISHED))
     assert report.exit_status is ExitStatus.SNAPSHOT_FAILED
-    assert report.result == "partial"
+    assert report.result is Result.PARTIAL
 
 
 def test_wait_that_runs_out_keeps_the_snapshot(job: MainJob) -> None:
@@ -256,6 +291,7 @@ def test_wait_accomplished_sets_retention_on_every_member(job: MainJob) -> None:
 
 
 def test_usual_wait_leaves_retention_pending_in_the_journal(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=1e6)
     job.run(REQUEST)
     (record,) = job.journal.all()
     assert len(record.orders[0].retention_pending) == 2
@@ -281,7 +317,8 @@ def _let_it_upload(job: MainJob) -> None:
 def test_next_run_sets_the_retention_that_the_last_one_left_pending(job: MainJob) -> None:
     job.run(REQUEST)
     _let_it_upload(job)
-    job.run(replace(REQUEST, before="another thing"))
+    # Before the upload of another one has ended, the cloud refuses it.
+    job.run(replace(PATIENT, before="another thing"))
     assert _retentions(job)[:2] == [14, 14]
 
 
@@ -291,7 +328,7 @@ def test_members_that_nobody_saw_appear_get_their_retention_later(job: MainJob) 
     assert job.journal.all()[0].orders[0].snapshot_ids == {}
     job.simulator.set_clock_offset(10.0)
     _let_it_upload(job)
-    list_snapshots(job.tools)
+    assert _finish_pending(job).left == 0
     assert _retentions(job) == [14, 14]
 
 
@@ -305,8 +342,9 @@ def test_retention_of_a_snapshot_deleted_meanwhile_is_not_pending_for_ever(job: 
 
 
 def test_retention_that_is_refused_is_tried_once_per_command(job: MainJob) -> None:
+    job.simulator.set_life(accomplished_s=3600.0)  # else the run itself may be in time to set it
     job.run(REQUEST)
-    _let_it_upload(job)
+    job.simulator.finish_snapshots()
     action = "ModifySnapshotAttribute"
     job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
     assert _finish_pending(job).left == 2
@@ -318,7 +356,7 @@ def test_made_snapshots_are_named_when_the_role_may_not_look_at_them(job: MainJo
         job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action=action, count=1000))
     report = job.run(REQUEST)
     assert report.exit_status is ExitStatus.CREDENTIALS
-    assert report.result == "partial"
+    assert report.result is Result.ASKED
     assert all(shot.group_id for shot in report.snapshots)
 
 
@@ -335,7 +373,7 @@ def test_reuse_waits_for_what_was_asked(job: MainJob) -> None:
     job.simulator.set_life(cut_s=0.01, available_s=0.3, accomplished_s=0.6)
     job.run(replace(REQUEST, wait=WaitFor.CUT))
     report = job.run(replace(REQUEST, wait=WaitFor.ACCOMPLISHED, reuse_s=3600.0))
-    assert report.result == "reused"
+    assert report.result is Result.REUSED
     assert [shot.status for shot in report.snapshots] == ["accomplished"] * 2
     assert job.sets() == 1
 
@@ -362,7 +400,7 @@ def test_flush_that_fails_makes_none_if_the_user_said_abort(job: MainJob) -> Non
 def test_reuse_is_content_with_a_fresh_set(job: MainJob) -> None:
     first = job.run(REQUEST)
     second = job.run(replace(REQUEST, reuse_s=1800.0))
-    assert second.result == "reused"
+    assert second.result is Result.REUSED
     assert {s.snapshot_id for s in second.snapshots} == {s.snapshot_id for s in first.snapshots}
     assert job.sets() == 1
 
@@ -371,7 +409,7 @@ def test_reuse_does_not_wait_for_the_end_of_the_run_that_made_the_set(job: MainJ
     first = job.run(REQUEST)
     with job.tools.lock.hold(timeout_s=0.0, purpose="wait for the upload"):
         second = job.run(replace(REQUEST, reuse_s=1800.0))
-    assert (second.result, second.run_id) == ("reused", first.run_id)
+    assert (second.result, second.run_id) == (Result.REUSED, first.run_id)
 
 
 def test_lock_is_waited_for_no_longer_than_the_snapshot(job: MainJob) -> None:
@@ -386,21 +424,21 @@ def test_reuse_of_an_old_set_makes_a_new_one(job: MainJob) -> None:
     job.run(PATIENT)
     job.clock.sleep(3600)
     report = job.run(replace(REQUEST, reuse_s=1800.0))
-    assert report.result == "done"
+    assert report.result is Result.DONE
     assert job.sets() == 2
 
 
 def test_reuse_of_a_weaker_set_makes_a_new_one(job: MainJob) -> None:
     job.run(replace(PATIENT, consistency=Consistency.CRASH))
     report = job.run(replace(REQUEST, reuse_s=1800.0))
-    assert report.result == "done"
+    assert report.result is Result.DONE
     assert job.sets() == 2
 
 
 def test_reuse_for_one_disk_is_served_by_a_set_of_both(job: MainJob) -> None:
     job.run(REQUEST)
     report = job.run(replace(ONE_DISK, reuse_s=1800.0))
-    assert report.result == "reused"
+    assert report.result is Result.REUSED
     assert [shot.disk_id for shot in report.snapshots] == [DISKS[1]]
 
 
@@ -408,6 +446,51 @@ def test_excluded_disk_is_no_fault(job: MainJob) -> None:
     report = job.run(replace(REQUEST, selection=Selection(exclude=("/srv",))))
     assert report.exit_status is ExitStatus.DONE
     assert [shot.disk_id for shot in report.snapshots] == [DISKS[0]]
+
+
+def with_foreign_disk() -> RecordedMachine:
+    """Return the machine with a third disk, mounted, that the cloud does not list."""
+    builder = MachineBuilder()
+    for name, size, serial in zip(("vda", "vdb"), (40, 100), SERIALS, strict=True):
+        builder.virtio(name, size, serial)
+    builder.virtio("vdc", 20, "bp1notlistedbythecloud")
+    builder.mount("/", "ext4", "/dev/vda", device="vda")
+    builder.mount("/srv", "xfs", "/dev/vdb", device="vdb")
+    builder.mount("/srv/m1", "xfs", "/dev/vdc", device="vdc")
+    return RecordedMachine(builder.text())
+
+
+def test_filesystem_on_a_disk_that_the_cloud_does_not_list_makes_the_set_partial(
+    job: MainJob,
+) -> None:
+    report = job.run(REQUEST, machine=with_foreign_disk())
+    assert (report.exit_status, report.result) == (ExitStatus.LEFT_OUT, Result.PARTIAL)
+    assert [gap.what for gap in report.not_covered if gap.left_out] == ["/srv/m1"]
+    assert {shot.disk_id for shot in report.snapshots} == set(DISKS)
+    (record,) = job.journal.all()
+    assert (record.exit_status, record.result) == (101, Result.PARTIAL)
+    assert record.stage is Stage.FINISHED
+
+
+def test_filesystem_that_is_excluded_by_its_mount_point_makes_nothing_partial(
+    job: MainJob,
+) -> None:
+    selection = Selection(exclude=("/srv/m1",))
+    report = job.run(replace(REQUEST, selection=selection), machine=with_foreign_disk())
+    assert (report.exit_status, report.result) == (ExitStatus.DONE, Result.DONE)
+    assert [gap.what for gap in report.excluded] == ["/srv/m1"]
+
+
+def test_reuse_of_a_partial_set_is_partial_until_the_gap_is_excluded(job: MainJob) -> None:
+    job.run(REQUEST, machine=with_foreign_disk())
+    again = replace(REQUEST, reuse_s=1800.0)
+    report = job.run(again, machine=with_foreign_disk())
+    assert (report.exit_status, report.result) == (ExitStatus.LEFT_OUT, Result.PARTIAL)
+    assert report.of_earlier
+    without = replace(again, selection=Selection(exclude=("/srv/m1",)))
+    report = job.run(without, machine=with_foreign_disk())
+    assert (report.exit_status, report.result) == (ExitStatus.DONE, Result.REUSED)
+    assert job.sets() == 1
 
 
 def test_journal_is_written_before_the_create_call(job: MainJob) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,16 @@ import pytest
 
 from ecs_simulator.config import LifeTimes
 from ecs_simulator.faults import Fault
+from fakes.filesystems import FakeFilesystems
 from fakes.main_job import MainJob, config, main_job
 from snap_self.errors import ExitStatus
 from snap_self.model.request import Request
+from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Stage
+from snap_self.model.snapshots import Consistency
+from snap_self.usecases.inventory.keep import PrunePolicy
 from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.prune import prune
 from snap_self.usecases.tools import Process
 
 REQUEST = Request(before="os upgrade")
@@ -68,7 +74,7 @@ def test_run_killed_after_the_answer_is_finished_by_the_same_command(
         assert job.journal.unfinished() == ()
     report = job.run(REQUEST)
     assert report.exit_status is ExitStatus.DONE, report.error
-    assert report.result == "resumed"
+    assert report.result is Result.RESUMED
     assert job.sets() == _want(job)
     assert job.journal.unfinished() == ()
 
@@ -85,18 +91,33 @@ def test_run_killed_before_the_request_asks_with_the_same_token(
     assert len(job.journal.all()) == 1
 
 
+@pytest.mark.parametrize("may_tag", [True, False])
+def test_second_flush_that_fails_leaves_no_snapshot_that_claims_the_first(
+    job: MainJob, *, may_tag: bool
+) -> None:
+    _die_at(job, Stage.CREATING)
+    if not may_tag:
+        job.simulator.inject(Fault(kind="error:Forbidden.RAM:403", action="TagResources", count=9))
+    report = job.run(REQUEST, filesystems=FakeFilesystems(failing={"/srv": errno.EIO}))
+    assert (report.result, report.consistency.reached) == (Result.RESUMED, Consistency.CRASH)
+    assert {shot.level for shot in list_snapshots(job.tools).snapshots} == {Consistency.CRASH}
+    if may_tag:
+        told = [s["tags"] for s in job.simulator.dump()["snapshots"].values()]
+        assert {tags["snap-self-consistency"] for tags in told} == {"crash"}
+
+
 def test_run_killed_while_planned_is_begun_anew(job: MainJob) -> None:
     _die_at(job, Stage.PLANNED)
-    assert job.run(REQUEST).result == "done"
+    assert job.run(REQUEST).result is Result.DONE
     assert job.journal.unfinished() == ()
-    assert [record.result for record in job.journal.all()] == ["done", "interrupted"]
+    assert [record.result for record in job.journal.all()] == [Result.DONE, Result.INTERRUPTED]
 
 
 def test_third_command_makes_a_set_of_its_own(job: MainJob) -> None:
     _die_at(job, Stage.CREATED)
     job.run(REQUEST)
     _let_it_upload(job)
-    assert job.run(REQUEST).result == "done"
+    assert job.run(REQUEST).result is Result.DONE
     assert job.sets() == 2 * _want(job)
 
 
@@ -107,7 +128,7 @@ def test_explained_run_is_not_taken_up_when_its_snapshots_are_gone(job: MainJob)
     for shot in cloud.describe_snapshots():
         cloud.delete_snapshot(shot.snapshot_id)
     report = job.run(REQUEST)
-    assert report.result == "done"
+    assert report.result is Result.DONE
     assert report.exit_status is ExitStatus.DONE
 
 
@@ -127,7 +148,7 @@ def test_run_that_cannot_be_taken_up_is_explained_and_a_new_set_made(
     _let_it_upload(job)
     changed = dict(changed)
     report = job.run(changed.pop("request", REQUEST), **changed)
-    assert report.result == "done"
+    assert report.result is Result.DONE
     assert job.sets() == 2 * _want(job)
     assert job.journal.unfinished() == ()
     assert job.journal.all()[-1].explained
@@ -140,7 +161,7 @@ def test_run_for_other_disks_than_now_is_explained_not_left_open(job: MainJob) -
     fewer = replace(order, order=replace(order.order, disk_ids=order.order.disk_ids[:1]))
     job.journal.save(replace(left, orders=(fewer,)))
     _let_it_upload(job)
-    assert job.run(REQUEST).result == "done"
+    assert job.run(REQUEST).result is Result.DONE
     assert job.journal.unfinished() == ()
 
 
@@ -150,7 +171,7 @@ def test_run_whose_wait_ran_out_is_waited_for_by_the_same_command(job: MainJob) 
     assert first.exit_status is ExitStatus.WAIT_RAN_OUT
     _let_it_upload(job)
     second = job.run(replace(REQUEST, timeout_s=3600.0))
-    assert second.result == "resumed", second.error
+    assert second.result is Result.RESUMED, second.error
     assert job.sets() == _want(job)
 
 
@@ -163,7 +184,7 @@ def test_create_whose_answers_are_all_lost_is_found_by_the_same_command(job: Mai
     assert "no second one is made" in report.error.hint
     job.simulator.api.faults.clear()
     again = job.run(REQUEST)
-    assert again.result == "resumed"
+    assert again.result is Result.RESUMED
     assert again.exit_status is ExitStatus.DONE, again.error
     assert job.sets() == _want(job)
 
@@ -174,7 +195,7 @@ def test_refused_create_leaves_nothing_to_take_up(job: MainJob) -> None:
     assert job.run(REQUEST).exit_status is ExitStatus.CREDENTIALS
     assert job.journal.unfinished() == ()
     job.simulator.api.faults.clear()
-    assert job.run(REQUEST).result == "done"
+    assert job.run(REQUEST).result is Result.DONE
 
 
 def test_explained_group_gets_its_retention_once_it_is_uploaded() -> None:
@@ -184,7 +205,7 @@ def test_explained_group_gets_its_retention_once_it_is_uploaded() -> None:
         (record,) = job.journal.all()
         assert len(record.orders[0].retention_pending) == 2
         _let_it_upload(job)
-        list_snapshots(job.tools)
+        prune(job.tools, PrunePolicy(), dry_run=False)
         kept = [shot["retention_days"] for shot in job.simulator.dump()["snapshots"].values()]
         assert kept == [14, 14]
 

@@ -10,7 +10,7 @@ from fakes.clock import FakeClock
 from snap_self.errors import MetadataAbsent, MetadataRefused
 from snap_self.instance.identity import read_identity
 from snap_self.instance.metadata import MetadataClient
-from snap_self.system.http import RequestsTransport
+from snap_self.system.net.http import RequestsTransport
 
 DISKS = (DiskConfig(disk_id="d-bp1aaa"), DiskConfig(disk_id="d-bp1bbb"), DiskConfig(serial=""))
 

@@ -14,7 +14,7 @@ import snap_self
 from fakes.http import answer
 from fakes.loopback import serving, speaking
 from snap_self.ports import HttpFailed, HttpRequest, HttpResponse
-from snap_self.system.http import RequestsTransport, shown_url
+from snap_self.system.net.http import RequestsTransport, shown_url
 
 MARK = "PlantedSecret0x7f"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -125,7 +125,10 @@ def test_send_when_the_answer_is_damaged_then_fails(
 
 
 def test_send_when_the_server_speaks_no_tls_then_says_so(transport: RequestsTransport) -> None:
-    with serving(lambda r: answer("x")) as server, pytest.raises(HttpFailed, match="TLS failed"):
+    with (
+        serving(lambda r: answer("x")) as server,
+        pytest.raises(HttpFailed, match="does not speak TLS"),
+    ):
         transport.send(get(server.url.replace("http:", "https:")))
 
 
@@ -179,6 +182,6 @@ def test_shown_url_when_it_has_user_and_query_then_both_are_gone() -> None:
 
 
 def test_import_when_only_imported_then_requests_is_not() -> None:
-    code = "import sys, snap_self.system.http; sys.exit('requests' in sys.modules)"
+    code = "import sys, snap_self.system.net.http; sys.exit('requests' in sys.modules)"
     folder = str(Path(snap_self.__file__).parents[1])
     assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0

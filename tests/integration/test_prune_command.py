@@ -35,6 +35,12 @@ def user(agent: AgentRunner, simulator: Simulator) -> AgentRunner:
     return agent.against(simulator)
 
 
+def words(table: str) -> list[tuple[str, ...]]:
+    """Return what is done, and to what, of each row."""
+    done = ("keep", "delete", "FAILED")
+    return [tuple(line.split()[:2]) for line in table.splitlines() if line.startswith(done)]
+
+
 def there(simulator: Simulator) -> list[str]:
     return list(simulator.dump()["snapshots"])
 
@@ -49,14 +55,21 @@ def test_prune_without_terminal_or_yes_is_wrong_usage_and_asks_nobody(
     assert not simulator.metadata_calls
 
 
+def test_dry_run_points_at_no_command_that_would_choose_others(
+    user: AgentRunner, old: list[str]
+) -> None:
+    result = user.run("prune", "--dry-run", "--keep-last", "1")
+    assert "2 may go, 1 is kept. With --yes and the same choice they are deleted." in result.err
+    assert "`snap-self prune --yes`" not in result.err
+
+
 def test_prune_on_a_terminal_only_shows_what_would_go(
     user: AgentRunner, simulator: Simulator, old: list[str]
 ) -> None:
     result = user.with_wrapper(*TERMINAL).run("prune")
     assert result.status == 0, result.out
-    assert [f"delete   {sid}" in result.out for sid in old] == [True, True, False]
-    assert f"keep     {old[2]}" in result.out
-    assert "prune --yes" in result.out
+    assert words(result.out) == [("keep", old[2]), ("delete", old[1]), ("delete", old[0])]
+    assert "With --yes and the same choice they are deleted." in " ".join(result.out.split())
     assert there(simulator) == old
 
 
@@ -82,8 +95,28 @@ def test_prune_that_may_not_delete_ends_with_five_and_the_mend(
     simulator.set_policies("SnapSelfRole", {"Version": "1", "Statement": [allow]})
     result = user.run("prune", "--yes")
     assert result.status == 5
-    assert f"FAILED   {old[0]}" in result.out
-    assert "snap-self-prune.json" in result.err
+    assert words(result.out) == [("FAILED", old[1]), ("FAILED", old[0])]
+    assert "snap-self policy --prune" in result.err
     assert "0 deleted, 2 could not be, 1 kept." in result.err
     assert user.run("prune", "--yes", "--json").json["error"]["code"] == "permission-refused"
     assert there(simulator) == old
+
+
+def test_prune_tells_a_run_in_a_row_with_its_text_as_it_is(
+    user: AgentRunner, simulator: Simulator
+) -> None:
+    past = datetime.now(timezone.utc) - timedelta(days=1)
+    tags = {
+        "snap-self-owner": simulator.cloud.own_instance.instance_id,
+        "snap-self-run": "20261120t080000z-00000a",
+        "snap-self-before": 'it\'s "升级"',
+        "snap-self-expires": f"{past:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    for disk_id in simulator.state.disks:
+        simulator.add_snapshots(disk_id, 2, tags=tags)
+    head, row, *_ = user.run("prune", "--dry-run").out.splitlines()
+    assert head.split() == ["RUN", "AGE", "BEFORE", "DISKS", "WHY"]
+    assert "20261120t080000z-00000a" in row
+    assert 'it\'s "升级"' in row
+    each = user.run("prune", "--dry-run", "-v").out
+    assert each.count("\n  s-") == 4

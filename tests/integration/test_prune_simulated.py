@@ -20,10 +20,10 @@ from snap_self.model.disks import Selection
 from snap_self.model.request import Request
 from snap_self.model.snapshots import OWNER_TAG, WaitFor
 from snap_self.usecases.doctor import Verdict, diagnose
+from snap_self.usecases.inventory.keep import PrunePolicy
+from snap_self.usecases.job.planning import plan_snapshot
 from snap_self.usecases.listing import list_snapshots
-from snap_self.usecases.planning import plan_snapshot
 from snap_self.usecases.prune import Pruned, prune
-from snap_self.usecases.pruning import PrunePolicy
 
 ROLE = "SnapSelfRole"
 DAY_S = 86400.0
@@ -206,7 +206,7 @@ def test_prune_with_the_default_policy_names_the_second_one(job: MainJob) -> Non
     result = pruned(job)
     assert result.exit_status is ExitStatus.CREDENTIALS
     assert result.error is not None
-    assert "snap-self-prune.json" in result.error.hint
+    assert "snap-self policy --prune" in result.error.hint
     assert there(job) == before
     assert len(deletions(job)) == 1
 

@@ -260,6 +260,11 @@ def test_disk_is_made_from_a_snapshot_attached_and_removed(client: Client) -> No
     client.call(DeleteDiskRequest, DiskId=disk_id)
 
 
+def disk_status(client: Client, disk_id: str) -> str:
+    answer = client.call(DescribeDisksRequest, DiskIds=json.dumps([disk_id]))
+    return str(answer["Disks"]["Disk"][0]["Status"])
+
+
 def test_disk_is_reset_while_the_instance_is_stopped(client: Client) -> None:
     snapshot_id = create(client)
     accomplished(client, snapshot_id)
@@ -274,6 +279,7 @@ def test_disk_is_reset_while_the_instance_is_stopped(client: Client) -> None:
 
     wait_for(lambda: status() == "Stopped")
     client.call(ResetDiskRequest, **reset)
+    wait_for(lambda: disk_status(client, DISKS[1]) == "In_use")
     client.call(StartInstanceRequest, InstanceId="i-bp1instance1instance1")
     wait_for(lambda: status() == "Running")
     assert refused.value.get_error_code() == "IncorrectInstanceStatus"

@@ -12,11 +12,12 @@ from fakes.foreground import FakeForeground
 from fakes.journal import FakeJournal
 from fakes.main_job import MainJob, main_job
 from snap_self.model.command import Ended, NotStartable, OnSnapshotFailure
+from snap_self.model.looking import Since
 from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import Stage
-from snap_self.usecases.changing import Change, Changed, run_change
 from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.run_command import Change, Changed, run_change
 
 
 @dataclass
@@ -32,6 +33,10 @@ class View:
     def command_ended(self, changed: Changed) -> None:
         """Note it."""
         self.told.append(f"command {changed.exit_status}")
+
+    def machine_changed(self, report: Report, since: Since) -> None:
+        """Note it."""
+        self.told.append("machine changed")
 
 
 @pytest.fixture

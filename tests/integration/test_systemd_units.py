@@ -18,13 +18,11 @@ from snap_self.cli.adapters import MARKER, RUN_DIRECTORY
 FOLDER = Path(__file__).resolve().parents[2] / "packaging"
 AGENT = "/opt/snap-self/bin/snap-self"
 UNITS = sorted(path.name for path in (FOLDER / "systemd").iterdir())
-# These give a unit a mount namespace of its own in which a filesystem can be missing.
+# With these a filesystem, a device or a process can be missing, or is not what it is outside.
 HIDING = (
-    "PrivateTmp",
-    "PrivateMounts",
-    "InaccessiblePaths",
-    "TemporaryFileSystem",
-    "RootDirectory",
+    *("PrivateTmp", "PrivateMounts", "PrivateDevices", "PrivateUsers", "DynamicUser"),
+    *("InaccessiblePaths", "TemporaryFileSystem", "RootDirectory", "RootImage"),
+    *("ReadOnlyPaths", "ProtectProc", "ProcSubset", "MemoryDenyWriteExecute"),
 )
 Unit = Callable[[str], configparser.ConfigParser]
 
@@ -48,6 +46,11 @@ def test_there_are_the_documented_units() -> None:
         "snap-self-prune.service",
         "snap-self-prune.timer",
         "snap-self-thaw.service",
+        "snap-self-unmount.service",
+        "snap-self-unmount@.service",
+        "snap-self-unmount@.timer",
+        "snap-self-verify.service",
+        "snap-self-verify.timer",
     ]
 
 
@@ -70,16 +73,23 @@ def test_units_are_understood_by_systemd(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+def test_follower_which_ends_no_freeze_cannot(unit: Unit) -> None:
+    service = unit("snap-self-follow@.service")["Service"]
+    kept = set(service["CapabilityBoundingSet"].split())
+    assert kept == {"CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"}
+    assert "thaw" not in " ".join(service.values())
+
+
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
-def test_service_that_may_thaw_sees_every_mount(unit: Unit, name: str) -> None:
+def test_service_sees_every_mount_device_and_process(unit: Unit, name: str) -> None:
     service = unit(name)["Service"]
     assert [key for key in HIDING if key in service] == []
     assert service.get("ProtectHome", "no") in ("no", "read-only")
     assert service.get("ProtectSystem", "no") in ("no", "yes", "full")
 
 
-@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
-def test_service_keeps_what_a_thaw_needs(unit: Unit, name: str) -> None:
+@pytest.mark.parametrize("name", ["snap-self-prune.service", "snap-self-thaw.service"])
+def test_service_that_thaws_keeps_what_a_thaw_needs(unit: Unit, name: str) -> None:
     service = unit(name)["Service"]
     assert {"CAP_SYS_ADMIN", "CAP_KILL"} <= set(service["CapabilityBoundingSet"].split())
 
@@ -121,6 +131,27 @@ def test_follower_that_is_asked_to_end_has_not_failed(unit: Unit) -> None:
     assert unit("snap-self-follow@.service")["Service"]["SuccessExitStatus"] == ended
 
 
+@pytest.mark.parametrize(
+    ("status", "thaws"),
+    [*((str(number), False) for number in (0, 5, 13, 20, 100)), ("KILL", True), ("143", True)],
+)
+def test_prune_that_was_ended_by_a_signal_thaws_what_is_marked(
+    unit: Unit, tmp_path: Path, status: str, *, thaws: bool
+) -> None:
+    marker, agent, started = tmp_path / "frozen.json", tmp_path / "agent", tmp_path / "started"
+    agent.write_text(f'#!/bin/sh\necho "$*" >{started}\n', encoding="utf-8")
+    agent.chmod(0o755)
+    marker.touch()
+    line = unit("snap-self-prune.service")["Service"]["ExecStopPost"].removeprefix("-")
+    line = line.replace(str(MARKER), str(marker)).replace(AGENT, str(agent)).replace("$$", "$")
+    subprocess.run(shlex.split(line), env={"EXIT_STATUS": status}, timeout=60, check=True)
+    assert started.exists() is thaws
+
+
+def test_thaw_asks_the_guardian_and_never_kills_it(unit: Unit) -> None:
+    assert unit("snap-self-thaw.service")["Service"]["KillMode"] == "process"
+
+
 def test_prune_timer_is_daily_and_its_service_asks_nobody(unit: Unit) -> None:
     assert unit("snap-self-prune.timer")["Timer"]["OnCalendar"] == "daily"
     assert " prune --yes " in unit("snap-self-prune.service")["Service"]["ExecStart"]
@@ -149,3 +180,61 @@ def test_tmpfiles_are_understood_by_systemd(tmp_path: Path) -> None:
     made = tmp_path / "run/snap-self"
     assert (result.returncode, result.stderr) == (0, "")
     assert made.stat().st_mode & 0o777 == 0o700
+
+
+UNMOUNTS = [
+    "snap-self-unmount.service",
+    "snap-self-unmount@.service",
+    "snap-self-verify.service",
+]
+
+
+@pytest.mark.parametrize("name", UNMOUNTS)
+def test_what_unmounts_does_not_get_a_mount_namespace(unit: Unit, name: str) -> None:
+    service = unit(name)["Service"]
+    assert [key for key in service if key.startswith(("Protect", "Private"))] == []
+
+
+def test_verify_timer_is_weekly_and_its_service_asks_nobody(unit: Unit) -> None:
+    assert unit("snap-self-verify.timer")["Timer"]["OnCalendar"] == "weekly"
+    service = unit("snap-self-verify.service")["Service"]
+    assert " verify last --yes " in service["ExecStart"]
+    # Damage, 11, must be a failure of the unit.
+    assert service["SuccessExitStatus"].split() == ["13", "100"]
+
+
+def test_open_snapshots_are_closed_while_the_network_is_there(unit: Unit) -> None:
+    left = unit("snap-self-unmount.service")
+    assert left["Service"]["ExecStart"] == left["Service"]["ExecStop"]
+    assert left["Service"]["RemainAfterExit"] == "yes"
+    # Units are stopped in the reverse order.
+    assert "network-online.target" in left["Unit"]["After"].split()
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_agent_is_started_after_a_boot_only_where_something_is_left(
+    unit: Unit, tmp_path: Path, *, recorded: bool
+) -> None:
+    restores = tmp_path / "restores"
+    (restores / "done").mkdir(parents=True)
+    (restores / "done" / "r0.json").touch()
+    if recorded:
+        (restores / "r1.json").touch()
+    line = unit("snap-self-unmount.service")["Service"]["ExecStart"].replace("$$", "$")
+    line = line.replace("/var/lib/snap-self/restores", str(restores))
+    argv = shlex.split(line.replace(AGENT, "echo started"))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == ("started unmount --all\n" if recorded else "")
+
+
+def test_time_limit_is_that_of_the_command_line(unit: Unit) -> None:
+    assert unit("snap-self-unmount@.timer")["Timer"]["OnActiveSec"] == "1h"
+    assert "%i" in unit("snap-self-unmount@.service")["Service"]["ExecStart"]
+
+
+def test_time_limit_is_tried_again_until_nothing_is_left(unit: Unit) -> None:
+    service = unit("snap-self-unmount@.service")["Service"]
+    assert service["Restart"] == "on-failure"
+    # Older systemd refuses to load a oneshot that is to be started again.
+    assert service["Type"] == "simple"
+    assert service["SuccessExitStatus"].split() == ["2"]

@@ -193,12 +193,14 @@ class World:
         pid: its process 1, as the machine counts.
         state: the agent's state directory, seen from here.
         environment: variables that every command gets.
+        limit_s: no command may take longer.
     """
 
     pid: int
     state: Path
     run_directory: RunDirectory
     environment: dict[str, str] = field(default_factory=dict)
+    limit_s: float = LIMIT_S
 
     def path(self, inside: str) -> Path:
         """Return where a file of the world can be reached from here."""
@@ -244,12 +246,14 @@ class World:
                 start_new_session=True,
             )
             try:
-                status = process.wait(LIMIT_S)
+                status = process.wait(self.limit_s)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()
                 said = (folder / "stderr").read_text(errors="replace")
-                raise AssertionError(f"{command} ran longer than {LIMIT_S} s\n{said}") from None
+                raise AssertionError(
+                    f"{command} ran longer than {self.limit_s} s\n{said}"
+                ) from None
         texts = [(folder / name).read_text(errors="replace") for name in ("stdout", "stderr")]
         return Done(
             argv=command,

@@ -17,7 +17,10 @@ import pytest
 from agent_runner import CHECKOUT
 
 CACHE = CHECKOUT / ".cache" / "packages"
-SOURCES = ("packaging", "agent", "pyproject.toml", "README.md", "CHANGELOG.md")
+SOURCES = (
+    *("packaging", "agent", "pyproject.toml"),
+    *("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
+)
 LIMIT_S = 600.0
 NEXT_VERSION = "99.0"
 

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -91,15 +91,25 @@ def _ar_member(name: str, content: bytes) -> bytes:
     return head.encode() + content + b"\n" * (len(content) % 2)
 
 
-def make_repository(folder: Path, packages: Iterable[Deb]) -> None:
+def make_repository(folder: Path, packages: Collection[Deb]) -> None:
     """Write a flat repository that apt reads with ``deb [trusted=yes] file:FOLDER ./``."""
     folder.mkdir(parents=True)
-    paragraphs = []
     for package in packages:
-        archive = package.archive()
-        (folder / package.file_name).write_bytes(archive)
+        (folder / package.file_name).write_bytes(package.archive())
+    write_index(folder, {package.file_name: package.control for package in packages})
+
+
+def write_index(folder: Path, controls: Mapping[str, str]) -> None:
+    """Write what apt reads of a folder with packages in it.
+
+    Args:
+        controls: control fields of each archive, by the name of its file.
+    """
+    paragraphs = []
+    for name, control in controls.items():
+        archive = (folder / name).read_bytes()
         paragraphs.append(
-            f"{package.control}Filename: ./{package.file_name}\nSize: {len(archive)}\n"
+            f"{control}Filename: ./{name}\nSize: {len(archive)}\n"
             f"SHA256: {hashlib.sha256(archive).hexdigest()}\n"
         )
     index = "\n".join(paragraphs).encode()

@@ -18,6 +18,7 @@ INCIDENTAL = (
     "/var/cache/",
     "/var/log/",
     "/etc/systemd/system/sysinit.target.wants/",
+    "/etc/systemd/system/multi-user.target.wants/",
     "/var/lib/systemd/",
 )
 
@@ -145,7 +146,7 @@ def copy_checkout(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "packaging", folder / "packaging", ignore=ignored)
     shutil.copytree(ROOT / "agent/snap_self/data", folder / "agent/snap_self/data")
-    for name in ("install.sh", "README.md", "CHANGELOG.md"):
+    for name in ("install.sh", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
         shutil.copy2(ROOT / name, folder / name)
     return folder
 

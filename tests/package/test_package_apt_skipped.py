@@ -95,18 +95,42 @@ def test_moment_in_the_skip_file_switches_the_hook_off_until_then(
 
 
 @pytest.mark.parametrize("marker", ["/run/.containerenv", "/.dockerenv"])
-def test_in_a_container_nothing_is_done(world: World, cloud: Cloud, marker: str) -> None:
+def test_with_a_containers_file_nothing_is_done_and_that_is_told(
+    world: World, cloud: Cloud, marker: str
+) -> None:
     world.configure(ABORT)
     world.write(marker, "")
-    assert_left_alone(world, cloud, world.apt("install", "libc6"))
+    done = world.apt("install", "libc6")
+    assert_left_alone(world, cloud, done)
+    assert f"inside a container ({marker})" in done.err
+    assert world.run("snap-self", "hook", "status", "apt").status == 4
 
 
+@pytest.mark.parametrize("marker", ["", "/run/systemd/container"])
 def test_in_a_container_of_systemd_or_lxc_nothing_is_done(
-    apt_base: Base, cloud: Cloud, tmp_path: Path, run_directory: RunDirectory
+    apt_base: Base, cloud: Cloud, tmp_path: Path, run_directory: RunDirectory, marker: str
 ) -> None:
     init = [("container", "lxc")]
     with world_running(apt_base, cloud, tmp_path / "world", run_directory, init) as world:
-        assert_left_alone(world, cloud, world.apt("install", "libc6"))
+        if marker:
+            world.write(marker, "lxc")
+        done = world.apt("install", "libc6")
+        assert_left_alone(world, cloud, done)
+        assert ("inside a container" in done.err) == (not marker)
+
+
+@pytest.mark.parametrize("name", ["container", "KUBERNETES_SERVICE_HOST"])
+def test_variable_of_an_administrators_script_switches_nothing_off(
+    world: World, cloud: Cloud, name: str
+) -> None:
+    assert world.apt("install", "libc6", **{name: "web"}).status == 0
+    assert cloud.befores() == ["apt: upgrade libc6"]
+
+
+def test_policy_that_may_not_be_executed_switches_nothing_off(world: World, cloud: Cloud) -> None:
+    world.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o644)
+    assert world.apt("install", "libc6").status == 0
+    assert cloud.befores() == ["apt: upgrade libc6"]
 
 
 def test_in_a_chroot_nothing_is_done(world: World, cloud: Cloud) -> None:

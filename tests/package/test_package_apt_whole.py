@@ -35,7 +35,8 @@ def test_package_brings_a_hook_that_works_without_the_systems_python(
     done = packaged.apt("install", "libc6")
     assert (done.status, packaged.version("libc6")) == (0, "2.36-10"), done.err
     assert cloud.befores() == ["apt: upgrade libc6"]
-    assert packaged.run("snap-self", "list").out.count("apt: upgrade libc6") == 2
+    # A row a run, however many disks it has.
+    assert packaged.run("snap-self", "list").out.count("apt: upgrade libc6") == 1
 
 
 def test_removed_package_leaves_an_apt_that_works(packaged: World, cloud: Cloud) -> None:

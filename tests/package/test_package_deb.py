@@ -7,6 +7,7 @@ look at the notes. Whatever happens the machine is left as it was.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 import pytest
 from built_packages import NEXT_VERSION, deb, need, project_version
 from debian_repository import Deb
+
+from json_schemas import described, hold
 
 NAME = "snap-self"
 LIMIT_S = 300.0
@@ -143,6 +146,7 @@ class Installed:
     placed: Archive
     verify: str
     version: subprocess.CompletedProcess[str]
+    said: str
     doctor: subprocess.CompletedProcess[str]
     units: tuple[bool, bool]
     state: bool
@@ -162,6 +166,7 @@ def installed(machine: set[str]) -> Installed:
         placed=on_disk(packed),
         verify=run("dpkg", "--verify", NAME).stdout,
         version=run("/usr/bin/snap-self", "--version"),
+        said=run("/usr/bin/snap-self", "--version", "--json").stdout,
         doctor=run("/usr/bin/snap-self", "doctor"),
         units=(WANTED.is_symlink(), bool(list(WANTED.parents[1].glob("*/snap-self-prune*")))),
         state=state,
@@ -185,6 +190,13 @@ def test_installed_command_runs(installed: Installed) -> None:
     # On no machine of the cloud the doctor says so; a broken installation says something else.
     assert "Traceback" not in installed.doctor.stderr
     assert installed.doctor.returncode != 127
+
+
+def test_installed_command_says_what_its_installed_schema_describes(installed: Installed) -> None:
+    folder = "/usr/share/snap-self/schema/"
+    placed = {place for place in installed.packed.files if place.startswith(folder)}
+    assert placed == {f"{folder}{name}.schema.json" for name in described()}
+    hold(json.loads(installed.said), "version")
 
 
 def test_running_it_writes_nothing_below_opt(installed: Installed) -> None:

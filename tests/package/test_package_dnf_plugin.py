@@ -161,7 +161,7 @@ def test_the_command_and_the_manager_are_told(world: DnfWorld) -> None:
     world.dnf("install", "tree")
 
     assert noted(world)["arguments"] == ["-y", "install", "tree"]
-    assert world.path(f"{NOTES}.manager").read_text() == "manager dnf\n"
+    assert world.path(f"{NOTES}.manager").read_text() == "manager dnf4\n"
 
 
 def test_nothing_of_the_guard_gets_into_standard_output(world: DnfWorld) -> None:
@@ -171,8 +171,8 @@ def test_nothing_of_the_guard_gets_into_standard_output(world: DnfWorld) -> None
     assert "guard-speaks-of-it" in done.err
 
 
-def test_with_status_125_dnf_stops_and_nothing_is_changed(world: DnfWorld) -> None:
-    world.write("/root/status", "125")
+def test_with_the_status_for_it_dnf_stops_and_nothing_is_changed(world: DnfWorld) -> None:
+    world.write("/root/status", "99")
 
     done = world.dnf("install", "tree")
 
@@ -259,7 +259,7 @@ def test_no_other_exception_than_dnfs_own_would_stop_dnf(world: DnfWorld) -> Non
         world.path(PLUGIN).read_text().replace("raise dnf.exceptions.Error(", "raise RuntimeError(")
     )
     world.write(PLUGIN, stopping)
-    world.write("/root/status", "125")
+    world.write("/root/status", "99")
 
     done = world.dnf("install", "tree")
 
@@ -307,7 +307,7 @@ def test_with_another_root_nothing_is_called(world: DnfWorld) -> None:
     assert calls(world) == 0
 
 
-@pytest.mark.parametrize(("status", "ended", "version"), [(0, 0, "2-1"), (125, 1, "1-1")])
+@pytest.mark.parametrize(("status", "ended", "version"), [(0, 0, "2-1"), (99, 1, "1-1")])
 def test_dnf_automatic_is_heard_too_and_can_be_stopped(
     world: DnfWorld, status: int, ended: int, version: str
 ) -> None:

@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 from install_rig import ROOT, Machine, copy_checkout, machine_running, make_tree, shim
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+from json_schemas import described
+
+pytestmark = [pytest.mark.root, pytest.mark.own_root, pytest.mark.slow]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONFIG = "/etc/snap-self/config.toml"
 MANIFEST = "/opt/snap-self/install-manifest"
+ENABLED = (
+    "/etc/systemd/system/sysinit.target.wants/snap-self-thaw.service",
+    "/etc/systemd/system/multi-user.target.wants/snap-self-unmount.service",
+)
 AGENT = "/opt/snap-self/bin/snap-self"
 DPKG_STATUS = "/var/lib/dpkg/status"
 MARKER = "/run/snap-self/frozen.json"
-Result = "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture
@@ -105,15 +110,16 @@ def test_install_puts_the_parts_where_the_system_looks_for_them(installed: Machi
         "/usr/share/fish/vendor_completions.d/snap-self.fish",
         "/usr/share/man/man8/snap-self.8.gz",
         "/usr/share/doc/snap-self/ram/snap-self-create.json",
+        *(f"/usr/share/snap-self/schema/{name}.schema.json" for name in described()),
     ):
         assert installed.path(name).is_file(), name
     assert installed.path("/etc/snap-self/conf.d").is_dir()
     assert installed.path("/etc/snap-self/hooks.d").is_dir()
 
 
-def test_install_enables_the_thaw_and_not_the_prune_timer(installed: Machine) -> None:
-    wants = "/etc/systemd/system/sysinit.target.wants/snap-self-thaw.service"
-    assert installed.path(wants).is_symlink()
+def test_install_enables_what_mends_and_not_the_prune_timer(installed: Machine) -> None:
+    for wanted in ENABLED:
+        assert installed.path(wanted).is_symlink()
     assert not list(installed.path("/etc/systemd/system").rglob("*prune*"))
 
 
@@ -152,6 +158,19 @@ def test_install_without_systemd_leaves_its_units_out(
     assert "no systemd here" in result.stderr
     assert not machine.path("/usr/lib/systemd/system/snap-self-thaw.service").exists()
     assert machine.path("/run/snap-self").is_dir()
+
+
+@pytest.mark.parametrize("before", [None, 0o755])
+def test_install_leaves_the_folder_of_the_marker_to_root_alone(
+    machine: Machine, checkout: Path, tree: Path, before: int | None
+) -> None:
+    folder = machine.path("/run/snap-self")
+    machine.run("rm", "-rf", "/run/snap-self")
+    if before is not None:
+        folder.mkdir()
+        folder.chmod(before)
+    assert install(machine, checkout, tree).returncode == 0
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_install_of_a_checkout_that_is_not_whole_changes_nothing(
@@ -332,7 +351,8 @@ def test_upgrade_in_place_is_never_seen_half_done(
     calls = installed.start(
         "sh",
         "-c",
-        f"while :; do {AGENT} --version || echo gone; [ ! -e /run/enough ] || exit; done",
+        # Each answer once: nobody reads meanwhile.
+        f"while :; do {AGENT} --version || echo gone; [ ! -e /run/enough ] || exit; done | uniq",
     )
     for number in range(3):
         tree = make_tree(tmp_path / f"tree{number}", version=f"{number}.5")
@@ -457,6 +477,19 @@ def test_installation_that_was_asked_to_end_leaves_no_temporary_files(
     assert list(tmp_path.glob("snap-self-install.*")) == []
 
 
+@pytest.mark.parametrize(
+    ("package", "holds"), [("dpkg", True), ("e2fsprogs", True), ("xfsprogs", False)]
+)
+def test_package_that_apt_does_not_let_go_then_is_not_named_to_be_removed(
+    package: str, *, holds: bool
+) -> None:
+    if not shutil.which("dpkg-query"):
+        pytest.skip("no dpkg here")
+    script = 'PROGRAM=test; checkout="$1"; . "$1/packaging/setup.sh"; apt_holds_on_to "$2"'
+    argv = ["sh", "-c", script, "sh", str(ROOT), package]
+    assert (subprocess.run(argv, check=False).returncode == 0) is holds
+
+
 # --- removing --------------------------------------------------------------------------------
 
 
@@ -480,14 +513,22 @@ def test_uninstall_removes_what_the_manifest_names_and_says_each(
     assert {"/opt/snap-self", *named} <= said(result, "removed")
 
 
+def test_uninstall_takes_what_is_remembered_until_the_next_boot(
+    installed: Machine, checkout: Path
+) -> None:
+    installed.write("/run/snap-self/hooks/groups.json", "{}")
+    result = uninstall(installed, checkout)
+    assert "/run/snap-self" in said(result, "removed")
+    assert not installed.path("/run/snap-self").exists()
+
+
 def test_uninstall_purge_leaves_nothing(installed: Machine, checkout: Path) -> None:
     installed.write("/var/lib/snap-self/runs/x.json", "{}")
     installed.write("/etc/snap-self/hooks.d/mine", "#!/bin/sh\n")
     assert uninstall(installed, checkout, "--purge").returncode == 0
     assert installed.changed() == set()
-    assert not installed.path(
-        "/etc/systemd/system/sysinit.target.wants/snap-self-thaw.service"
-    ).is_symlink()
+    for wanted in ENABLED:
+        assert not installed.path(wanted).is_symlink()
 
 
 def test_uninstall_keeps_what_it_did_not_put_there(installed: Machine, checkout: Path) -> None:

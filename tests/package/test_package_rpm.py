@@ -17,6 +17,7 @@ from built_packages import NEXT_VERSION, need, project_version, rpm
 from rpm_repository import Rpm, make_rpms
 
 from agent_runner import CHECKOUT
+from json_schemas import described
 
 LIMIT_S = 300.0
 NAME = "snap-self"
@@ -32,6 +33,7 @@ MARK = "# changed by the administrator\n"
 
 pytestmark = [
     pytest.mark.root,
+    pytest.mark.own_root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: packages are installed"),
 ]
@@ -208,10 +210,13 @@ def test_erasing_keeps_a_changed_configuration_and_the_state(empty: EmptyLife) -
     assert kept <= empty.erased <= {*kept, "/var/lib/snap-self/lock"}
 
 
-def test_installing_switches_on_the_thaw_at_boot_and_not_the_pruning(
+def test_installing_switches_on_what_mends_at_boot_and_not_the_pruning(
     scripted: ScriptedLife,
 ) -> None:
-    assert scripted.units == ["sysinit.target.wants/snap-self-thaw.service"]
+    assert sorted(scripted.units) == [
+        "multi-user.target.wants/snap-self-unmount.service",
+        "sysinit.target.wants/snap-self-thaw.service",
+    ]
 
 
 def test_installing_makes_no_snapshot_and_no_state(scripted: ScriptedLife) -> None:
@@ -234,6 +239,12 @@ def test_upgrade_keeps_the_plugin(scripted: ScriptedLife) -> None:
 def test_erasing_leaves_nothing_at_all(scripted: ScriptedLife) -> None:
     left = {path for path in scripted.erased - scripted.before if "snap-self-test" not in path}
     assert left == set()
+
+
+def test_package_places_the_schemas_of_json() -> None:
+    need("rpm", "rpmbuild")
+    placed = set(run("rpm", "-qpl", rpm()).stdout.splitlines())
+    assert {f"/usr/share/snap-self/schema/{name}.schema.json" for name in described()} <= placed
 
 
 def test_package_depends_on_a_shell_only() -> None:

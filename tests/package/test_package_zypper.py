@@ -167,7 +167,7 @@ def test_without_cloud_zypper_is_stopped_by_policy(
     assert_stopped(world, done)
     assert done.seconds < 25  # libzypp's own limit would be 30
     assert cloud.befores() == []
-    assert "The change is stopped" in world.log()
+    assert "zypper is told to stop" in world.log()
 
 
 def test_person_at_the_terminal_is_told_why_zypper_stops(world: ZypperWorld) -> None:

@@ -6,13 +6,14 @@ import ctypes
 import os
 import signal
 import sys
+import warnings  # noqa: F401  # os.execvpe imports it, and not every world has its file
 
 
 def main() -> None:
     """Join the namespaces of process PID, start the command there and wait for its end."""
     pid, *argv = sys.argv[1:]
     libc = ctypes.CDLL(None, use_errno=True)
-    spaces = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY) for name in ("pid", "mnt")]
+    spaces = [os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY) for name in ("net", "pid", "mnt")]
     for space in spaces:
         if libc.setns(space, 0) != 0:
             raise OSError(ctypes.get_errno(), "setns")

@@ -32,13 +32,13 @@ libc = ctypes.CDLL(None, use_errno=True)
 def main() -> None:
     """Make the namespaces, tell the world's process id, and be its process 1."""
     world = json.loads(sys.argv[1])
-    _unshare(CLONE_NEWNS)
-    _mount("--make-rprivate", "/")
-    _unshare(CLONE_NEWPID)
+    unshare(CLONE_NEWNS)
+    mount("--make-rprivate", "/")
+    unshare(CLONE_NEWPID)
     child = os.fork()
     if child:
         print(child, flush=True)
-        _outlive(child)
+        outlive(child)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _build(Path(world["folder"]), world)
     print("ready", flush=True)
@@ -47,12 +47,13 @@ def main() -> None:
     _exec_init(world["environment"])
 
 
-def _unshare(what: int) -> None:
+def unshare(what: int) -> None:
+    """Leave a namespace for one of our own."""
     if libc.unshare(what) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
 
 
-def _outlive(child: int) -> None:
+def outlive(child: int) -> None:
     """Wait until the starting process closes our standard input, then end the world."""
     sys.stdin.read()
     os.kill(child, signal.SIGKILL)
@@ -76,7 +77,7 @@ def _exec_init(environment: dict[str, str]) -> None:
 
 
 def _build(folder: Path, world: dict[str, list[str]]) -> None:
-    _mount("-t", "tmpfs", "-o", "mode=755", "world", str(folder))
+    mount("-t", "tmpfs", "-o", "mode=755", "world", str(folder))
     upper, root = folder / "upper", folder / "root"
     for path in (upper, root):
         path.mkdir()
@@ -88,14 +89,14 @@ def _build(folder: Path, world: dict[str, list[str]]) -> None:
     for name in world["hidden"]:
         _hide(upper / name)
     # Not an overlay itself, which is what containers have.
-    _mount("-t", "tmpfs", "-o", "mode=755", "root", str(root))
+    mount("-t", "tmpfs", "-o", "mode=755", "root", str(root))
     _lay_out(root, folder)
     for place in world["shared"]:
         target = root / place.lstrip("/")
         target.mkdir(parents=True, exist_ok=True)
-        _mount("--rbind", place, str(target))
-    _be_ecs(root, folder)
-    _enter(root)
+        mount("--rbind", place, str(target))
+    be_ecs(root, folder)
+    enter(root)
 
 
 def _lay_out(root: Path, folder: Path) -> None:
@@ -112,12 +113,12 @@ def _lay_out(root: Path, folder: Path) -> None:
                 upper = folder / "upper" / path.name
                 upper.mkdir(exist_ok=True)
                 options = f"lowerdir={path},upperdir={upper},workdir={work}"
-                _mount("-t", "overlay", "-o", options, "world", str(target))
+                mount("-t", "overlay", "-o", options, "world", str(target))
             elif path.name not in EMPTY:
-                _mount("--rbind", str(path), str(target))
-    _mount("-t", "proc", "proc", str(root / "proc"))
+                mount("--rbind", str(path), str(target))
+    mount("-t", "proc", "proc", str(root / "proc"))
     for name in ("run", "tmp"):
-        _mount("-t", "tmpfs", name, str(root / name))
+        mount("-t", "tmpfs", name, str(root / name))
     (root / "run/lock").mkdir()
 
 
@@ -128,7 +129,7 @@ def _hide(path: Path) -> None:
     os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))  # an overlay's whiteout
 
 
-def _be_ecs(root: Path, folder: Path) -> None:
+def be_ecs(root: Path, folder: Path) -> None:
     """Let the firmware's tables say what an ECS instance's say."""
     upper, work = folder / "sys-upper", folder / "sys-work"
     table = upper / "dmi" / "id"
@@ -139,10 +140,11 @@ def _be_ecs(root: Path, folder: Path) -> None:
     (table / "product_name").write_text("Alibaba Cloud ECS\n")
     os.setxattr(upper / "dmi", OPAQUE, b"y")
     options = f"lowerdir=/sys/class,upperdir={upper},workdir={work}"
-    _mount("-t", "overlay", "-o", options, "world-dmi", str(root / "sys/class"))
+    mount("-t", "overlay", "-o", options, "world-dmi", str(root / "sys/class"))
 
 
-def _enter(root: Path) -> None:
+def enter(root: Path) -> None:
+    """Make a mounted folder the root of this mount namespace; nothing of the old one is left."""
     old = root / ".old"
     old.mkdir(exist_ok=True)
     os.chdir(root)
@@ -158,7 +160,8 @@ def _pivot_root_number() -> int:
     return {"x86_64": 155, "aarch64": 41}[os.uname().machine]
 
 
-def _mount(*arguments: str) -> None:
+def mount(*arguments: str) -> None:
+    """Call mount(8)."""
     _run("mount", *arguments)
 
 

@@ -30,26 +30,38 @@ from snap_self.quiesce.applications.base import Tools
 from snap_self.quiesce.applications.finding import FoundApplications, find_applications
 from snap_self.quiesce.applications.registry import KINDS
 from snap_self.quiesce.quiescer import Quiescer
+from snap_self.system.accounts import SystemAccounts
+from snap_self.system.applications.links import silent_link
+from snap_self.system.applications.processes import SystemProcesses
+from snap_self.system.applications.server_sockets import LocalServerSockets
+from snap_self.system.applications.unlockers import UnlockerProcesses
 from snap_self.system.clock import SystemClock
-from snap_self.system.links import silent_link
-from snap_self.system.machine import KernelMachineReader
-from snap_self.system.processes import SystemProcesses
+from snap_self.system.disks.aside import AsideProcess
+from snap_self.system.disks.machine import KernelMachineReader
 from snap_self.system.textfile import read_text_file
-from snap_self.system.unlockers import UnlockerProcesses
+from snap_self.system.trust import distrust
 
 CLOCK = SystemClock()
 START_LIMIT_S = 30.0
+# A system account that every machine has; PostgreSQL's package makes its own.
+ACCOUNT = "daemon"
 FREEZE_LIMIT_S = 20
+RUN_DIRECTORY = "/run/snap-self"
 TESTS = Path(__file__).resolve().parent.parent
 
 
 def tools(*, hold_s: int = 60) -> Tools:
     """Return the real tools."""
+    machine = KernelMachineReader(AsideProcess())
     return Tools(
         clock=CLOCK,
         link=silent_link,
         read_text=read_text_file,
-        locate=KernelMachineReader().locate_of,
+        distrust=distrust,
+        locate=machine.locate_of,
+        leads=machine.leads_of,
+        accounts=SystemAccounts(),
+        sockets=LocalServerSockets(RUN_DIRECTORY),
         unlockers=UnlockerProcesses(),
         hold_s=hold_s,
     )
@@ -98,6 +110,13 @@ class Place:
         self.processes.append(process)
         return process
 
+    def folder_of(self, account: str, name: str) -> Path:
+        """Make a folder for an account's sockets, as ``RuntimeDirectory=`` does."""
+        folder = self.base / name
+        folder.mkdir(exist_ok=True)
+        shutil.chown(folder, account)
+        return folder
+
     def close(self) -> None:
         """End all servers at once."""
         for process in self.processes:
@@ -138,7 +157,7 @@ def coverage_of(*paths: Path) -> Coverage:
 
 
 def _target(path: Path) -> Target:
-    mount_id = KernelMachineReader().locate(str(path)).mount_id
+    mount_id = KernelMachineReader(AsideProcess()).locate(str(path)).mount_id
     assert mount_id is not None
     device = path.stat().st_dev
     mount = Mount(
@@ -170,7 +189,7 @@ def _target(path: Path) -> Target:
         source="",
         mounts=(mount,),
         disks=frozenset({path.name}),
-        chain=(),
+        ways=(),
         parents=frozenset(),
         devno=f"{os.major(device)}:{os.minor(device)}",
     )
@@ -179,8 +198,12 @@ def _target(path: Path) -> Target:
 
 def settings(kind: str, *, timeout_s: int = 20, **given: Any) -> ApplicationsSettings:
     """Return settings with one application switched on."""
-    own = {kind: ApplicationSettings(**{"use": Use.ON, **given})}
-    return replace(default_config().applications, timeout_s=timeout_s, **own)
+    own = {
+        each.key: ApplicationSettings(server_user="" if each.key == "postgresql" else ACCOUNT)
+        for each in KINDS
+    }
+    own[kind] = replace(own[kind], **{"use": Use.ON, **given})
+    return replace(default_config().applications, timeout_s=timeout_s, kinds=own)
 
 
 def found(
@@ -213,8 +236,8 @@ def start(one: Quiescer, seconds: float = 30.0) -> None:
 
 
 @contextlib.contextmanager
-def frozen(mount: Path) -> Iterator[None]:
-    """Freeze a loop mount inside the block; a process of its own thaws it if need be."""
+def thawed_anyway(mount: Path) -> Iterator[None]:
+    """Have a loop mount thawed after the block, by a process outside if need be."""
     guard(mount)
     timer = subprocess.Popen(
         ["sh", "-c", f"sleep {FREEZE_LIMIT_S + 5}; fsfreeze --unfreeze {mount}"],
@@ -222,15 +245,23 @@ def frozen(mount: Path) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
+        yield
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", mount], check=False, stderr=subprocess.DEVNULL)
+        os.killpg(timer.pid, signal.SIGKILL)
+        timer.wait()
+
+
+@contextlib.contextmanager
+def frozen(mount: Path) -> Iterator[None]:
+    """Freeze a loop mount inside the block."""
+    with thawed_anyway(mount):
         run("sync", "--file-system", mount)
         run("fsfreeze", "--freeze", mount)
         try:
             yield
         finally:
             run("fsfreeze", "--unfreeze", mount)
-    finally:
-        os.killpg(timer.pid, signal.SIGKILL)
-        timer.wait()
 
 
 def snapshot(where: Place, mount: Path) -> str:

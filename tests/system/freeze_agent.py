@@ -15,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "agent"))
 from freeze_rig import target  # in the folder of this file
 
 from snap_self.errors import SnapSelfError
-from snap_self.quiesce.freeze import FreezeLimits, FreezePorts, FreezeSession
-from snap_self.quiesce.stale import end_stale_freeze
-from snap_self.quiesce.wire import SIZE
-from snap_self.system.freezing import KernelFreezeCalls
-from snap_self.system.guardian_launch import (
+from snap_self.quiesce.freeze.session import FreezeLimits, FreezePorts, FreezeSession
+from snap_self.quiesce.freeze.stale import end_stale_freeze
+from snap_self.quiesce.freeze.wire import SIZE
+from snap_self.system.disks.aside import AsideProcess
+from snap_self.system.disks.calls import KernelFreezeCalls
+from snap_self.system.freeze.launch import (
     GuardianProcessStarter,
     MarkerFile,
     MountDirectories,
@@ -41,7 +42,7 @@ def real_ports(markers: Path) -> FreezePorts:
     """Return the real adapters."""
     store = MarkerFile(markers)
     return FreezePorts(
-        opener=MountDirectories(),
+        opener=MountDirectories(AsideProcess()),
         starter=GuardianProcessStarter(marker_path=str(store.path), message_bytes=SIZE),
         markers=store,
         calls=KernelFreezeCalls(),

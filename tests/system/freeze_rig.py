@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snap_self.model.disks import Mount
-from snap_self.quiesce.order import FreezeTarget
-from snap_self.system.freezing import listed_mounts
+from snap_self.quiesce.freeze.order import FreezeTarget
+from snap_self.system.disks.calls import listed_mounts
 
 MACHINE = ("/", "/tmp", "/run", "/dev/shm", "/home")
 AGENT = Path(__file__).with_name("freeze_agent.py")
@@ -46,9 +46,10 @@ def guard(path: Path | str) -> None:
     forbidden = {Path(place).stat().st_dev for place in MACHINE}
     if device in forbidden:
         raise AssertionError(f"{path} lies on a filesystem of this machine")
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    mounts = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    for line in filter(None, mounts.split("\n")):
         fields, _, tail = line.partition(" - ")
-        if fields.split()[4] == str(path) and tail.split()[1].startswith("/dev/loop"):
+        if fields.split(" ")[4] == str(path) and tail.split(" ")[1].startswith("/dev/loop"):
             return
     raise AssertionError(f"{path} is not the mount point of a loop device")
 
@@ -73,7 +74,7 @@ def target(path: Path | str, *, rank: int = 0) -> FreezeTarget:
         namespace=None,
         hidden=False,
     )
-    return FreezeTarget(key="", fstype="any", mounts=(mount,), rank=rank)
+    return FreezeTarget(key="", fstype="any", mounts=(mount,), devno=found[1], rank=rank)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Rig:
         self._store = base / "store"
         for place in (self.markers, self._store):
             place.mkdir()
-            run("mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", place)
+            run("mount", "-t", "tmpfs", "-o", "size=4g,mode=0700", "tmpfs", place)
             self._extra.append(place)
 
     @property
@@ -214,7 +215,8 @@ class Rig:
             probe.wait(10)
         self.disarm()
         for disk in reversed(self.disks):
-            subprocess.run(["umount", "-R", str(disk.path)], capture_output=True)
+            if disk.path.is_mount():  # one that carries an image is busy until its loop is gone
+                unmount(disk.path)
             for _ in range(50):
                 if not subprocess.run(
                     ["losetup", "-d", disk.device], capture_output=True
@@ -231,8 +233,8 @@ def unmount(place: str | Path) -> None:
     A mount namespace of somebody else's, made meanwhile, keeps a copy of the loop mounts and with
     them the image busy for as long as it lives: then the place is unmounted lazily.
     """
-    for _ in range(50):
-        if not subprocess.run(["umount", str(place)], capture_output=True).returncode:
+    for _ in range(100):
+        if not subprocess.run(["umount", "-R", str(place)], capture_output=True).returncode:
             return
         time.sleep(0.1)
     run("umount", "--lazy", place)
@@ -320,6 +322,27 @@ def rig(base: Path) -> Iterator[Rig]:
         yield made
     finally:
         made.close()
+
+
+_TRACER = """
+import ctypes, sys
+ptrace = ctypes.CDLL(None).ptrace
+seize, interrupt = 0x4206, 0x4207
+for pid in map(int, sys.argv[1:]):
+    assert ptrace(seize, pid, None, None) == 0 and ptrace(interrupt, pid, None, None) == 0
+print("stopped", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def traced_and_stopped(*pids: int) -> Iterator[None]:
+    """Keep processes stopped as a debugger does: they cannot be continued, only killed."""
+    argv = [sys.executable, "-c", _TRACER, *map(str, pids)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tracer:
+        assert tracer.stdout is not None
+        assert tracer.stdout.readline() == "stopped\n"
+        yield
 
 
 @contextlib.contextmanager

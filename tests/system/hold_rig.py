@@ -27,7 +27,7 @@ LIMIT_S = 3
 IN_TIME_S = LIMIT_S + 1.0
 TIMER_S = 25
 RUN = Path("/run/snap-self")
-OWN_RUN = 'mount --bind "$0" /run/snap-self && exec "$@"'
+OWN_RUN = 'mkdir -p -m 700 /run/snap-self && mount --bind "$0" /run/snap-self && exec "$@"'
 
 
 @dataclass
@@ -147,7 +147,16 @@ class Scene:
             "a frozen filesystem",
             lambda: running.err,
         )
-        assert running.process.poll() is None, running.err
+        assert running.process.poll() is None, running.err + running.out
+
+    def wait_asked(self, running: RunningAgent) -> None:
+        """Return when the create call has been sent while everything is frozen."""
+        self.wait_frozen(running)
+        wait_until(
+            lambda: "CreateSnapshotGroup" in self.cloud.calls(),
+            "the create call",
+            lambda: running.err,
+        )
 
     def wait_thawed(self) -> None:
         """Return when everything is writable and the marker gone; the test judges the time."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-from snap_self.system.hook_job import SnapshotJob
+from snap_self.system.managers.job import SnapshotJob
 
 
 def main() -> None:
     """Run it to its end."""
     limit, *argv = sys.argv[1:]
     ended = SnapshotJob(float(limit)).run(argv, os.environ, tick=lambda: None, tick_s=1.0)
-    print(ended.ending, f"{ended.took_s:.1f}")
+    print(ended.ending.name, f"{ended.took_s:.1f}")
 
 
 if __name__ == "__main__":

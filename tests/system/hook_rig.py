@@ -22,9 +22,9 @@ from snap_self.config.settings import HookSettings
 from snap_self.model.hooks import HookFacts
 from snap_self.quiesce.hooks.hookset import HookPlaces, HookPorts, Hooks, load_hooks
 from snap_self.system.clock import SystemClock
-from snap_self.system.hook_files import SystemHookFiles
-from snap_self.system.hook_keeper import KeeperProcessStarter
-from snap_self.system.hook_process import SystemHookProcesses
+from snap_self.system.hooks.files import SystemHookFiles
+from snap_self.system.hooks.keeper import KeeperProcessStarter
+from snap_self.system.hooks.process import SystemHookProcesses
 
 AGENT = Path(__file__).with_name("hook_agent.py")
 FACTS = HookFacts(run_id="run-7", before="dnf upgrade", disks=("d-1", "d-2"), mounts=("/", "/data"))

@@ -59,8 +59,9 @@ class Logind:
         return ("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", "--wdns=/", "--")
 
     def agent(self, runner: AgentRunner) -> AgentRunner:
-        """Return a runner whose agent meets this logind, with the follower switched on."""
-        return runner.with_wrapper(*self.wrapper).with_env(SNAP_SELF_FOLLOW_ENABLED="true")
+        """Return a runner whose agent meets this logind; its follower is on and looks often."""
+        quick = {"SNAP_SELF_FOLLOW_ENABLED": "true", "SNAP_SELF_FOLLOW_PAUSE": "1s"}
+        return runner.with_wrapper(*self.wrapper).with_env(**quick)
 
     def inhibitors(self) -> list[list[str]]:
         """Return what, who, why and mode of each inhibitor, as logind lists them."""

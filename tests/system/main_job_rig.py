@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +34,33 @@ ALLOW_ALL = {
 }
 
 
-def wait_until(true: Callable[[], object], what: str, told: Callable[[], str] = lambda: "") -> None:
+def wait_until(
+    true: Callable[[], object],
+    what: str,
+    told: Callable[[], str] = lambda: "",
+    *,
+    limit_s: float = LIMIT_S,
+) -> None:
     """Return when ``true`` is, or fail loudly with what ``told`` says."""
-    end = time.monotonic() + LIMIT_S
+    end = time.monotonic() + limit_s
     while not true():
         if time.monotonic() > end:
             raise AssertionError(f"never came: {what}\n{told()}")
         time.sleep(0.005)
 
 
+def opened_files(pid: int) -> set[str]:
+    """Return what the process holds open; a file that it closes meanwhile is left out."""
+    opened = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.add(str(fd.readlink()))
+    return opened
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A simulated cloud with two loop disks, ext4 and xfs."""
+    """A simulated cloud with two loop disks, ext4 and xfs, or more."""
 
     process: SimulatorProcess
     ext4: Path
@@ -60,6 +80,11 @@ class Cloud:
     def disk_ids(self) -> set[str]:
         """Return the ids of its disks."""
         return {disk.disk_id for disk in self.process.disks}
+
+    @property
+    def tops(self) -> dict[str, Path]:
+        """Return where each of its filesystems is mounted."""
+        return {disk.fs: Path(disk.mount) for disk in self.process.disks}
 
     def secrets(self) -> list[str]:
         """Return every secret handed out."""
@@ -132,13 +157,18 @@ class Cloud:
 
 
 @contextmanager
-def cloud_running(folder: Path, *, category: str = "cloud_essd") -> Iterator[Cloud]:
-    """Run a cloud with two loop disks, mounted below ``folder``."""
+def cloud_running(
+    folder: Path, *, category: str = "cloud_essd", more: Sequence[str] = ()
+) -> Iterator[Cloud]:
+    """Run a cloud with two loop disks, mounted below ``folder``.
+
+    Args:
+        more: further filesystems, each on a disk of its own.
+    """
     ext4, xfs = folder / "ext4", folder / "xfs"
-    disks = [f"size=1,category={category},fs={p.name},mount={p}" for p in (ext4, xfs)]
-    with simulator_running(
-        "--storage", "loop", "--no-https", "--disk", disks[0], "--disk", disks[1]
-    ) as process:
+    places = (ext4, xfs, *(folder / fs for fs in more))
+    disks = [f"--disk=size=1,category={category},fs={p.name},mount={p}" for p in places]
+    with simulator_running("--storage", "loop", "--no-https", *disks) as process:
         yield Cloud(process, ext4, xfs)
 
 
@@ -161,3 +191,34 @@ def wait_for_words(running: RunningAgent, words: str) -> None:
         lambda: words in running.err or running.process.poll() is not None, f"{words!r} said"
     )
     assert words in running.err, f"it ended without saying {words!r}:\n{running.err}"
+
+
+def on_terminal(agent: AgentRunner, *arguments: str) -> str:
+    """Run the agent with a terminal as its standard error and return what that showed."""
+    ours, theirs = pty.openpty()
+    folder = agent.run_directory.new_folder("agent", "terminal")
+    with (folder / "stdout").open("wb") as out:
+        process = subprocess.Popen(
+            [*agent.wrapper, sys.executable, "-m", "snap_self", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=theirs,
+            env=agent.environment() | {"COLUMNS": "120"},
+            start_new_session=True,
+        )
+    os.close(theirs)
+    shown = b""
+    try:
+        while select.select([ours], [], [], 60.0)[0]:
+            try:
+                more = os.read(ours, 65536)
+            except OSError:  # EIO: the other end is closed
+                break
+            shown += more
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    (folder / "stderr").write_bytes(shown)
+    return shown.decode("utf-8", "replace")

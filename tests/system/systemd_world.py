@@ -54,15 +54,24 @@ if [ -n "$MARKER" ]; then
     mkdir -m 700 "$root/run/snap-self"
     printf '%s' "$MARKER" >"$root/run/snap-self/frozen.json"
 fi
-exec chroot "$root" /usr/bin/env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+# Its root is that of its namespace, as a machine's is: in a chroot no user namespace can be made,
+# and the paths of services with mounts of their own would begin outside.
+mkdir "$root/outside"
+cd "$root"
+pivot_root . outside
+umount -l /outside
+rmdir /outside
+exec /usr/bin/env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /usr/lib/systemd/systemd --system --unit=test.target --log-target=journal --show-status=0
 """
 
-# Tells that it was started, and is the agent of the checkout.
+# Tells that it was started and inside which limits, and is the agent of the checkout.
 AGENT = """#!{python} -IB
-import sys
+import os, sys
 with open("/run/agent-started", "a") as file:
     print(*sys.argv[1:], file=file)
+with open("/run/agent-limits", "a") as file, open("/proc/self/status") as status:
+    print(sys.argv[1], os.readlink("/proc/self/ns/mnt"), *status.read().split(), file=file)
 sys.path[:0] = ["{checkout}/agent", *{path!r}]
 from snap_self.cli.entry import main
 main()
@@ -85,10 +94,15 @@ class World:
 
     pid: int
 
+    @property
+    def network(self) -> tuple[str, ...]:
+        """Return what puts a program of this machine into its network."""
+        return ("nsenter", "-t", str(self.pid), "-n", "--")
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command beside it."""
         return subprocess.run(
-            ["nsenter", "-t", str(self.pid), "-m", "-p", "-r", "-w", *command],
+            ["nsenter", "-t", str(self.pid), "-m", "-p", "-n", "-r", "-w", *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import applications_rig as rig
 import pytest
+from database_servers import ACCOUNT, MariaDb
 
 from agent_runner import AgentRunner
 from snap_self.errors import QuiesceFailed
@@ -17,44 +19,6 @@ from snap_self.errors import QuiesceFailed
 NUMBERS = itertools.count()
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 rig.needs("mariadbd", "mariadb-install-db")
-pymysql = pytest.importorskip("pymysql")
-
-
-class MariaDb:
-    """One server."""
-
-    def __init__(self, where: rig.Place, data: Path, name: str, *before: str) -> None:
-        self.data, self.log = data, where.base / f"{name}.log"
-        self.socket = where.base / f"{name}.sock"
-        self.process = where.launch(
-            *before,
-            "mariadbd",
-            "--no-defaults",
-            "--user=root",
-            f"--datadir={data}",
-            f"--socket={self.socket}",
-            f"--pid-file={where.base / name}.pid",
-            "--skip-networking",
-            "--innodb-buffer-pool-size=32M",
-            log=self.log,
-        )
-        rig.wait_for(lambda: rig.log_lines(self.log, "ready for connections"), "MariaDB")
-
-    def connect(self) -> Any:
-        return pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
-
-    def ask(self, statement: str) -> list[Any]:
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return list(cursor.fetchall())
-
-    def writer(self) -> rig.Writer:
-        connection = self.connect()
-        insert = "INSERT INTO t.rows_ VALUES (%s, REPEAT('x', 100))"
-        return lambda row: connection.cursor().execute(insert, (row,)), connection.close
-
-    def rows(self) -> set[int]:
-        return {row for (row,) in self.ask("SELECT n FROM t.rows_")}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +35,7 @@ def mount(where: rig.Place) -> Path:
     data = where.disk("ext4") / "mysql"
     install = ("--auth-root-authentication-method=socket", "--auth-root-socket-user=root")
     rig.run(
-        *("mariadb-install-db", "--no-defaults", "--user=root", "--skip-test-db", *install),
+        *("mariadb-install-db", "--no-defaults", f"--user={ACCOUNT}", "--skip-test-db", *install),
         f"--datadir={data}",
     )
     return where.disk("ext4")
@@ -151,6 +115,16 @@ def test_lock_that_is_not_granted_fails_in_time_and_leaves_nothing_held(
     assert one.stop() == ""
 
 
+def test_backup_of_somebody_else_is_named_as_what_is_in_the_way(
+    mount: Path, server: MariaDb
+) -> None:
+    with contextlib.closing(server.connect()) as holder:
+        holder.cursor().execute("BACKUP STAGE START")
+        one = rig.quiescer("mariadb", mount, timeout_s=2)
+        with pytest.raises(QuiesceFailed, match="another backup is in the way"):
+            rig.start(one)
+
+
 def test_writes_go_on_when_the_agent_is_killed(mount: Path, server: MariaDb) -> None:
     with (
         rig.Load(server.writer) as load,
@@ -180,6 +154,27 @@ def test_check_tells_that_the_server_was_killed_and_stop_does_not_raise(
     assert one.check() == "the server closed the connection"
     assert "connection was dropped" in one.stop()
     assert one.stop() == ""
+
+
+def test_log_on_a_disk_that_gets_no_snapshot_is_a_doubt(where: rig.Place, mount: Path) -> None:
+    elsewhere = where.disk("xfs") / "log"
+    elsewhere.mkdir()
+    shutil.chown(elsewhere, ACCOUNT)
+    data = where.disk("ext4") / "split"
+    shutil.copytree(mount / "mysql", data)
+    for each in (data, *data.rglob("*")):
+        shutil.chown(each, ACCOUNT)
+    shutil.move(data / "ib_logfile0", elsewhere)
+    shutil.chown(elsewhere / "ib_logfile0", ACCOUNT)
+    server = MariaDb(where, data, "split", options=(f"--innodb-log-group-home-dir={elsewhere}",))
+    try:
+        alone = rig.found("mariadb", mount)
+        both = rig.found("mariadb", mount, where.disk("xfs"))
+    finally:
+        server.process.kill()
+        server.process.wait()
+    assert [str(elsewhere) in doubt for doubt in alone.doubts] == [True]
+    assert both.doubts == ()
 
 
 def test_application_that_is_switched_off_is_named(mount: Path, server: MariaDb) -> None:

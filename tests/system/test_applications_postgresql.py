@@ -4,65 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import applications_rig as rig
 import pytest
+from database_servers import POSTGRESQL as BIN
+from database_servers import PostgreSql, psycopg
 
 from agent_runner import AgentRunner
 from snap_self.errors import QuiesceFailed
-from snap_self.quiesce.applications.base import ApplicationQuiescer
+from snap_self.quiesce.applications.quiescers import ApplicationQuiescer
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-if not PROGRAMS:
+if not BIN.exists():
     pytest.skip("needs postgresql", allow_module_level=True)
-psycopg = pytest.importorskip("psycopg")
-BIN = PROGRAMS[-1]
 Begin = Callable[..., Any]
-
-
-class PostgreSql:
-    """One server."""
-
-    def __init__(self, where: rig.Place, data: Path, name: str, *options: str) -> None:
-        self.log, self.sockets = where.base / f"{name}.log", where.base / name
-        self.sockets.mkdir()
-        shutil.chown(self.sockets, "postgres")
-        given = ("listen_addresses=", f"unix_socket_directories={self.sockets}", *options)
-        self.process = where.launch(
-            *(BIN / "postgres", "-D", data),
-            *(word for option in given for word in ("-c", option)),
-            log=self.log,
-            user="postgres",
-        )
-        rig.wait_for(lambda: rig.log_lines(self.log, "ready to accept"), "PostgreSQL")
-
-    def connect(self) -> Any:
-        return psycopg.connect(
-            host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True
-        )
-
-    def ask(self, statement: str) -> list[Any]:
-        with self.connect() as connection:
-            cursor = connection.execute(statement)
-            return list(cursor.fetchall()) if cursor.description else []
-
-    def writer(self) -> rig.Writer:
-        connection = self.connect()
-        insert = "INSERT INTO rows_ VALUES (%s)"
-        return lambda row: connection.execute(insert, (row,)), connection.close
-
-    def rows(self) -> set[int]:
-        return {row for (row,) in self.ask("SELECT n FROM rows_")}
-
-    def end(self) -> None:
-        """End it without a checkpoint (its immediate shutdown), with all its processes."""
-        self.process.send_signal(signal.SIGQUIT)
-        self.process.wait()
 
 
 @pytest.fixture
@@ -173,6 +131,38 @@ def spread(where: rig.Place, data: Path) -> None:
     for each in (elsewhere, *elsewhere.rglob("*")):
         shutil.chown(each, "postgres")
     (data / "pg_wal").symlink_to(elsewhere)
+
+
+def test_log_on_a_disk_that_gets_no_snapshot_is_refused(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    spread(where, data)
+    begin()
+    with pytest.raises(QuiesceFailed, match=r"it has data in '.*/pg_wal', on no disk"):
+        rig.start(rig.quiescer("postgresql", where.disk("xfs")))
+
+
+def test_tablespace_on_a_disk_that_gets_no_snapshot_is_refused(
+    where: rig.Place, data: Path, begin: Begin
+) -> None:
+    space = where.disk("ext4") / "space"
+    space.mkdir(mode=0o700)
+    shutil.chown(space, "postgres")
+    server = begin()
+    server.ask(f"CREATE TABLESPACE other LOCATION '{space}'")
+    with pytest.raises(QuiesceFailed, match=rf"it has data in '{space}', on no disk"):
+        rig.start(rig.quiescer("postgresql", where.disk("xfs")))
+
+
+def test_server_without_the_usual_database_is_reached(where: rig.Place, begin: Begin) -> None:
+    server = begin()
+    with psycopg.connect(
+        host=str(server.sockets), user="postgres", dbname="template1", autocommit=True
+    ) as connection:
+        connection.execute("DROP DATABASE postgres")
+    one = rig.quiescer("postgresql", where.disk("xfs"))
+    rig.start(one)
+    assert (one.check(), one.stop()) == ("", "")
 
 
 def test_backup_session_ends_with_a_killed_agent(where: rig.Place, begin: Begin) -> None:

@@ -18,7 +18,8 @@ from snap_self.disks.mapping import DiskMap, map_disks
 from snap_self.errors import UsageError
 from snap_self.model.disks import CloudDisk, DiskKind, Layout, Selection
 from snap_self.model.ids import DiskId, InstanceId
-from snap_self.system.machine import KernelMachineReader
+from snap_self.system.disks.aside import AsideProcess
+from snap_self.system.disks.machine import KernelMachineReader
 
 pytestmark = pytest.mark.root
 
@@ -88,7 +89,7 @@ def disks(tmp_path: Path) -> Iterator[RealDisks]:
 
 
 def read() -> Layout:
-    return read_layout(KernelMachineReader().read())
+    return read_layout(KernelMachineReader(AsideProcess()).read())
 
 
 def disks_below(layout: Layout, place: Path) -> list[str]:
@@ -156,10 +157,10 @@ def test_image_on_a_disk_is_flushed_before_what_carries_it(disks: RealDisks) -> 
     inner = disks.mount(image, "inner")
     layout = read()
     assert disks_below(layout, inner) == names([device])
-    fact = KernelMachineReader().locate(str(inner))
+    fact = KernelMachineReader(AsideProcess()).locate(str(inner))
     coverage = choose(layout, mapped(layout, disks), Selection(paths=(str(inner),)), (fact,))
     assert [target.local.name for target in coverage.targets if target.local] == names([device])
-    assert [flush.path for flush in flush_plan(coverage)[0]] == [str(inner), str(outer)]
+    assert [flush.path for flush in flush_plan(coverage)] == [str(inner), str(outer)]
 
 
 def test_xfs_with_outer_log_spans_both_disks(disks: RealDisks) -> None:
@@ -196,7 +197,7 @@ def test_path_is_located_by_its_mount_even_below_a_covered_one(disks: RealDisks)
     disks.mount(first, "data")
     place = disks.mount(second, "data")
     layout = read()
-    fact = KernelMachineReader().locate(str(place))
+    fact = KernelMachineReader(AsideProcess()).locate(str(place))
     coverage = choose(layout, mapped(layout, disks), Selection(paths=(str(place),)), (fact,))
     assert [target.local.name for target in coverage.targets if target.local] == names([second])
 
@@ -217,11 +218,11 @@ def test_mount_in_another_namespace_is_reached_through_its_process(disks: RealDi
             assert process.stdout.readline() == b"ready\n"
             layout = read()
             coverage = choose(layout, mapped(layout, disks), Selection(), ())
-            ((flush,), why) = flush_plan(coverage)
+            (flush,) = flush_plan(coverage)
             reached = Path(flush.path).stat().st_dev
         finally:
             process.stdin.close()
-    assert (flush.path, why) == (f"/proc/{process.pid}/root{place}", "")
+    assert flush.path == f"/proc/{process.pid}/root{place}"
     assert f"{os.major(reached)}:{os.minor(reached)}" == layout.disks[Path(device).name].devno
 
 
@@ -231,7 +232,7 @@ def test_mount_point_with_odd_characters_is_found(disks: RealDisks) -> None:
     place = disks.mount(device, "a b\tc\\d\ne#f é")
     layout = read()
     assert disks_below(layout, place) == names([device])
-    fact = KernelMachineReader().locate(str(place))
+    fact = KernelMachineReader(AsideProcess()).locate(str(place))
     assert fact.mount_id in {
         mount.mount_id
         for filesystem in layout.filesystems.values()
@@ -242,4 +243,4 @@ def test_mount_point_with_odd_characters_is_found(disks: RealDisks) -> None:
 
 def test_path_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be looked at"):
-        KernelMachineReader().locate(str(tmp_path / "nothing"))
+        KernelMachineReader(AsideProcess()).locate(str(tmp_path / "nothing"))

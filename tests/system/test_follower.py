@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from logind_rig import Logind, lacking, logind_running
-from main_job_rig import Cloud, cloud_running, records, wait_until
+from main_job_rig import Cloud, cloud_running, opened_files, records, wait_until
 
-from agent_runner import CHECKOUT, AgentRunner
+from agent_runner import AgentRunner
+from json_schemas import hold
 
 pytestmark = [
     pytest.mark.root,
@@ -26,9 +26,6 @@ pytestmark = [
 ]
 JOB = ("--before", "os upgrade", "--wait", "cut")
 SLOW = 3600.0
-SCHEMA = json.loads(
-    (CHECKOUT / "agent" / "snap_self" / "data" / "report.schema.json").read_text("utf-8")
-)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +91,7 @@ def test_reboot_is_held_back_until_the_upload_is_accomplished(
     cloud.life(accomplished_s=SLOW)
     result = user.run(*JOB, "--json")
     assert result.status == 0, result.err
-    jsonschema.validate(result.json, SCHEMA)
+    hold(result.json, "snapshot")
     assert result.json["watch"]["held"]
     assert result.json["watch"]["until"]
     wait_until(logind.inhibitors, "an inhibitor")
@@ -155,8 +152,8 @@ def test_follower_asked_to_end_does_so_at_once(
 
 def test_limit_ends_the_hold(user: AgentRunner, cloud: Cloud, logind: Logind) -> None:
     cloud.life(accomplished_s=SLOW)
-    result = user.with_env(SNAP_SELF_FOLLOW_LIMIT="2s").run(*JOB)
-    assert "A follower holds a reboot back meanwhile, until" in result.err
+    result = user.with_env(SNAP_SELF_FOLLOW_LIMIT="6s").run(*JOB)
+    assert "a reboot is held back until it is done, at the latest until" in result.err
     wait_until(lambda: (_follower(records(user)[-1]) or {}).get("ended"), "the end by the limit")
     assert not logind.inhibitors()
     assert "follow.limit" in (_follower(records(user)[-1]) or {})["ended"]
@@ -173,7 +170,8 @@ def test_switched_off_follower_is_not_started_and_the_report_says_so(
     user: AgentRunner, cloud: Cloud, logind: Logind
 ) -> None:
     cloud.life(accomplished_s=SLOW)
-    result = user.with_env(SNAP_SELF_FOLLOW_ENABLED="false").run(*JOB)
+    result = user.with_env(SNAP_SELF_FOLLOW_ENABLED="false").run(*JOB, "-v")
+    assert "No stop or reboot of this instance before it is uploaded" in result.err
     assert "Nothing holds a reboot back meanwhile: follow.enabled is false." in result.err
     assert _follower(records(user)[-1]) is None
     assert not logind.inhibitors()
@@ -183,7 +181,7 @@ def test_interrupted_main_job_leaves_a_follower(
     user: AgentRunner, cloud: Cloud, logind: Logind
 ) -> None:
     cloud.life(accomplished_s=SLOW)
-    with user.start("--before", "os upgrade", "--wait", "accomplished") as running:
+    with user.start("--before", "os upgrade", "--wait", "accomplished", "-v") as running:
         wait_until(lambda: "wait:" in running.err, "the wait", lambda: running.err)
         running.signal(signal.SIGINT)
         assert running.wait().status == 128 + signal.SIGINT
@@ -217,8 +215,7 @@ def test_follower_keeps_nothing_of_its_starter(user: AgentRunner, cloud: Cloud) 
     assert os.read(reader, 1) == b""
     os.close(reader)
     folder = Path(f"/proc/{pid}")
-    opened = {str(fd.readlink()) for fd in (folder / "fd").iterdir()}
-    assert not any("stdout" in name or "stderr" in name for name in opened)
+    assert not any("stdout" in name or "stderr" in name for name in opened_files(pid))
     assert [str((folder / f"fd/{n}").readlink()) for n in range(3)] == ["/dev/null"] * 3
     stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
     group, session, terminal = stat[2:5]
@@ -244,7 +241,7 @@ def test_without_logind_the_report_says_so_and_the_upload_is_watched(
     cloud.life(accomplished_s=SLOW)
     with logind_running(logind=False) as none:
         user = none.agent(agent.against(cloud))
-        result = user.run(*JOB)
+        result = user.run(*JOB, "-v")
         assert "Nothing holds a reboot back meanwhile: logind does not run here." in result.err
         assert _followed(user)["why"] == "logind does not run here"
         doctor = user.run("doctor").out

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from freeze_rig import Agent, Rig, rig, skip_reason
+from freeze_rig import Agent, Rig, rig, skip_reason, traced_and_stopped
 
 pytestmark = [
     pytest.mark.root,
@@ -160,6 +160,34 @@ def test_kill_of_all_three_leaves_a_marker_by_which_the_next_run_thaws(loops: Ri
     assert loops.gone(loops.marker, within_s=1)
 
 
+@pytest.mark.parametrize("agent_too", [False, True], ids=["both", "agent too"])
+def test_recovery_while_guardian_and_understudy_are_stopped_ends_the_freeze(
+    loops: Rig, agent_too: bool
+) -> None:
+    agent = held(loops)
+    for pid in (agent.understudy, agent.guardian, *([agent.process.pid] * agent_too)):
+        os.kill(pid, signal.SIGSTOP)
+    assert not loops.writable(loops.disks[1], within_s=0.2)
+    try:
+        answer = loops.agent(*loops.disks).do("recover")
+    finally:
+        os.kill(agent.process.pid, signal.SIGCONT)
+    assert answer.startswith("its guardian was alive and thawed everything"), answer
+    assert loops.all_writable(within_s=1)
+    assert loops.gone(loops.marker, within_s=1)
+    assert "held=False frozen=[]" in agent.do("thaw")
+
+
+def test_recovery_while_a_debugger_holds_the_guardian_ends_the_freeze(loops: Rig) -> None:
+    agent = held(loops)
+    with traced_and_stopped(agent.guardian, agent.understudy):
+        assert not loops.writable(loops.disks[1], within_s=0.2)
+        answer = loops.agent(*loops.disks).do("recover")
+        assert answer.count("THAWED") == 2, answer
+        assert loops.all_writable(within_s=1)
+    assert loops.gone(loops.marker, within_s=1)
+
+
 def test_recovery_while_the_guardian_lives_lets_it_thaw(loops: Rig) -> None:
     held(loops)
     assert "guardian was alive" in loops.agent(*loops.disks).do("recover")
@@ -171,7 +199,9 @@ def test_ending_signal_to_guardian_thaws_first(loops: Rig, number: signal.Signal
     agent = held(loops)
     os.kill(agent.guardian, number)
     assert loops.all_writable(within_s=1)
-    assert "held=False frozen=[]" in agent.do("thaw")
+    answer = agent.do("thaw")
+    assert "held=False frozen=[]" in answer
+    assert f"by process {os.getpid()} " in answer
 
 
 def test_ending_signal_to_understudy_is_left_to_the_guardian(loops: Rig) -> None:

@@ -10,8 +10,8 @@ import pytest
 from freeze_agent import real_ports
 from freeze_rig import skip_reason
 
-from snap_self.quiesce.selftest import root_tested, run_self_test
-from snap_self.system.scratch import LoopScratch
+from snap_self.quiesce.freeze.selftest import root_tested, run_self_test
+from snap_self.system.freeze.scratch import LoopScratch
 
 pytestmark = [
     pytest.mark.root,

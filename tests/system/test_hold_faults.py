@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hook_rig import eventually
 from main_job_rig import wait_until
 
 from agent_runner import AgentResult, AgentRunner, RunningAgent
+from snap_self.model.shown import shown
 
 WHY_NOT = skip_reason(("ext4", "xfs"))
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
@@ -114,7 +116,6 @@ POINTS = [
     Point(
         name="before-freeze",
         hang="DescribeInstances",
-        fault={"skip": 1},
         frozen=False,
         made=False,
         level="application",
@@ -157,7 +158,7 @@ def test_kill_of_the_agent_thaws_releases_and_is_explained(one: Scene, point: Po
     assert one.agent.run("thaw").status == 0
     listed = one.agent.run("list")
     assert listed.status == 0, listed.err
-    assert f"(before {one.before!r}) was interrupted" in listed.err
+    assert f"(before {shown(one.before)}) was interrupted" in listed.err
     assert bool(one.cloud.sets(one.before)) is point.made
     one.cloud.calm()
     done = one.run()
@@ -213,7 +214,7 @@ def test_stopped_agent_meets_the_deadline_and_tells_it_when_it_goes_on(one: Scen
     one.cloud.life(cut_s=0.5)
     one.hang("DescribeSnapshotGroups", seconds=0.5)
     with one.start() as running:
-        one.wait_frozen(running)
+        one.wait_asked(running)
         running.signal(signal.SIGSTOP)
         one.wait_thawed()
         one.writable_in_time()
@@ -228,9 +229,9 @@ def test_stopped_agent_meets_the_deadline_and_tells_it_when_it_goes_on(one: Scen
 
 @pytest.mark.parametrize("victims", [[0], [1], [0, 1]], ids=["guardian", "second", "both"])
 def test_kill_of_the_guardian_thaws_and_is_told(one: Scene, victims: list[int]) -> None:
-    one.cloud.life(cut_s=1.0)
+    one.cloud.life(cut_s=2.0)
     with one.start() as running:
-        one.wait_frozen(running)
+        one.wait_asked(running)
         pids = one.guardians()
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
@@ -240,9 +241,10 @@ def test_kill_of_the_guardian_thaws_and_is_told(one: Scene, victims: list[int]) 
 
 
 def test_kill_of_the_guardian_with_policy_abort_is_status_8(one: Scene) -> None:
-    one.cloud.life(cut_s=1.0)
+    one.cloud.life(cut_s=2.0)
     with one.start(*ABORT) as running:
-        one.wait_frozen(running)
+        # Before the create there would be no snapshot at all.
+        one.wait_asked(running)
         os.kill(one.guardians()[0], signal.SIGKILL)
         done = running.wait()
     weaker(one, done, "the guardian was killed", status=8)
@@ -359,10 +361,21 @@ def test_cut_that_never_comes_ends_with_the_wait(one: Scene) -> None:
         one.cloud.process.control("POST", "fail-snapshot", {"snapshot_id": snapshot["snapshot_id"]})
 
 
-@pytest.mark.parametrize("code", ["Throttling", "OperationConflict"])
-def test_refusal_that_may_pass_is_waited_out_thawed(one: Scene, code: str) -> None:
-    one.cloud.fault(f"error:{code}:400", CREATE, count=2)
-    weaker(one, one.run(), "the freeze ended without a cut")
+# The window turns soon, and the time to wait bounds the place in the next one.
+TOLD = {"x-ratelimit-user-api": "Limit:1,Remain:0,TimeLeft:500,Reset:1"}
+SOON = ("--timeout", "6s")
+
+
+@pytest.mark.parametrize(
+    ("code", "times", "headers", "options"),
+    [("Throttling", 1, TOLD, SOON), ("OperationConflict", 2, {}, ())],
+    ids=["throttled", "conflict"],
+)
+def test_refusal_that_may_pass_is_waited_out_thawed(
+    one: Scene, code: str, times: int, headers: dict[str, str], options: tuple[str, ...]
+) -> None:
+    one.cloud.fault(f"error:{code}:400", CREATE, count=times, headers=headers)
+    weaker(one, one.run(*options), "the freeze ended without a cut")
     assert one.noted() == ["pre", "post failed"]
     assert one.last_record()["result"] == "done"
     # Blocked for the freeze itself, not for the pauses between three calls.
@@ -412,6 +425,20 @@ def test_keys_that_end_and_cannot_be_renewed_in_the_window(one: Scene) -> None:
     assert one.noted() == ["pre", "post failed"]
 
 
+# What the caller gave.
+
+
+@pytest.mark.parametrize(
+    "given", ["umask 777", "ulimit -l 0", "ulimit -n 24", "exec <&-", "ulimit -c unlimited", "nice"]
+)
+def test_limits_and_streams_of_the_caller_cost_no_level(one: Scene, given: str) -> None:
+    start = 'exec nice -n 19 "$@"' if given == "nice" else f'{given}; exec "$@"'
+    one.agent = one.agent.with_wrapper(*one.agent.wrapper, "sh", "-c", start, "sh")
+    done = one.run()
+    one.writable_in_time()
+    assert (done.status, level_of(done)) == (0, "application"), done.err
+
+
 # Other tools.
 
 
@@ -425,6 +452,27 @@ def test_filesystem_frozen_by_another_tool_is_left_to_it(one: Scene) -> None:
     weaker(one, done, "another tool has frozen it already")
 
 
+def test_filesystem_frozen_by_another_tool_is_flushed_and_left_frozen_to_it(one: Scene) -> None:
+    with frozen_by_another(one.machine.loops.disks[1]):
+        done = one.run(level="flush")
+        assert any(probe.blocked() for probe in one.probes)
+    assert (done.status, level_of(done)) == (0, "flush"), done.err
+    eventually(lambda: not any(probe.blocked() for probe in one.probes))
+
+
+def test_filesystem_that_a_hook_has_frozen_is_left_to_it(
+    agent: AgentRunner, running_machine: Machine, request: pytest.FixtureRequest
+) -> None:
+    mount = running_machine.loops.disks[1].path
+    body = (
+        f'if [ "$1" = pre ]; then fsfreeze --freeze {mount}; else fsfreeze --unfreeze {mount}; fi'
+    )
+    with scene(agent, running_machine, request.node.name, body=body, phase="pre|post") as one:
+        done = one.run()
+        weaker(one, done, "another tool has frozen it already")
+        assert [line.partition(" ")[0] for line in one.noted()] == ["pre", "post"]
+
+
 def test_filesystem_frozen_by_another_tool_with_policy_abort(one: Scene) -> None:
     with frozen_by_another(one.machine.loops.disks[1]):
         done = one.run(*ABORT)
@@ -436,9 +484,9 @@ def test_filesystem_frozen_by_another_tool_with_policy_abort(one: Scene) -> None
 
 
 def test_thaw_by_another_tool_makes_the_snapshot_weaker(one: Scene) -> None:
-    one.cloud.life(cut_s=1.0)
+    one.cloud.life(cut_s=2.0)
     with one.start() as running:
-        one.wait_frozen(running)
+        one.wait_asked(running)
         run("fsfreeze", "--unfreeze", one.machine.loops.disks[1].path)
         done = running.wait()
     weaker(one, done, "thawed by somebody else")
@@ -476,6 +524,29 @@ def test_loop_image_on_a_target_is_refused_and_only_flushed(one: Scene) -> None:
         image.unlink()
 
 
+def test_overlay_with_its_upper_layer_on_a_target_and_a_writer_is_no_hindrance(one: Scene) -> None:
+    holder = one.machine.loops.disks[0].path
+    place = holder / "layers"
+    for name in ("lower", "upper", "work", "merged"):
+        (place / name).mkdir(parents=True)
+    options = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
+    merged = place / "merged"
+    run("mount", "-t", "overlay", "overlay", "-o", options, merged)
+    writer = subprocess.Popen(
+        ["sh", "-c", 'while :; do echo x >"$0/file"; done', merged], start_new_session=True
+    )
+    try:
+        done = one.run()
+        one.writable_in_time()
+        assert (done.status, level_of(done)) == (0, "application"), done.err
+    finally:
+        one.machine.loops.thaw_all()
+        writer.kill()
+        writer.wait(10)
+        run("umount", merged)
+        shutil.rmtree(place)
+
+
 def nothing_made_by_this_one(one: Scene, done: AgentResult) -> None:
     assert (done.status, done.json["error"]["code"]) == (7, "precondition"), done.err
     assert done.json["snapshots"] == []
@@ -505,6 +576,21 @@ def test_state_on_a_filesystem_to_be_frozen_is_refused(
         weaker(one, done, "state directory")
 
 
+def test_state_behind_a_link_to_a_filesystem_to_be_frozen_is_refused(
+    agent: AgentRunner,
+    running_machine: Machine,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    place = running_machine.loops.disks[0].path / "linked"
+    place.mkdir(mode=0o700)
+    link = tmp_path / "state"
+    link.symlink_to(place)
+    with scene(agent, running_machine, request.node.name, state=link) as one:
+        one.agent = _with_state(one.agent, link)
+        weaker(one, one.run(), "state directory")
+
+
 def _with_state(agent: AgentRunner, state: Path) -> AgentRunner:
     return replace(agent, state=state)
 
@@ -531,29 +617,31 @@ def test_full_target_is_frozen_all_the_same(one: Scene) -> None:
     one.writable_in_time()
 
 
-def test_standard_output_on_a_target_is_refused(one: Scene) -> None:
+@pytest.mark.parametrize("own_mounts", [True, False], ids=["of its mounts", "of another's"])
+def test_standard_output_on_a_target_is_refused(one: Scene, own_mounts: bool) -> None:
     path = one.machine.loops.disks[0].path / "out"
-    argv = [*one.agent.wrapper, *AGENT, *one.job()]
+    redirect = ("sh", "-c", 'exec "$@" >"$0"', str(path)) if own_mounts else ()
+    argv = [*one.agent.wrapper, *redirect, *AGENT, *one.job()]
     with path.open("wb") as out:
         done = subprocess.run(
             argv, stdout=out, stderr=subprocess.PIPE, env=one.agent.environment(), check=False
         )
     one.writable_in_time()
     assert done.returncode == 100
-    assert "standard output" in path.read_text()
+    assert json.loads(path.read_text())["consistency"]["why"].count("standard output") == 1
     path.unlink()
 
 
 # Standard output.
 
 
-def test_standard_output_closed_is_no_success_but_everything_is_thawed(one: Scene) -> None:
+def test_standard_output_closed_changes_no_status_and_everything_is_thawed(one: Scene) -> None:
     argv = [*one.agent.wrapper, "sh", "-c", 'exec "$@" >&-', "sh", *AGENT, *one.job()]
     done = subprocess.run(
         argv, stderr=subprocess.PIPE, env=one.agent.environment(), check=False, timeout=60
     )
     one.writable_in_time()
-    assert done.returncode == 4, done.stderr
+    assert done.returncode == 0, done.stderr
     assert one.last_record()["consistency_reached"] == "application"
     assert one.noted() == ["pre", "post cut"]
 
@@ -585,7 +673,7 @@ def test_full_pipe_that_nobody_reads_keeps_nothing_frozen_or_at_rest(one: Scene)
     finally:
         os.close(ours)
         process.wait(20)
-    assert process.returncode == 128 + signal.SIGPIPE
+    assert process.returncode == 0
 
 
 # Hooks.

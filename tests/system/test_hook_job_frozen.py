@@ -56,7 +56,7 @@ def job_of(hook: RunningAgent) -> int:
 def held_up_no_longer(one: Scene, hook: RunningAgent) -> None:
     done = hook.wait()
     word, _, took = done.out.rpartition(" ")
-    assert word == "timed out", done.err
+    assert word == "TIMED_OUT", done.err
     assert float(took) <= HOOK_LIMIT_S + 1
     one.wait_thawed()
     assert max(probe.longest_s for probe in one.probes) <= HOOK_LIMIT_S + 1
@@ -87,6 +87,6 @@ def test_hook_that_is_interrupted_while_frozen_ends_its_job_which_thaws(one: Sce
         one.wait_frozen(hook)
         job = job_of(hook)
         hook.signal(signal.SIGINT)
-        assert hook.wait().out.startswith("signalled ")
+        assert hook.wait().out.startswith("SIGNALLED ")
         one.wait_thawed()
     wait_until(lambda: not Path(f"/proc/{job}").exists(), "the job's end")

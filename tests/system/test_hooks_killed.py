@@ -11,7 +11,7 @@ import pytest
 from hook_rig import HookRig, eventually
 
 from snap_self.quiesce.hooks.aftermath import interrupted_hooks
-from snap_self.system.journal import Journal
+from snap_self.system.state.journal import Journal
 
 pytestmark = pytest.mark.root
 

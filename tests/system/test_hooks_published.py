@@ -179,7 +179,7 @@ def test_alibaba_pair_in_tmp_is_refused_with_the_way_to_import_it(rig: HookRig) 
 def test_alibaba_scripts_others_may_read_are_refused(rig: HookRig) -> None:
     folder = pair(rig, "scripts", "prescript.sh", "postscript.sh", mode=0o755)
     given = {"prescript": f"{folder}/prescript.sh", "postscript": f"{folder}/postscript.sh"}
-    with pytest.raises(QuiesceFailed, match="has permissions for others"):
+    with pytest.raises(QuiesceFailed, match="has permissions for users other"):
         run_all(rig.load(**given))
 
 

@@ -153,8 +153,15 @@ def test_script_without_interpreter_line_is_run_by_the_shell(rig: HookRig) -> No
 
 
 def test_hook_whose_interpreter_is_missing_fails_and_says_so(rig: HookRig) -> None:
-    path = rig.write("hooks.d/10-a", "#!/no/such/shell\n")
-    assert f"{path} cannot be started" in failure(rig.load()).message
+    path = rig.write("hooks.d/10-a", "#!/no/such/shell -e\n")
+    said = failure(rig.load()).message
+    assert f"{path} cannot be started: its interpreter /no/such/shell: No such file" in said
+
+
+def test_hook_with_the_ends_of_lines_of_windows_fails_and_says_so(rig: HookRig) -> None:
+    path = rig.write("hooks.d/10-a", "#!/bin/bash\r\nexit 0\r\n")
+    said = failure(rig.load()).message
+    assert f"{path} cannot be started: its interpreter $'/bin/bash\\x0d' is not there" in said
 
 
 @pytest.mark.parametrize(
@@ -269,15 +276,47 @@ def test_session_that_ends_early_is_noticed_by_check_and_stop(rig: HookRig) -> N
 
 
 def test_session_that_does_not_end_when_released_is_killed(rig: HookRig) -> None:
-    rig.hook("10-a", f"echo READY; sleep 60 & wait; sleep 60 {rig.root}")
+    rig.hook("10-a", f"echo READY; while :; do sleep 5; : {rig.root}; done")
     (result,) = run_all(rig.load(timeout_s=1)).results
     assert "did not end within 1 s of its release; killed" in result.release_why
     assert rig.noted()[-1] == "10-a post cut"
+    assert rig.living() == []
 
 
 def test_hook_that_never_says_ready_is_killed_at_its_limit(rig: HookRig) -> None:
     rig.hook("10-a", "echo READYISH; cat")
     assert "did not end within 1 s" in failure(rig.load(timeout_s=1)).message
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("kill -9 $$", "was ended by signal 9"),
+        ("exec >&- 2>&-; exit 7", "ended with status 7"),
+        ("head -c 9000 /dev/urandom; exit 6", "ended with status 6"),
+        (r"printf 'READY'; sleep 60", "did not end within 1 s"),
+        ("echo READY >&2; sleep 60", "did not end within 1 s"),
+        ("cat </dev/tty", "ended with status"),
+    ],
+    ids=["kills-itself", "no-output", "binary", "ready-unended", "ready-err", "tty"],
+)
+def test_hook_of_odd_habits_is_judged_by_its_status_and_what_it_said(
+    rig: HookRig, body: str, why: str
+) -> None:
+    rig.hook("10-a", body)
+    assert why in failure(rig.load(timeout_s=1)).message
+    assert rig.noted()[-1] == "10-a post failed"
+    assert rig.living() == []
+
+
+def test_ready_with_the_end_of_a_line_of_windows_counts_and_is_held(rig: HookRig) -> None:
+    rig.hook("10-a", r"printf 'READY\r\n'; cat >/dev/null")
+    hooks = rig.load()
+    with QuiesceSession(hooks.quiescers, SystemClock(), limit_s=30) as session:
+        session.start()
+        assert session.check() == ""
+    hooks.close()
+    assert session.results[0].release_why == ""
 
 
 def test_what_a_hook_leaves_running_goes_on_and_can_still_print(rig: HookRig) -> None:

@@ -58,8 +58,10 @@ def test_list_shows_what_was_made(user: AgentRunner, cloud: Cloud) -> None:
     assert {s["disk_id"] for s in mine} == cloud.disk_ids
     assert {s["expires"] for s in mine} == {made["snapshots"][0]["expires"]}
     text = user.run("list")
+    assert text.out.count(made["run"]["id"]) == 1
+    each = user.run("list", "--verbose")
     for shot in made["snapshots"]:
-        assert shot["snapshot_id"] in text.out
+        assert shot["snapshot_id"] in each.out
 
 
 def test_show_prints_the_way_back_by_any_of_its_ids(user: AgentRunner, cloud: Cloud) -> None:
@@ -105,11 +107,18 @@ def test_plan_of_a_recording_says_the_same(user: AgentRunner, cloud: Cloud, tmp_
     assert not cloud.asked_anything()
 
 
-def test_doctor_is_content(user: AgentRunner, cloud: Cloud) -> None:
-    result = user.run("doctor")
-    assert result.status == 0, result.out
-    assert "FAIL" not in result.out
-    assert "Ready: the main job can run." in result.err
+def test_doctor_is_content_once_a_snapshot_was_made(user: AgentRunner, cloud: Cloud) -> None:
+    first = user.run("doctor")
+    assert first.status == 0, first.out
+    assert "FAIL" not in first.out
+    assert "whether snapshots may be created is not known yet" in first.err
+    assert '--before "first try" --keep 1d' in first.out
+    _made(user, "first try")
+    later = user.run("doctor")
+    assert later.status == 0, later.out
+    assert "ok    permission: the last create worked, on " in later.out
+    assert "with keys of: instance role SnapSelfRole" in later.out
+    assert "Ready: the main job can run." in later.err
 
 
 def _no_role(cloud: Cloud) -> None:

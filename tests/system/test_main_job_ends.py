@@ -63,7 +63,7 @@ def test_signal_ends_it_with_a_message_and_the_next_command_finishes(
     before = f"end by {name}"
     number = signal.Signals[name]
     cloud.life(cut_s=2.0)
-    with job.start("--before", before) as running:
+    with job.start("--before", before, "--verbose") as running:
         wait_for_words(running, ": asked, 0 %")
         running.signal(number)
         ended = running.wait(20.0)
@@ -83,23 +83,24 @@ def test_signal_ends_it_while_a_call_hangs(job: AgentRunner, cloud: Cloud) -> No
         assert running.wait(10.0).status == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
-def test_stdout_that_takes_nothing_is_not_success(
-    job: AgentRunner, cloud: Cloud, redirection: str
+@pytest.mark.parametrize(
+    ("redirection", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+)
+def test_stdout_that_takes_nothing_is_told_and_changes_no_status(
+    job: AgentRunner, cloud: Cloud, redirection: str, why: str
 ) -> None:
     runner = job.with_wrapper("sh", "-c", f'exec "$@" {redirection}', "sh")
     result = runner.run(*JOB, "--json")
-    assert result.status == 4, result.err
-    assert "standard output cannot be written: No space left on device" in result.err
+    assert result.status == 0, result.err
+    assert f"standard output cannot be written: {why}" in result.err
     assert "Traceback" not in result.err
     assert stages(job) == ["finished"]
 
 
-def test_stdout_whose_reader_is_gone_ends_like_sigpipe(job: AgentRunner, cloud: Cloud) -> None:
+def test_stdout_whose_reader_is_gone_changes_no_status(job: AgentRunner, cloud: Cloud) -> None:
     script = '"$@" | true; exit ${PIPESTATUS[0]}'
     result = job.with_wrapper("bash", "-c", script, "bash").run(*JOB, "--json")
-    assert result.status == 128 + signal.SIGPIPE, result.err
-    assert "Traceback" not in result.err
+    assert (result.status, result.err) == (0, "")
     assert stages(job) == ["finished"]
 
 

@@ -11,6 +11,7 @@ import pytest
 from main_job_rig import Cloud, cloud_running, records, stages, wait_for_words, wait_until
 
 from agent_runner import AgentRunner, RunningAgent
+from snap_self.model.shown import shown
 
 pytestmark = pytest.mark.root
 
@@ -44,8 +45,6 @@ EARLY = [
     Point(name="metadata-token", hang="metadata:/latest/api/token"),
     Point(name="identity", hang="metadata:/latest/dynamic/instance-identity/document"),
     Point(name="keys", hang="metadata:/latest/meta-data/ram/security-credentials/SnapSelfRole"),
-    Point(name="DescribeInstances", hang="DescribeInstances"),
-    Point(name="history", hang="DescribeSnapshots"),
     Point(name="DescribeDisks", hang="DescribeDisks"),
 ]
 UNSEEN = "no snapshot of it can be seen so far"
@@ -74,6 +73,7 @@ def _late(create: str, count: int) -> list[Point]:
             name="before-the-cut",
             life={"cut_s": 2.0},
             says=": asked, 0 %",
+            options=("--verbose",),
             stage="created",
             explained=MADE,
         ),
@@ -81,7 +81,7 @@ def _late(create: str, count: int) -> list[Point]:
             name="waiting-for-the-upload",
             life={"accomplished_s": 2.0},
             says=": cut, " if create == "CreateSnapshot" else ": available, ",
-            options=("--wait", "accomplished"),
+            options=("--wait", "accomplished", "--verbose"),
             stage="created",
             explained=MADE,
         ),
@@ -90,11 +90,13 @@ def _late(create: str, count: int) -> list[Point]:
 
 GROUPED = [
     *_late("CreateSnapshotGroup", 1),
+    Point(name="history", hang="DescribeSnapshots", stage="created", explained=MADE),
     Point(name="members-unknown", hang="DescribeSnapshotGroups", stage="created", explained=MADE),
     Point(
         name="after-the-cut",
         life={"available_s": 2.0, "accomplished_s": 2.0},
         says=": cut, ",
+        options=("--verbose",),
         stage="created",
         explained=MADE,
     ),
@@ -265,7 +267,7 @@ def test_kill_then_list_explains_and_the_same_command_takes_the_singles_up(
 def _list_first(one: Scene, point: Point, *, grouped: bool) -> None:
     one.kill_at(point)
     said = one.list()
-    assert f"(before {one.before!r}) was interrupted" in said
+    assert f"(before {shown(one.before)}) was interrupted" in said
     assert point.explained in said
     assert one.finish(*point.options)["result"] == "resumed"
     one.one_set(grouped=grouped)

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import pty
-import select
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jsonschema
 import pytest
-from main_job_rig import Cloud, cloud_running, wait_until
+from main_job_rig import Cloud, cloud_running, on_terminal, wait_until
 
-from agent_runner import CHECKOUT, AgentRunner
+from agent_runner import AgentRunner
 from fixtures_simulator import mounted_copy
+from json_schemas import hold
 
 pytestmark = pytest.mark.root
 
-SCHEMA = json.loads(
-    (CHECKOUT / "agent" / "snap_self" / "data" / "report.schema.json").read_text("utf-8")
-)
 RECORD = 4096
 
 
@@ -100,7 +92,7 @@ def test_everything_synced_before_the_run_is_in_what_was_captured(
         before = {cloud.ext4: first.synced, cloud.xfs: second.synced}
         result = agent.against(cloud).run("--before", "os upgrade", "--json")
     assert result.status == 0, result.err
-    jsonschema.validate(result.json, SCHEMA)
+    hold(result.json, "snapshot")
     assert {d["disk_id"] for d in result.json["disks"]} == cloud.disk_ids
     assert result.json["consistency"]["reached"] == "flush"
     taken = {shot["disk_id"]: shot["snapshot_id"] for shot in result.json["snapshots"]}
@@ -117,7 +109,7 @@ def test_everything_synced_before_the_run_is_in_what_was_captured(
 def test_path_on_one_mount_takes_only_its_disk(agent: AgentRunner, cloud: Cloud) -> None:
     result = agent.against(cloud).run("--before", "xfs only", "--path", str(cloud.xfs), "--json")
     assert result.status == 0, result.err
-    jsonschema.validate(result.json, SCHEMA)
+    hold(result.json, "snapshot")
     wanted = cloud.process.disk_with("xfs").disk_id
     assert cloud.sets("xfs only") == [{wanted}]
     assert [s["disk_id"] for s in result.json["snapshots"]] == [wanted]
@@ -127,7 +119,7 @@ def test_path_on_one_mount_takes_only_its_disk(agent: AgentRunner, cloud: Cloud)
 
 
 def test_text_has_data_on_stdout_and_the_rest_on_stderr(agent: AgentRunner, cloud: Cloud) -> None:
-    result = agent.against(cloud).run("--before", "text")
+    result = agent.against(cloud).run("--before", "text", "-v")
     assert result.status == 0, result.err
     assert len(result.out.splitlines()) == 2
     assert all(line.startswith("Snapshot   s-") for line in result.out.splitlines())
@@ -136,11 +128,29 @@ def test_text_has_data_on_stdout_and_the_rest_on_stderr(agent: AgentRunner, clou
     assert "\x1b" not in result.out + result.err
 
 
-def test_last_words_name_what_no_snapshot_holds(agent: AgentRunner, cloud: Cloud) -> None:
-    result = agent.against(cloud).run("--before", "text")
+def test_own_root_that_the_cloud_does_not_hold_makes_it_partial_in_words_status_and_object(
+    agent: AgentRunner, cloud: Cloud
+) -> None:
+    plain = agent.against(cloud).with_env(SNAP_SELF_DISKS_EXCLUDE="")
+    result = plain.run("--before", "text")
+    assert result.status == 101, result.err
     assert "Safe to go on" not in result.err
-    assert "Not in the snapshot: /" in result.err
-    assert result.err.splitlines()[-1] == "Made, but decide before you go on with: text"
+    assert "Not in it: /" in result.err
+    assert "Do not go on with: text, unless you can do without what is missing" in result.err
+    said = plain.run("--before", "object", "--json")
+    assert said.status == 101
+    hold(said.json)
+    assert (said.json["result"], said.json["exit_status"]) == ("partial", 101)
+    assert "/" in [gap["what"] for gap in said.json["not_covered"] if gap["left_out"]]
+
+
+def test_own_root_that_is_excluded_by_the_configuration_leaves_it_safe(
+    agent: AgentRunner, cloud: Cloud
+) -> None:
+    result = agent.against(cloud).run("--before", "text")
+    assert result.status == 0, result.err
+    assert "Safe to go on with: text" in result.err
+    assert "Not in it" not in result.err
 
 
 def test_wait_none_says_do_not_begin_yet(agent: AgentRunner, cloud: Cloud) -> None:
@@ -163,41 +173,9 @@ def test_terminal_shows_a_bar_per_disk(agent: AgentRunner, cloud: Cloud, *, no_c
     cloud.life(accomplished_s=1.0)
     variables = {"TERM": "xterm-256color"} | ({"NO_COLOR": "1"} if no_color else {})
     runner = agent.against(cloud).with_env(**variables)
-    shown = _on_terminal(runner, "--before", "bars", "--wait", "accomplished")
-    for disk_id in cloud.disk_ids:
-        assert disk_id in shown
-    assert "━" in shown
-    assert "100%" in shown
+    shown = on_terminal(runner, "--before", "bars", "--wait", "accomplished")
+    bars = [line for line in shown.splitlines() if "━" in line or "─" in line]
+    for disk in cloud.process.disks:
+        assert any(Path(disk.device).name in line and " %" in line for line in bars)
     coloured = any(f"\x1b[{code}" in shown for code in ("3", "38;", "1;3"))
     assert coloured is not no_color
-
-
-def _on_terminal(agent: AgentRunner, *arguments: str) -> str:
-    """Run the agent with a terminal as its standard error and return what that showed."""
-    ours, theirs = pty.openpty()
-    folder = agent.run_directory.new_folder("agent", "terminal")
-    with (folder / "stdout").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "snap_self", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=theirs,
-            env=agent.environment() | {"COLUMNS": "120"},
-            start_new_session=True,
-        )
-    os.close(theirs)
-    shown = b""
-    try:
-        while select.select([ours], [], [], 60.0)[0]:
-            try:
-                more = os.read(ours, 65536)
-            except OSError:  # EIO: the other end is closed
-                break
-            shown += more
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    (folder / "stderr").write_bytes(shown)
-    return shown.decode("utf-8", "replace")

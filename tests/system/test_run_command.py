@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -9,19 +10,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jsonschema
 import pytest
-from main_job_rig import ALLOW_ALL, Cloud, cloud_running, records, stages, wait_until
+from main_job_rig import ALLOW_ALL, Cloud, cloud_running, opened_files, records, stages, wait_until
 from terminal_rig import terminal
 
-from agent_runner import CHECKOUT, AgentResult, AgentRunner, RunningAgent
+from agent_runner import AgentResult, AgentRunner, RunningAgent
+from json_schemas import hold
 
 pytestmark = pytest.mark.root
 
-SCHEMA = json.loads(
-    (CHECKOUT / "agent" / "snap_self" / "data" / "report.schema.json").read_text("utf-8")
-)
 PROGRAM = (sys.executable, str(Path(__file__).with_name("run_program.py")))
+# Room for the interpreter and what it imports, not for the stacks of threads.
+ENOUGH_KIB = 100_000
 RUN = ("run", "--before", "schema change")
 DENY_CREATES = {
     "Version": "1",
@@ -80,7 +80,7 @@ def test_outcome_is_in_journal_tags_list_and_show(user: AgentRunner, cloud: Clou
     shots = cloud.state()["snapshots"]
     assert len(made) == len(cloud.disk_ids)
     assert {shots[sid]["tags"]["snap-self-outcome"] for sid in made} == {outcome}
-    assert outcome in user.run("list").out
+    assert outcome in user.run("list", "--json").json["snapshots"][0]["outcome"]
     assert f"Command    {outcome}" in user.run("show", record["run_id"]).out
 
 
@@ -109,6 +109,14 @@ def test_signal_dispositions_are_what_the_caller_gave(user: AgentRunner) -> None
         assert _signals(given.out) == _signals(direct.stdout.decode())
 
 
+def test_core_limit_is_what_the_caller_gave_and_none_of_the_agents_own(user: AgentRunner) -> None:
+    limited = user.with_wrapper("prlimit", "--core=1048576:2097152")
+    look = "ulimit -S -c; ulimit -H -c; grep 'Max core' /proc/$PPID/limits"
+    soft, hard, agents = _run(limited, "sh", "-c", look).out.splitlines()
+    assert (int(soft) * 512, int(hard) * 512) == (1048576, 2097152)
+    assert agents.split()[4:6] == ["0", "2097152"]
+
+
 def _signals(status: str) -> list[int]:
     """Return the masks without 32 and 33, which glibc's posix_spawn ignores for its threads."""
     return [int(line.split()[1], 16) & ~0x180000000 for line in status.splitlines()]
@@ -119,8 +127,8 @@ def test_json_follows_the_commands_output(user: AgentRunner) -> None:
     first, _, rest = result.out.partition("\n")
     assert first == "from the command"
     value = json.loads(rest)
-    jsonschema.validate(value, SCHEMA)
-    command = value["command"]
+    hold(value, "run")
+    command = value["cmd"]
     assert (command["status"], command["signal"]) == (3, None)
     assert command["argv"] == ["sh", "-c", "echo from the command; exit 3"]
     assert command["seconds"] >= 0
@@ -135,9 +143,9 @@ def test_without_a_snapshot_the_command_is_not_started(
     assert result.status == 125
     assert not (tmp_path / "ran").exists()
     assert "the command was not started" in result.err
-    jsonschema.validate(result.json, SCHEMA)
+    hold(result.json, "run")
     assert result.json["error"]["code"] == "permission-refused"
-    assert result.json["command"]["status"] is None
+    assert result.json["cmd"]["status"] is None
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
@@ -168,8 +176,8 @@ def test_command_that_cannot_be_started_gets_no_snapshot(
 ) -> None:
     result = _run(user, program, options=("--json",))
     assert result.status == status
-    jsonschema.validate(result.json, SCHEMA)
-    assert result.json["command"]["argv"] == [program]
+    hold(result.json, "run")
+    assert result.json["cmd"]["argv"] == [program]
     assert not cloud.asked_anything()
 
 
@@ -178,6 +186,46 @@ def test_wrong_option_value_is_125_since_the_command_was_not_started(
 ) -> None:
     assert _run(user, "true", options=("--keep", "soon")).status == 125
     assert not cloud.asked_anything()
+
+
+def test_broken_configuration_is_125_and_the_object_names_the_command(
+    user: AgentRunner, cloud: Cloud
+) -> None:
+    result = _run(user.with_env(SNAP_SELF_FREEZE_LIMIT="soon"), "true", options=("--json",))
+    assert result.status == 125
+    hold(result.json, "run")
+    assert result.json["cmd"]["argv"] == ["true"]
+    assert result.json["cmd"]["status"] is None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_signal_while_another_run_is_waited_for_is_125(user: AgentRunner, name: str) -> None:
+    user.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (user.state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with user.start(*RUN, "--json", "--", "touch", str(user.state / "ran")) as running:
+            wait_until(lambda: str(user.state / "lock") in opened_files(running.pid), "the wait")
+            running.signal(signal.Signals[name])
+            result = running.wait()
+    assert result.status == 125
+    hold(result.json, "run")
+    assert result.json["error"]["code"] == "ended-by-signal"
+    assert result.json["cmd"]["status"] is None
+    assert not (user.state / "ran").exists()
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["run", "main job"])
+def test_limit_on_memory_that_leaves_no_thread_is_the_machines_fault(
+    user: AgentRunner, started: bool
+) -> None:
+    limited = user.with_wrapper("sh", "-c", f'ulimit -v {ENOUGH_KIB} && exec "$@"', "sh")
+    if started:
+        result = _run(limited, "true", options=("--json",))
+    else:
+        result = limited.run("--before", "x", "--json")
+    assert result.status == (125 if started else 4), result.err
+    assert result.json["error"]["code"] == "environment"
+    assert "a bug" not in result.err
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGINT"])
@@ -200,7 +248,11 @@ def test_killed_agent_leaves_the_command_and_the_next_command_explains(
     with user.start(*RUN, "--", "sh", "-c", script) as running:
         _wait_for_output(running, "ready")
         assert stages(user) == ["command"]
-        assert "running since" in user.run("list").out
+        (record,) = records(user)
+        listed = user.run("list", "--json").json["snapshots"]
+        mine = [shot["outcome"] for shot in listed if shot["run_id"] == record["run_id"]]
+        assert mine
+        assert all("running since" in outcome for outcome in mine)
         assert stages(user) == ["command"]
         running.kill()
         listed = user.run("list")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 from ecs_simulator.storage import kernel
 from ecs_simulator.storage.loop import what_loops_need
 from fixtures_simulator import AGENT_FOLDER, SimulatorProcess, mounted_copy, simulator_running
+from other_user import NOBODY, as_user
 
 WAIT_S = 30.0
 FIFREEZE = 0xC0045877
@@ -45,13 +46,15 @@ def loop_process(tmp_path: Path, run_folder: Path) -> Iterator[SimulatorProcess]
         yield cloud
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ecs_simulator", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(AGENT_FOLDER)},
+        env={**os.environ, "PYTHONPATH": str(AGENT_FOLDER), **(env or {})},
         timeout=60,
     )
 
@@ -190,9 +193,10 @@ def test_it_ends_with_its_parent_when_told_so(tmp_path: Path, run_folder: Path) 
 
 
 @contextlib.contextmanager
-def everybodys_folder() -> Iterator[str]:
+def nobodys_folder() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
         yield folder
 
 
@@ -210,9 +214,9 @@ def python_for(wrapper: tuple[str, ...]) -> str:
 def test_without_root_it_serves_plain_files_and_says_what_is_left_out() -> None:
     wrapper: tuple[str, ...] = ()
     if os.geteuid() == 0:
-        wrapper = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+        wrapper = as_user(NOBODY)
     with (
-        everybodys_folder() as folder,
+        nobodys_folder() as folder,
         simulator_running(
             *("--state-dir", f"{folder}/state", "--disk", "size=1,fs=ext4,mount=/mnt/left-out"),
             wrapper=wrapper,
@@ -228,12 +232,59 @@ def test_without_root_it_serves_plain_files_and_says_what_is_left_out() -> None:
         assert "/mnt/left-out" in told
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("variable", ["TMPDIR", "ECS_SIMULATOR_RUN_DIR"])
+def test_it_does_not_work_where_others_could_exchange_its_files(
+    tmp_path: Path, run_folder: Path, variable: str
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    os.chown(place, NOBODY, NOBODY)
+    done = command("--storage", "files", env={variable: str(place)})
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert str(place) in done.stderr
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("options", [("--clean",), ("--storage", "files")])
+def test_ledger_of_another_user_is_not_obeyed(
+    tmp_path: Path, run_folder: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "victim").mkdir()
+    run_folder.mkdir()
+    line = {"kind": "tree", "path": str(tmp_path / "victim"), "of": ""}
+    (run_folder / "1-a.ledger").write_text(json.dumps(line) + "\n")
+    os.chown(run_folder, NOBODY, NOBODY)
+    done = command(*options)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "not a folder of this user" in done.stderr
+    assert (tmp_path / "victim").exists()
+
+
 def test_faulty_description_is_told_with_every_fault(tmp_path: Path) -> None:
     (tmp_path / "cloud.toml").write_text('colour = "red"\n[[disks]]\nsize_gib = "one"\n')
     done = command("--config", str(tmp_path / "cloud.toml"))
     assert done.returncode == 2
     assert "colour: unknown" in done.stderr
     assert "disks[0].size_gib: must be of type int, not 'one'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--disk", "a\x1b[2J\nFAKE LINE=\u202e,x"),
+        ("--bogus\x1b[2J\nFAKE LINE",),
+        ("--config", "\x1b\nFAKE"),
+    ],
+    ids=("disk", "file", "option"),
+)
+def test_hostile_argument_is_told_on_one_line(words: tuple[str, ...]) -> None:
+    done = command(*words)
+    assert done.returncode == 2
+    assert r"\x1b" in done.stderr
+    assert all(line.isprintable() for line in done.stderr.split("\n"))
+    assert not any(line.startswith("FAKE") for line in done.stderr.split("\n"))
 
 
 def test_help_has_examples_and_exit_statuses() -> None:

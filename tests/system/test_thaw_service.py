@@ -12,7 +12,7 @@ from freeze_rig import Disk, Rig
 from freeze_rig import skip_reason as no_disks
 from systemd_world import World, skip_reason, systemd_running
 
-from snap_self.quiesce.marker import MarkedFilesystem, Marker
+from snap_self.quiesce.freeze.marker import MarkedFilesystem, Marker
 
 pytestmark = [
     pytest.mark.root,

@@ -14,6 +14,7 @@ from snap_self.errors import (
     TornSet,
 )
 from snap_self.model.disks import Skipped, Span
+from snap_self.model.flushing import FlushTarget, Obstacle
 from snap_self.model.plan import StepName
 from snap_self.model.request import Request
 from snap_self.model.snapshots import (
@@ -50,11 +51,11 @@ def test_plan_for_two_essd_disks_is_one_group_without_retention() -> None:
 
 
 def test_plan_for_kept_forever_sets_no_retention() -> None:
-    request = Request(before="x", keep_days=None, keep_s=None)
+    request = Request(before="x", keep_s=None)
     plan = make_plan(situation(target(1), request=request))
     assert plan.orders[0].retention_days is None
     assert plan.orders[0].tags[EXPIRES_TAG] == "never"
-    assert any("for ever" in note for note in plan.notes)
+    assert any("for ever" in note.text for note in plan.notes)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,14 @@ def test_plan_for_ungroupable_disks_is_singles_with_the_reason(second, why) -> N
     assert why in can_group([cloud_disk(1), second])
     creates = [step for step in plan.steps if step.name is StepName.CREATE]
     assert all(why in step.reason for step in creates)
-    assert any("not cut at one instant" in note for note in plan.notes)
+    assert any("not cut at one instant" in note.text for note in plan.notes)
+
+
+def test_plan_for_regional_disks_listed_in_two_zones_is_one_group() -> None:
+    first = cloud_disk(1, category="cloud_regional_disk_auto")
+    second = cloud_disk(2, category="cloud_regional_disk_auto", zone="cn-hangzhou-j")
+    plan = make_plan(situation(target(1, "/", first), target(2, "/data", second)))
+    assert [order.grouped for order in plan.orders] == [True]
 
 
 def test_plan_for_lvm_beside_an_old_disk_groups_only_the_volume() -> None:
@@ -169,7 +177,8 @@ def test_plan_tokens_differ_between_orders_and_fit_the_limit() -> None:
 
 def test_plan_at_crash_level_flushes_nothing() -> None:
     request = Request(before="x", consistency=Consistency.CRASH)
-    plan = make_plan(situation(target(1), request=request, unflushable="/x is not seen"))
+    hidden = FlushTarget(path="/x", fstype="ext4", obstacle=Obstacle.HIDDEN)
+    plan = make_plan(situation(target(1), request=request, flushes=(hidden,)))
     assert plan.flushes == ()
     assert plan.weaker == ""
 
@@ -177,22 +186,22 @@ def test_plan_at_crash_level_flushes_nothing() -> None:
 def test_plan_says_first_snapshot_is_slow_only_without_history() -> None:
     first = make_plan(situation(target(1)))
     later = make_plan(situation(target(1), history=(snapshot(1),)))
-    assert any("whole disk" in note for note in first.notes)
-    assert not any("whole disk" in note for note in later.notes)
+    assert any("whole disk" in note.text for note in first.notes)
+    assert not any("whole disk" in note.text for note in later.notes)
 
 
 @pytest.mark.parametrize(("count", "warned"), [(229, False), (230, True), (256, True)])
 def test_plan_names_a_disk_that_nears_its_limit(count: int, warned: bool) -> None:
     history = [snapshot(1)] * count + [replace(snapshot(1), automatic=True)] * 300
     plan = make_plan(situation(target(1), target(2), history=tuple(history)))
-    found = [note for note in plan.notes if f"{count} manual snapshots" in note]
-    assert [cloud_disk(1).disk_id in note for note in found] == [True] * warned
+    found = [note for note in plan.notes if f"{count} manual snapshots" in note.text]
+    assert [cloud_disk(1).disk_id in note.text for note in found] == [True] * warned
 
 
 def test_plan_warns_of_a_snapshot_in_progress() -> None:
     running = snapshot(1, status=SnapshotStatus.PROGRESSING, progress=45)
     plan = make_plan(situation(target(1), history=(running,)))
-    assert any(running.snapshot_id in note and "45 %" in note for note in plan.notes)
+    assert any(running.snapshot_id in note.text and "45 %" in note.text for note in plan.notes)
 
 
 def test_plan_warns_against_reboot_unless_it_waits_for_the_upload() -> None:
@@ -200,8 +209,8 @@ def test_plan_warns_against_reboot_unless_it_waits_for_the_upload() -> None:
     patient = make_plan(
         situation(target(1), request=Request(before="x", wait=WaitFor.ACCOMPLISHED))
     )
-    assert any("reboot" in note for note in usual.notes)
-    assert not any("do not stop or reboot" in note for note in patient.notes)
+    assert any("reboot" in note.text for note in usual.notes)
+    assert not any("do not stop or reboot" in note.text for note in patient.notes)
 
 
 def test_ungrouped_gives_singles_with_tokens_of_their_own() -> None:

@@ -20,16 +20,18 @@ from guest_driver import Disk, Guest
 from guest_prepared import Begin, Saved
 
 from ecs_simulator.storage.guest import what_guests_need
+from kept_builds import CannotBuild
 from run_directory import RunDirectory
 
 # Stories end their guests after 30 minutes; guests may have to be made before.
 TIMEOUT_S = 3600
-DURATIONS = pytest.StashKey[list[tuple[str, float]]]()
+STOPWATCH = pytest.StashKey["Stopwatch"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the durations."""
-    config.stash[DURATIONS] = []
+    """Have the durations noted."""
+    config.stash[STOPWATCH] = Stopwatch()
+    config.pluginmanager.register(config.stash[STOPWATCH], "snap-self-stories")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,20 +45,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note how long each story took; keep the run directory when one failed."""
+    """Keep the run directory when a story failed."""
     report = yield
-    if item.path.parent == Path(__file__).parent:
-        item.config.stash[DURATIONS].append((f"{item.name} ({call.when})", call.duration))
-        if report.failed and "story_folder" in getattr(item, "funcargs", {}):
-            folder: Path = item.funcargs["story_folder"]  # type: ignore[attr-defined]
-            (folder.parent.parent / "keep").touch()
-            report.sections.append(("kept", f"console, journal and the like: {folder}"))
+    if report.failed and "story_folder" in getattr(item, "funcargs", {}):
+        folder: Path = item.funcargs["story_folder"]  # type: ignore[attr-defined]
+        (folder.parent.parent / "keep").touch()
+        report.sections.append(("kept", f"console, journal and the like: {folder}"))
     return report
+
+
+class Stopwatch:
+    """Notes how long each story took, wherever it ran."""
+
+    def __init__(self) -> None:
+        self.took: list[tuple[str, float]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note one phase of a story."""
+        if report.nodeid.startswith("tests/vm/"):
+            name = report.nodeid.partition("::")[2]
+            self.took.append((f"{name} ({report.when})", report.duration))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how long the stories took."""
-    long = [(name, took_s) for name, took_s in config.stash[DURATIONS] if took_s >= 1]
+    long = [(name, took_s) for name, took_s in config.stash[STOPWATCH].took if took_s >= 1]
     if long:
         terminalreporter.section("stories in guests")
         for name, took_s in long:
@@ -81,7 +94,7 @@ def package(guests_possible: None) -> Path:
 def _saved(make: Callable[[], Saved]) -> Saved:
     try:
         return make()
-    except guest_image.CannotBuild as error:
+    except CannotBuild as error:
         pytest.skip(f"no guest image: {error}")
 
 

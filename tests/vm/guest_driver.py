@@ -118,19 +118,6 @@ class Operator:
         told: dict[str, Any] = wait_until(found, f"{instance_id} {status}", tell=self._faults)
         return told
 
-    def disk_from(self, snapshot_id: str, *, size_gib: int = 1) -> str:
-        """Make a disk from a snapshot and return its id once it is available."""
-        made = self.call(
-            "CreateDisk",
-            ZoneId=self._cloud.ready["zone_id"],
-            SnapshotId=snapshot_id,
-            Size=size_gib,
-            DiskCategory="cloud_essd",
-            PerformanceLevel="PL0",
-        )
-        self.wait_for_disk(made["DiskId"], "Available")
-        return str(made["DiskId"])
-
     def _faults(self) -> str:
         return str(self._cloud.control("GET", "state")["storage_faults"])
 
@@ -376,12 +363,16 @@ class Guest:
 
 
 class Console:
-    """The serial console, as somebody in front of it has it."""
+    """The serial console, as somebody in front of it has it.
+
+    ``shown`` is all that it ever showed here; ``text`` what was not yet waited for.
+    """
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(path))
         self.text = ""
+        self.shown = ""
 
     def type(self, line: str) -> None:
         """Type a line."""
@@ -403,7 +394,9 @@ class Console:
             assert left_s > 0, f"the console never showed {pattern!r}:\n{self.text[-2000:]}"
             self._socket.settimeout(left_s)
             with contextlib.suppress(TimeoutError):
-                self.text += self._socket.recv(65536).decode("utf-8", "replace")
+                received = self._socket.recv(65536).decode("utf-8", "replace")
+                self.text += received
+                self.shown += received
 
     def __enter__(self) -> Console:
         return self

@@ -8,13 +8,11 @@ package mirror of this machine's own apt; nothing is mounted and no loop device 
 Variants: ``base``; ``databases`` has MariaDB and PostgreSQL as well; ``btrfs`` has its root
 filesystem on btrfs.
 
-``PYTHONPATH=agent python tests/vm/guest_image.py [VARIANT]`` builds it and prints where it is.
+``PYTHONPATH=agent:tests python tests/vm/guest_image.py [VARIANT]`` builds it and prints where.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -22,11 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import kept_builds
 from ecs_simulator import tls
+from kept_builds import CannotBuild, checked, locked, remove_old, tail
 
 # Raise it when images are to be made anew although nothing below tells.
 _FORM = 1
@@ -35,7 +35,6 @@ ROOT_UUID = "5ec5a1f0-0000-4000-8000-00000000ec50"
 PARTITION_AT = 1 << 20
 SECTOR = 512
 DISK_BYTES = 4 << 30
-KEEP_DAYS = 14
 CA_TARGET = "usr/local/share/ca-certificates/cloud.crt"
 REGION = "cn-hangzhou"
 # What the VPC's name server would say; the address leads to the simulated ECS.
@@ -134,10 +133,6 @@ MASKED = (
 ENABLED = ("systemd-networkd", "serial-getty@ttyS0")
 
 
-class CannotBuild(RuntimeError):
-    """Say why there can be no guest image here."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestImage:
     """A guest's disk, never written to: guests get an overlay.
@@ -160,9 +155,8 @@ def authority() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return where images are kept; outside the work tree."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "snap-self" / "vm"
+    """Return where images are kept."""
+    return kept_builds.cache_folder("vm")
 
 
 def image(variant: str = "base") -> GuestImage:
@@ -180,7 +174,7 @@ def image(variant: str = "base") -> GuestImage:
     folder = cache_folder() / name
     with locked(cache_folder() / "lock"):
         if not (folder / "disk.raw").exists():
-            _remove_old(cache_folder(), but=name)
+            remove_old(cache_folder(), but=name)
             _build(folder, chosen, mirrors, ca)
     os.utime(folder)
     return GuestImage(disk=folder / "disk.raw", ssh_key=folder / "ssh_key")
@@ -188,15 +182,8 @@ def image(variant: str = "base") -> GuestImage:
 
 def debian_mirrors() -> str:
     """Return this machine's own apt sources for Debian's packages, one a line."""
-    form = "deb $(REPO_URI) $(CODENAME) $(COMPONENT)"
-    try:
-        lines = _run(
-            *("apt-get", "indextargets", "--format", form),
-            *("Created-By: Packages", "Origin: Debian"),
-        ).splitlines()
-    except (CannotBuild, OSError) as error:
-        raise CannotBuild(f"apt tells no mirror: {error}") from error
-    fit = [line for line in dict.fromkeys(lines) if f" {SUITE}" in line and "main" in line]
+    lines = [f"deb {source}" for source in kept_builds.debian_sources()]
+    fit = [line for line in lines if f" {SUITE}" in line and "main" in line]
     if not fit:
         raise CannotBuild(f"apt has no sources for Debian {SUITE} (or was never updated)")
     return "\n".join(fit) + "\n"
@@ -256,7 +243,7 @@ def _unpack(work: Path, variant: Variant, mirrors: str) -> None:
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
     if done.returncode != 0:
-        raise CannotBuild(f"mmdebstrap: {_tail(log)}")
+        raise CannotBuild(f"mmdebstrap: {tail(log)}")
 
 
 def _customise(root: Path, work: Path, files: Mapping[str, str], ca: bytes) -> None:
@@ -268,7 +255,9 @@ def _customise(root: Path, work: Path, files: Mapping[str, str], ca: bytes) -> N
         path.write_text(text, encoding="utf-8")
     (root / "etc/apt/sources.list.d/0000sources.list").unlink(missing_ok=True)
     (root / "var/log/journal").mkdir(exist_ok=True)
-    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(work / "ssh_key"))
+    checked(
+        "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(work / "ssh_key")
+    )
     ssh = root / "root/.ssh"
     ssh.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(work / "ssh_key.pub", ssh / "authorized_keys")
@@ -276,15 +265,15 @@ def _customise(root: Path, work: Path, files: Mapping[str, str], ca: bytes) -> N
     for unit in MASKED:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
-    _run("chroot", str(root), "systemctl", "enable", *ENABLED)
+    checked("chroot", str(root), "systemctl", "enable", *ENABLED)
     (root / CA_TARGET).write_bytes(ca)
-    _run("chroot", str(root), "update-ca-certificates")
+    checked("chroot", str(root), "update-ca-certificates")
 
 
 def _write_disk(root: Path, disk: Path, variant: Variant) -> None:
     """Make the disk: boot sector, boot loader's core behind it, one partition."""
     loader = root / "usr/lib/grub/i386-pc"
-    _run(
+    checked(
         *("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img"),
         *("-p", "(hd0,msdos1)/boot/grub", *variant.grub_modules),
     )
@@ -306,14 +295,14 @@ def _write_btrfs(root: Path, disk: Path) -> None:
     partition = disk.with_suffix(".partition")
     with partition.open("wb") as file:
         file.truncate(DISK_BYTES - PARTITION_AT)
-    _run("mkfs.btrfs", "-q", "-L", "root", "-U", ROOT_UUID, "-r", str(root), str(partition))
+    checked("mkfs.btrfs", "-q", "-L", "root", "-U", ROOT_UUID, "-r", str(root), str(partition))
     copied = ("bs=1M", f"seek={PARTITION_AT >> 20}", "conv=sparse,notrunc")
-    _run("dd", f"if={partition}", f"of={disk}", *copied)
+    checked("dd", f"if={partition}", f"of={disk}", *copied)
     partition.unlink()
 
 
 def _write_ext4(root: Path, disk: Path) -> None:
-    _run(
+    checked(
         *("mkfs.ext4", "-q", "-F", "-L", "root", "-U", ROOT_UUID, "-d", str(root)),
         # The boot loader of this Debian cannot read filesystems with these.
         *("-O", "^metadata_csum_seed,^orphan_file"),
@@ -331,33 +320,6 @@ def _boot_sector(boot: bytes) -> bytes:
     entry = bytes.fromhex("80feffff83feffff")
     entry += first.to_bytes(4, "little") + sectors.to_bytes(4, "little")
     return boot[:440] + b"\x5e\xc5\x5e\x1f\0\0" + entry + bytes(48) + b"\x55\xaa"
-
-
-def _remove_old(folder: Path, *, but: str) -> None:
-    for old in folder.iterdir():
-        age_s = time.time() - old.stat().st_mtime
-        if old.is_dir() and old.name != but and age_s > KEEP_DAYS * 86400:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CannotBuild(f"{' '.join(argv[:4])}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
 
 
 if __name__ == "__main__":

@@ -53,6 +53,42 @@ class Package:
         return target
 
 
+# As dpkg-repack does it: the files as they are, the control file from dpkg's database.
+_REPACK = """
+set -e
+mkdir -p {repository} /root/new/DEBIAN && cd /root/new
+dpkg -L {name} | while read -r path; do
+    # Directories like /lib are links into /usr here.
+    if [ -e "$path" ] && ! [ -L "$path" -a -d "$path" ]; then echo "$path"; fi
+done >/tmp/files
+tar -c --no-recursion -P -T /tmp/files | tar -x
+form='Package: ${{Package}}\nVersion: {version}\nArchitecture: ${{Architecture}}\n'
+form="$form"'Maintainer: ${{Maintainer}}\nDepends: ${{Depends}}\nDescription: ${{Description}}\n'
+dpkg-query -W -f "$form" {name} >DEBIAN/control
+cp /var/lib/dpkg/info/{name}.conffiles DEBIAN/
+cp /var/lib/dpkg/info/{name}.prerm /var/lib/dpkg/info/{name}.postrm DEBIAN/
+printf '%s' '{postinst}' >DEBIAN/postinst && chmod 755 DEBIAN/postinst
+mkdir -p "$(dirname .{path})" && cat >.{path}
+dpkg-deb --root-owner-group -Znone --build . {repository}/{name}_new_amd64.deb
+cd / && rm -rf /root/new
+"""
+
+
+def repack(
+    guest: Guest, name: str, *, version: str, path: str, content: str, postinst: str
+) -> None:
+    """Make a newer version of a package that the guest has, which brings one more file.
+
+    Args:
+        path: of that file.
+        postinst: what it does at the end of its installation, without single quotes.
+    """
+    command = _REPACK.format(
+        repository=REPOSITORY, name=name, version=version, path=path, postinst=postinst
+    )
+    guest.run(command, stdin=content.encode()).checked()
+
+
 def serve(guest: Guest, folder: Path, packages: Iterable[Package]) -> None:
     """Make the guest's apt know packages, as those of its distribution's own archive.
 

@@ -22,6 +22,7 @@ import guest_image
 from guest_driver import BOOT_LIMIT_S, Disk, Guest, running, wait_until
 
 from ecs_simulator.storage.qmp import Qmp
+from kept_builds import locked
 
 SYSTEM_DISK = "d-bp1guestsystemdisk01"
 ROOT_GIB = guest_image.DISK_BYTES >> 30
@@ -92,7 +93,7 @@ def _made(kind: str, *inputs: bytes) -> Iterator[tuple[Path | None, Path]]:
     """Give a folder to make it in, where it is still to be made, and the one it is kept in."""
     hashed = hashlib.sha256(b"\0".join([str(_FORM).encode(), *inputs])).hexdigest()[:16]
     kept = guest_image.cache_folder() / f"{kind}-{hashed}"
-    with guest_image.locked(guest_image.cache_folder() / f"{kind}.lock"):
+    with locked(guest_image.cache_folder() / f"{kind}.lock"):
         if kept.exists():
             os.utime(kept)
             yield None, kept
@@ -114,7 +115,7 @@ def _made(kind: str, *inputs: bytes) -> Iterator[tuple[Path | None, Path]]:
 def install(guest: Guest, package: Path) -> None:
     """Install a package as its user does: the file copied to the machine, then apt."""
     guest.copy_in(package, "/root")
-    guest.do(f"apt-get install -y /root/{package.name}", timeout_s=300)
+    guest.do(f"apt-get install -y /root/{package.name}", timeout_s=900)
 
 
 def save(guest: Guest, folder: Path) -> None:

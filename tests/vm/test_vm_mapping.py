@@ -38,9 +38,14 @@ printf pass | cryptsetup open --key-file - /dev/vg1/secret secret
 mkfs.ext4 -q /dev/mapper/secret && mount /dev/mapper/secret /m/luks
 mkfs.btrfs -q -d raid0 {8} {9} && mount {8} /m/btrfs
 printf 'size=300M\\n+\\n' | sfdisk -q {10}
-udevadm settle
-parts=$(lsblk -nrpo NAME,TYPE {10} | awk '$2 == "part" {{print $1}}')
-set -- $parts
+# While udev still probes the disk the kernel does not read its new table.
+for try in $(seq 60); do
+    udevadm settle
+    set -- $(lsblk -nrpo NAME,TYPE {10} | awk '$2 == "part" {{print $1}}')
+    [ $# -ne 2 ] || break
+    sleep 1
+    blockdev --rereadpt {10} || true
+done
 mkfs.ext4 -q $1 && mount $1 /m/part1
 mkfs.xfs -q -f $2 && mount $2 /m/part2
 mount --bind /m/lvm /m/bind

@@ -1,4 +1,4 @@
-"""What every operation of the API has in common."""
+"""What all operations of the API have in common."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
+OOS_VERSION = "2019-06-01"
+# The products as policies and the addresses of error pages name them.
+PRODUCTS = {ECS_VERSION: "ecs", STS_VERSION: "sts", OOS_VERSION: "oos"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Call:
     """One authenticated call.
 
     Args:
-        blind: a listing that the caller's policies do not allow: it finds nothing.
+        blind: the caller's policies do not allow this listing, so it finds nothing.
     """
 
     action: str
@@ -42,16 +45,28 @@ def no_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:  # noqa: A
     return (Resource(kind="*"),)
 
 
+def numbered_tags(params: Params) -> Sequence[tuple[str, str]]:
+    """Return a request's tags, given as ``Tag.N.Key`` and ``Tag.N.Value``."""
+    return [(each.get("Key", ""), each.get("Value", "")) for each in params.records("Tag")]
+
+
+def never(params: Params) -> bool:  # noqa: ARG001
+    """Tell that no request is meant."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One operation of the API.
 
     Args:
         run: returns the body without RequestId.
-        resources: what the caller's policies are asked about; all must be allowed.
+        resources: what the caller's policies must allow; all of it.
         reads: a refusal gives an empty listing instead of an error.
         idempotent: honours ClientToken.
+        ignores_token: tells of which requests it does not.
         anonymous: needs no signature.
+        request_tags: the tags that the request gives, for the policies' conditions.
     """
 
     name: str
@@ -59,8 +74,10 @@ class Operation:
     resources: Callable[[Cloud, Params], Sequence[Resource]] = no_resources
     reads: bool = False
     idempotent: bool = False
+    ignores_token: Callable[[Params], bool] = never
     anonymous: bool = False
     version: str = ECS_VERSION
+    request_tags: Callable[[Params], Sequence[tuple[str, str]]] = numbered_tags
 
 
 def check_dry_run(params: Params) -> None:

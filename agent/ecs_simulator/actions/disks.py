@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ecs_simulator.actions.base import Call, Json, Operation, check_dry_run
 from ecs_simulator.clock import iso_second, parse_iso
@@ -15,6 +15,7 @@ from ecs_simulator.records import CATEGORIES, ESSD_FAMILY, Disk
 from ecs_simulator.rules import fits, read_tag_filter
 
 _STATUSES = {"In_use", "Available", "Attaching", "Detaching", "Creating", "ReIniting", "All"}
+_STATUSES |= {"ReInitFailed"}  # seen in clients, not in the documentation
 
 
 def describe_disks(cloud: Cloud, call: Call) -> Json:
@@ -30,7 +31,7 @@ def describe_disks(cloud: Cloud, call: Call) -> Json:
     with cloud.state.lock:
         found = [
             disk
-            for disk in call.visible(cloud.state.disks.values() if cloud.here(params) else ())
+            for disk in call.visible(_candidates(cloud, params, now) if cloud.here(params) else ())
             if disk.visible_at <= now
             and (ids is None or disk.disk_id in ids)
             and _chosen(disk, params)
@@ -43,6 +44,19 @@ def describe_disks(cloud: Cloud, call: Call) -> Json:
             **page.head(),
             "Disks": {"Disk": [disk_json(cloud, disk) for disk in page.entries]},
         }
+
+
+def _candidates(cloud: Cloud, params: Params, now: float) -> Iterable[Disk]:
+    """Return only an instance's disks if one is named, so that not all of a thousand are read."""
+    state, instance_id = cloud.state, params.text("InstanceId")
+    if cloud.sight_lag_s <= 0:
+        return state.disks_of(instance_id) if instance_id else state.disks.values()
+    seen = (disk.seen(now) for disk in (*state.disks.values(), *state.deleted_disks))
+    return [
+        disk
+        for disk in seen
+        if disk.deleted_at is None and (not instance_id or instance_id in disk.instance_ids)
+    ]
 
 
 def _check_values(params: Params) -> None:
@@ -83,10 +97,7 @@ def _chosen(disk: Disk, params: Params) -> bool:
         early = disk.created_at < limit
         if early == (record["Key"] == "CreationStartTime"):
             return False
-    if params.given("Encrypted") and params.flag("Encrypted") != disk.encrypted:
-        return False
-    instance_id = params.text("InstanceId")
-    return not instance_id or instance_id in disk.instance_ids
+    return not params.given("Encrypted") or params.flag("Encrypted") == disk.encrypted
 
 
 def disk_json(cloud: Cloud, disk: Disk) -> Json:
@@ -106,11 +117,15 @@ def disk_json(cloud: Cloud, disk: Disk) -> Json:
         "Encrypted": disk.encrypted,
         "KMSKeyId": disk.kms_key_id,
         "Portable": disk.portable,
+        "DiskChargeType": disk.charge_type,
         "DeleteWithInstance": disk.delete_with_instance,
+        "DeleteAutoSnapshot": disk.delete_auto_snapshot,
+        "BurstingEnabled": disk.bursting,
         "CreationTime": iso_second(disk.created_at),
         "DetachedTime": iso_second(disk.detached_at),
         "ImageId": cloud.own_instance.image_id if disk.kind == "system" else "",
         "SourceSnapshotId": disk.source_snapshot_id,
+        "SourceDiskId": disk.source_disk_id,
         **_UNUSED,
         **_attachment_json(disk),
         **_speed_json(disk),
@@ -121,13 +136,10 @@ def disk_json(cloud: Cloud, disk: Disk) -> Json:
 
 # Fields that are always there and that nothing here changes.
 _UNUSED: Json = {
-    "DeleteAutoSnapshot": True,
     "EnableAutoSnapshot": True,
     "EnableAutomatedSnapshotPolicy": False,
     "AutoSnapshotPolicyId": "",
-    "DiskChargeType": "PostPaid",
     "ExpiredTime": "2999-09-08T16:00Z",
-    "SourceDiskId": "",
     "ProductCode": "",
     "ResourceGroupId": "",
     "StorageSetId": "",
@@ -135,7 +147,6 @@ _UNUSED: Json = {
     "StorageClusterId": "",
     "BdfId": "",
     "ProvisionedIops": 0,
-    "BurstingEnabled": False,
 }
 
 

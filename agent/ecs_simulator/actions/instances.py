@@ -1,8 +1,8 @@
-"""Operations on instances, regions and instance types."""
+"""Listings of instances, regions and instance types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ecs_simulator.actions.base import Call, Json, Operation, check_dry_run
 from ecs_simulator.clock import iso_minute
@@ -43,7 +43,7 @@ def _instance_json(cloud: Cloud, instance: Instance) -> Json:
     return {
         "InstanceId": instance.instance_id,
         "InstanceName": instance.name,
-        "Description": "",
+        "Description": instance.description,
         "HostName": instance.hostname,
         "Status": instance.status,
         "StoppedMode": instance.stopped_mode,
@@ -54,7 +54,8 @@ def _instance_json(cloud: Cloud, instance: Instance) -> Json:
         "OSType": "linux",
         "ZoneId": instance.zone_id,
         "RegionId": cloud.config.region_id,
-        "InstanceChargeType": "PostPaid",
+        "InstanceChargeType": instance.charge_type,
+        "DeletionProtection": instance.deletion_protection,
         "InstanceNetworkType": "vpc",
         "SerialNumber": instance.serial_number,
         "CreationTime": iso_minute(instance.created_at),
@@ -76,69 +77,27 @@ def _instance_json(cloud: Cloud, instance: Instance) -> Json:
     }
 
 
-def stop_instance(cloud: Cloud, call: Call) -> Json:
-    """Begin to stop a running instance."""
+def describe_instance_status(cloud: Cloud, call: Call) -> Json:
+    """List instances with nothing but their status, by page number."""
     params = call.params
-    mode = params.text("StoppedMode") or cloud.config.default_stopped_mode
-    if mode not in ("KeepCharging", "StopCharging"):
-        raise ApiError("InvalidParameter.StoppedMode", "The specified StoppedMode is not valid.")
+    cloud.check_region(params)
+    number = params.integer("PageNumber", "InvalidParameter.PageNumber") or 1
+    size = params.integer("PageSize", "InvalidParameter.PageSize") or 10
+    if number < 1 or not 1 <= size <= 50:
+        raise ApiError(
+            "InvalidParameter.PageSize" if number >= 1 else "InvalidParameter.PageNumber"
+        )
+    ids, zone = params.items("InstanceId"), params.text("ZoneId")
     with cloud.state.lock:
-        instance = _changeable(cloud, params, "Running")
-        check_dry_run(params)
-        instance.status = "Stopping"
-    force = params.flag("ForceStop")
-    _later(cloud, instance, lambda: _stopped(cloud, instance, mode, force=force), back="Running")
-    return {}
-
-
-def _stopped(cloud: Cloud, instance: Instance, mode: str, *, force: bool) -> None:
-    if instance is cloud.own_instance:
-        cloud.power.off(force=force)
-    _arrive(cloud, instance, "Stopped", mode)
-
-
-def start_instance(cloud: Cloud, call: Call) -> Json:
-    """Begin to start a stopped instance."""
-    with cloud.state.lock:
-        instance = _changeable(cloud, call.params, "Stopped")
-        check_dry_run(call.params)
-        instance.status = "Starting"
-    _later(cloud, instance, lambda: _started(cloud, instance), back="Stopped")
-    return {}
-
-
-def _started(cloud: Cloud, instance: Instance) -> None:
-    # First, so that a machine that ends at once is seen as stopped.
-    _arrive(cloud, instance, "Running", "Not-applicable")
-    if instance is cloud.own_instance:
-        cloud.power.on()
-
-
-def _later(cloud: Cloud, instance: Instance, finish: Callable[[], None], *, back: str) -> None:
-    """Finish an operation after its time; a machine that refuses leaves the instance as it was."""
-
-    def run() -> None:
-        try:
-            finish()
-        except (OSError, ValueError, LookupError, RuntimeError) as error:
-            cloud.storage_faults.append(f"{instance.status} {instance.instance_id}: {error}")
-            _arrive(cloud, instance, back, instance.stopped_mode)
-
-    cloud.agenda.after(cloud.config.instance_operation_s, run)
-
-
-def _changeable(cloud: Cloud, params: Params, status: str) -> Instance:
-    instance = cloud.instance(params.required("InstanceId"))
-    if "security" in instance.locks:
-        raise ApiError("InstanceLockedForSecurity")
-    if instance.status != status:
-        raise ApiError("IncorrectInstanceStatus")
-    return instance
-
-
-def _arrive(cloud: Cloud, instance: Instance, status: str, stopped_mode: str) -> None:
-    with cloud.state.lock:
-        instance.status, instance.stopped_mode = status, stopped_mode
+        here = cloud.state.instances.values() if cloud.here(params) else ()
+        found = [
+            {"InstanceId": instance.instance_id, "Status": instance.status}
+            for instance in call.visible(here)
+            if (not ids or instance.instance_id in ids) and zone in ("", instance.zone_id)
+        ]
+    page = found[(number - 1) * size : number * size]
+    head = {"TotalCount": len(found), "PageNumber": number, "PageSize": size}
+    return {**head, "InstanceStatuses": {"InstanceStatus": page}}
 
 
 def describe_regions(cloud: Cloud, call: Call) -> Json:
@@ -183,6 +142,15 @@ def one_resource(cloud: Cloud, params: Params) -> Sequence[Resource]:
     return (Resource(kind="instance", name=name, tags=instance.tags if instance else {}),)
 
 
+def status_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:
+    """Name the instances a listing of statuses asks for by id, or all."""
+    known = cloud.state.instances
+    return [
+        Resource(kind="instance", name=name, tags=known[name].tags if name in known else {})
+        for name in params.items("InstanceId")
+    ] or (Resource(kind="instance"),)
+
+
 def list_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:
     """Name the instances a listing asks for by id, or all."""
     tags = {key: value or "" for key, value in read_tag_filter(params)}
@@ -200,8 +168,12 @@ OPERATIONS = (
     Operation(
         name="DescribeInstances", run=describe_instances, resources=list_resources, reads=True
     ),
-    Operation(name="StopInstance", run=stop_instance, resources=one_resource),
-    Operation(name="StartInstance", run=start_instance, resources=one_resource),
+    Operation(
+        name="DescribeInstanceStatus",
+        run=describe_instance_status,
+        resources=status_resources,
+        reads=True,
+    ),
     Operation(name="DescribeRegions", run=describe_regions, reads=True),
     Operation(name="DescribeInstanceTypes", run=describe_instance_types, reads=True),
 )

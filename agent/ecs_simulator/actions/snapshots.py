@@ -102,7 +102,7 @@ def _candidates(
     ids: Sequence[str] | None,
     tags: TagFilter,
 ) -> Iterator[Snapshot]:
-    """Yield, newest first, what the cheapest index gives; filters are still to be applied."""
+    """Yield candidates from the cheapest index, newest first; filters must still be applied."""
     state = cloud.state
     disk_ids: list[str] | None = None
     if params.text("DiskId"):

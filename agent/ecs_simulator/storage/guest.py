@@ -1,8 +1,8 @@
-"""A virtual machine of QEMU's that takes itself for the simulated instance.
+"""A QEMU virtual machine that acts as the simulated instance.
 
-The firmware tables name the cloud, the metadata service answers at its address and the API at one
-of the same network, port 443; names are for the guest's own ``/etc/hosts``. Disks are handed over
-by the storage. It ends with the process that started it.
+The firmware tables name the cloud. The metadata service answers at its real address, the API at an
+address in the same network, port 443; the guest's own ``/etc/hosts`` must have the names. The
+storage supplies the disks. The machine ends with the process that started it.
 
 Source: QEMU's man page (``-netdev user``, ``guestfwd``), ``setpriv(1)`` for the parent's death.
 """
@@ -12,14 +12,15 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecs_simulator import programs
 from ecs_simulator.storage.kernel import StorageError
 from ecs_simulator.storage.qmp import Qmp
 
@@ -28,7 +29,9 @@ API_ADDRESS = "100.100.100.50"
 QEMU = "qemu-system-x86_64"
 _POWER_DOWN_LIMIT_S = 90.0
 _QUIT_LIMIT_S = 10.0
-_UNPLUG_LIMIT_S = 30.0
+# The storage serves nothing else meanwhile; a guest that is slow is waited for again.
+_UNPLUG_LIMIT_S = 1.0
+_ASK_AGAIN_S = 20.0
 _NETWORK = "restrict=on,net=100.100.100.0/24,host=100.100.100.1,dhcpstart=100.100.100.15"
 
 
@@ -37,11 +40,11 @@ class GuestSettings:
     """What the virtual machine is made of.
 
     Args:
-        console: file that keeps what the serial console says; empty for one in the work folder.
+        console: file for the serial console's output; empty for one in the work folder.
         ssh_port: port on loopback that leads to the guest's port 22; 0 for none.
-        resume: file with the state of a running machine, as QEMU's ``migrate`` wrote it, in which
-            the first start puts this one; it must have had the same disks attached.
-        options: further arguments for QEMU.
+        resume: file with the state of a running machine, written by QEMU's ``migrate``; the first
+            start restores it. That machine must have had the same disks attached.
+        options: more arguments for QEMU.
     """
 
     memory_mib: int = 1024
@@ -79,7 +82,7 @@ class GuestDisk:
 
 def qcow2_node(node: str, file: Path, *, backing: bool = True) -> dict[str, Any]:
     """Return QEMU's description of an image file and all that it is based on."""
-    # Nothing here has to outlive a crash of the host.
+    # Nothing here must survive a crash of the host.
     cache = {"no-flush": True}
     described: dict[str, Any] = {
         "driver": "qcow2",
@@ -109,6 +112,8 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         self._lock = threading.RLock()
+        # Disks that it was asked to let go of, and when.
+        self._leaving: dict[str, float] = {}
         self._resume = settings.resume
 
     @property
@@ -128,7 +133,7 @@ class Guest:
 
         Args:
             ports: of ``metadata`` and ``ecs_tls`` on loopback.
-            ended: called from another thread when it lost power, whoever did it.
+            ended: called from another thread when it loses power, for any reason.
 
         Raises:
             StorageError: QEMU does not start.
@@ -140,6 +145,7 @@ class Guest:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    env=programs.ENVIRONMENT,
                     start_new_session=True,
                 )
             try:
@@ -150,6 +156,7 @@ class Guest:
                 said = self._log.read_text(encoding="utf-8", errors="replace").strip()
                 raise StorageError(f"{QEMU} did not start: {said[-500:] or error}") from error
             process = self._process
+            self._leaving.clear()
         threading.Thread(target=self._watch, args=(process, ended), daemon=True).start()
 
     @staticmethod
@@ -164,7 +171,7 @@ class Guest:
         log = f"logfile={self.console},logappend=on"
         argv = [
             *(QEMU, "-nodefaults", "-display", "none", "-machine", "pc"),
-            # With svm or vmx taken away, programs in the guest fail at once (seen with QEMU 7.2).
+            # Without svm or vmx, programs in the guest fail at once (seen with QEMU 7.2).
             *("-accel", "tcg,thread=multi", "-cpu", "max"),
             *("-smp", str(settings.cpus), "-m", str(settings.memory_mib)),
             *("-smbios", f"type=1,{system}", "-device", "virtio-rng-pci"),
@@ -217,21 +224,29 @@ class Guest:
                 self.execute("blockdev-del", node_name=disk.node)
                 raise
 
-    def unplug(self, disk: GuestDisk) -> None:
-        """Take a disk away while the machine runs.
+    def unplug(self, disk: GuestDisk) -> bool:
+        """Take a disk away while the machine runs; return whether the guest let go of it.
 
-        Raises:
-            StorageError: the guest does not let go of it.
+        A disk that it does not let go of for now is to be asked for again.
         """
         with self._lock:
-            self.execute("device_del", id=disk.name)
+            asked = self._leaving.get(disk.name)
+            if asked is None or time.monotonic() - asked > _ASK_AGAIN_S:
+                try:
+                    self.execute("device_del", id=disk.name)
+                except StorageError:
+                    if asked is None:
+                        raise
+                self._leaving[disk.name] = time.monotonic()
             assert self._qmp is not None
             if not self._qmp.wait_for("DEVICE_DELETED", device=disk.name, limit_s=_UNPLUG_LIMIT_S):
-                raise StorageError(f"the guest does not let go of {disk.name}")
+                return False
+            del self._leaving[disk.name]
             self.execute("blockdev-del", node_name=disk.node)
+        return True
 
     def stop(self, *, force: bool) -> None:
-        """Switch it off: as by its button, or at once."""
+        """Switch it off: by its power button, or by force at once."""
         process = self._process
         if process is None:
             return
@@ -257,12 +272,12 @@ _SERVER = "server=on,wait=off"
 
 
 def what_guests_need() -> str:
-    """Return what is missing here for a virtual machine; empty where nothing is."""
-    programs = {
+    """Return what is missing here for a virtual machine; empty if nothing is."""
+    needed = {
         QEMU: "qemu-system-x86",
         "qemu-img": "qemu-utils",
         "socat": "socat",
         "setpriv": "util-linux",
     }
-    lacking = [f"{name} (package {of})" for name, of in programs.items() if not shutil.which(name)]
+    lacking = [f"{name} (package {of})" for name, of in needed.items() if not programs.find(name)]
     return f"no {', '.join(lacking)}" if lacking else ""

@@ -10,18 +10,20 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecs_simulator import programs
+
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
 _LOOP_CLR_FD = 0x4C01
 _LO_FLAGS_DIRECT_IO = 16
 _BLKFLSBUF = 0x1261
+_BLKROSET = 0x125D
 _FICLONE = 0x40049409
 _FITHAW = 0xC0045878
 _BTRFS_SUBVOL_CREATE_V2 = 0x50009418
@@ -37,7 +39,7 @@ _SECTOR = 512
 
 
 class StorageError(OSError):
-    """The machine refused what a simulated disk needs."""
+    """The machine refused something that a simulated disk needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +52,23 @@ class Mounted:
 
 
 def run(*argv: str) -> str:
-    """Run a program and return what it wrote.
+    """Run a program of the system and return its output.
 
     Raises:
         StorageError: it failed, or is not there.
     """
+    program = programs.find(argv[0])
+    if program is None:
+        raise StorageError(f"there is no program {argv[0]}")
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            (program, *argv[1:]),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=programs.ENVIRONMENT,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StorageError(f"{argv[0]}: {error}") from error
     if done.returncode != 0:
@@ -64,20 +76,16 @@ def run(*argv: str) -> str:
     return done.stdout
 
 
-def program(name: str) -> str | None:
-    """Return where a program of the system is, also when PATH leaves ``/sbin`` out."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-
-
-def attach_loop(image: Path, *, direct: bool) -> str:
-    """Put an image file on a free loop device and return the device's path.
+def attach_loop(backing: int, image: Path, *, direct: bool) -> str:
+    """Put an open image file on a free loop device and return the device's path.
 
     Args:
-        direct: the device writes past the page cache, so a write that it acknowledged is in the
-            file and writes reach the file in the order in which they were acknowledged.
+        image: its path, as the device shows it.
+        direct: the device bypasses the page cache, so an acknowledged write is in the file, and
+            writes reach the file in the order in which they were acknowledged.
     """
     flags = _LO_FLAGS_DIRECT_IO if direct else 0
-    with _opened(image, os.O_RDWR) as backing, _opened("/dev/loop-control", os.O_RDWR) as control:
+    with _opened("/dev/loop-control", os.O_RDWR) as control:
         packed = _LOOP_CONFIG.pack(
             *(backing, _SECTOR, 0, 0, 0, 0, 0, 0, 0, 0, flags),
             *(os.fsencode(image)[:63], b"", b"", *(0,) * 10),
@@ -87,6 +95,8 @@ def attach_loop(image: Path, *, direct: bool) -> str:
             with _opened(device, os.O_RDWR) as loop:
                 try:
                     fcntl.ioctl(loop, _LOOP_CONFIGURE, packed)
+                    # As its last user left it, if that was none of ours.
+                    fcntl.ioctl(loop, _BLKROSET, struct.pack("=i", 0))
                 except OSError as error:
                     if error.errno == errno.EBUSY:  # somebody else was faster
                         continue
@@ -96,9 +106,29 @@ def attach_loop(image: Path, *, direct: bool) -> str:
 
 
 def detach_loop(device: str) -> None:
-    """Take a loop device off its file: at once, or when its last user lets go."""
-    with contextlib.suppress(OSError), _opened(device, os.O_RDWR) as loop:
+    """Detach a loop device from its file: at once, or when its last user closes it.
+
+    A user may have set the device read-only, which would outlast it: the next one must not find it
+    so.
+    """
+    with contextlib.suppress(OSError), _opened(device, os.O_RDONLY) as loop:
+        fcntl.ioctl(loop, _BLKROSET, struct.pack("=i", 0))
         fcntl.ioctl(loop, _LOOP_CLR_FD)
+
+
+def held(device: str) -> bool:
+    """Tell whether somebody holds a block device: mounted anywhere, used as swap, or below another.
+
+    A process that merely has it open does not hold it.
+    """
+    try:
+        with _opened(device, os.O_RDONLY | os.O_EXCL):
+            pass
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise StorageError(f"{device}: {error}") from error
+    return bool(loops_of(Path(device)))
 
 
 def loops_of(image: Path) -> list[str]:
@@ -113,28 +143,28 @@ def loops_of(image: Path) -> list[str]:
 
 
 def drop_buffers(device: str) -> None:
-    """Write out and forget what the kernel buffers of a block device."""
+    """Write out and drop the kernel's buffers of a block device."""
     with _opened(device, os.O_RDONLY) as block:
         fcntl.ioctl(block, _BLKFLSBUF)
 
 
-def clone(source: Path, target: Path) -> bool:
-    """Make the target share the source's content; False where the filesystem cannot."""
-    with _opened(source, os.O_RDONLY) as of, _opened(target, os.O_RDWR | os.O_CREAT) as to:
-        try:
-            fcntl.ioctl(to, _FICLONE, of)
-        except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY):
-                return False
-            raise StorageError(f"clone of {source}: {error}") from error
-        return True
+def clone(source: int, target: int) -> bool:
+    """Make an open file share another's content; False where the filesystem cannot."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY):
+            return False
+        raise StorageError(f"clone: {error}") from error
+    return True
 
 
 def make_subvolume(path: Path) -> None:
-    """Make an empty btrfs subvolume."""
+    """Make an empty btrfs subvolume that only this user can enter."""
     with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as parent:
         args = _VOL_ARGS_V2.pack(0, 0, 0, 0, 0, 0, 0, os.fsencode(path.name))
         fcntl.ioctl(parent, _BTRFS_SUBVOL_CREATE_V2, bytearray(args))
+    path.chmod(0o700)
 
 
 def snapshot_subvolume(source: Path, target: Path) -> None:
@@ -157,8 +187,8 @@ def delete_subvolume(path: Path) -> None:
 def mounts() -> list[Mounted]:
     """Return what is mounted in this process's mount namespace."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        left, _, right = line.partition(" - ")
+    for line in filter(None, Path("/proc/self/mountinfo").read_bytes().split(b"\n")):
+        left, _, right = os.fsdecode(line).partition(" - ")
         fstype, source = right.split(" ")[:2]
         target = _plain(left.split(" ")[4])
         found.append(Mounted(target=target, source=_plain(source), fstype=fstype))
@@ -168,10 +198,11 @@ def mounts() -> list[Mounted]:
 def unmount(target: Path) -> None:
     """Unmount, from under its users where it must be; a frozen filesystem is thawed first.
 
-    The state of a freeze belongs to the superblock: unmounted frozen, it would live on for ever
+    A freeze belongs to the superblock: if it were unmounted while frozen, it would stay for ever
     and hold its loop device.
     """
-    with contextlib.suppress(OSError), _opened(target, os.O_RDONLY | os.O_DIRECTORY) as folder:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    with contextlib.suppress(OSError), _opened(target, flags) as folder:
         fcntl.ioctl(folder, _FITHAW, 0)
     try:
         run("umount", str(target))

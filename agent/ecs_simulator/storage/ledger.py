@@ -1,11 +1,11 @@
-"""What a simulator has made on the machine, noted before it is made, and how it is taken away.
+"""A ledger of what a simulator makes on the machine, noted before it is made, and its removal.
 
-One file per simulator in a folder of the user's own. The simulator holds a lock on its file for as
-long as it lives, so a file that can be locked belongs to a dead one; the kernel lets go of the lock
-however the process ends. Lines are JSON; they are undone in reverse order. Nothing is touched that
-does not match its line: a loop device is detached only if its backing file is the one noted, a
-mount point is unmounted only if such a device is mounted there, and a folder is emptied only if
-nothing is mounted below it.
+Each simulator has one file in the user's own folder and holds a lock on it while it lives. The
+kernel releases the lock however the process ends, so a file that can be locked belongs to a dead
+simulator. Lines are JSON; they are undone in reverse order. Nothing is touched that does not match
+its line: a loop device is detached only if its backing file is the one noted, a mount point is
+unmounted only if such a device is mounted there, and a folder is emptied only if nothing is mounted
+below it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ecs_simulator.storage import kernel
+from ecs_simulator.storage import kernel, own
 
 RUN_DIR_VARIABLE = "ECS_SIMULATOR_RUN_DIR"
 
@@ -64,7 +63,7 @@ class Ledger:
         return cls(file, path)
 
     def note(self, kind: str, path: Path | str, of: Path | str = "") -> None:
-        """Write down what is about to be made."""
+        """Note what will be made next."""
         line = {"kind": kind, "path": str(path), "of": str(of)}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
@@ -77,7 +76,7 @@ class Ledger:
             folder.mkdir(mode=0o755)
 
     def close(self) -> list[str]:
-        """Take everything away and end the ledger; return what could not be taken away."""
+        """Remove everything and end the ledger; return what could not be removed."""
         faults = undo(read(self.path))
         if not faults:
             self.path.unlink(missing_ok=True)
@@ -95,18 +94,21 @@ def run_folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime) / "ecs-simulator"
-    return Path(f"/tmp/ecs-simulator-{os.geteuid()}")  # noqa: S108 - owner checked
+    return Path(f"/tmp/ecs-simulator-{os.geteuid()}")  # nosec B108  # noqa: S108 - owner checked
 
 
 def _make_own(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seen = folder.lstat()
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
-        raise kernel.StorageError(f"{folder} is not a folder of this user's own")
+    _check_own(folder)
+
+
+def _check_own(folder: Path) -> None:
+    with own.folder(folder):
+        own.check_way(folder)
 
 
 def read(path: Path) -> list[Made]:
-    """Return what a ledger says; a last line that was cut short is left out."""
+    """Return a ledger's entries; leave out a truncated last line."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(ValueError):
@@ -115,10 +117,18 @@ def read(path: Path) -> list[Made]:
 
 
 def clean_dead(folder: Path | None = None) -> tuple[list[Made], list[str]]:
-    """Take away what dead simulators left; return what was listed and what could not be undone."""
+    """Remove what dead simulators left; return what was listed and what could not be undone.
+
+    Raises:
+        StorageError: others can write into the folder, so that a ledger may be one of theirs.
+    """
     gone: list[Made] = []
     faults: list[str] = []
-    for path in sorted((folder or run_folder()).glob("*.ledger")):
+    folder = folder or run_folder()
+    if not folder.exists():
+        return gone, faults
+    _check_own(folder)
+    for path in sorted(folder.glob("*.ledger")):
         made, troubles = clean_one(path)
         gone += made
         faults += troubles
@@ -126,7 +136,7 @@ def clean_dead(folder: Path | None = None) -> tuple[list[Made], list[str]]:
 
 
 def clean_one(path: Path, *, wait: bool = False) -> tuple[list[Made], list[str]]:
-    """Take away what the simulator of this ledger left, unless it lives.
+    """Remove what the simulator of this ledger left, unless it lives.
 
     Args:
         wait: until it is dead.
@@ -144,7 +154,7 @@ def clean_one(path: Path, *, wait: bool = False) -> tuple[list[Made], list[str]]
 
 
 def undo(made: Iterable[Made]) -> list[str]:
-    """Take things away, last first; return what could not be taken away."""
+    """Remove things, last first; return what could not be removed."""
     return [fault for thing in reversed(list(made)) for fault in _undo_one(thing)]
 
 
@@ -164,7 +174,7 @@ def _unmount(thing: Made) -> None:
 
 def _detach(thing: Made) -> None:
     for device in kernel.loops_of(Path(thing.path)):
-        # Whoever mounted the disk, here or elsewhere, loses it as on a real instance.
+        # Every user of the mounted disk, here or elsewhere, loses it, as on a real instance.
         for mounted in reversed(kernel.mounts()):
             if mounted.source == device:
                 kernel.unmount(Path(mounted.target))
@@ -178,7 +188,7 @@ def _unlink(thing: Made) -> None:
 
 
 def _remove_folder(thing: Made) -> None:
-    # Something else may have been put there since; then it stays.
+    # Something else may be there by now; then it stays.
     with contextlib.suppress(OSError):
         Path(thing.path).rmdir()
 

@@ -1,7 +1,7 @@
 """Disks as loop devices: real block devices for the kernel, filesystems and the agent. Needs root.
 
-A disk's image holds what was written to the device. What lies only in the memory of a filesystem
-mounted from it is not on the disk and not in a snapshot, as in the cloud.
+A disk's image holds what was written to the device. Data that is only in the memory of a mounted
+filesystem is neither on the disk nor in a snapshot, as in the cloud.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ecs_simulator.storage import kernel
+from ecs_simulator import programs
+from ecs_simulator.identifiers import check_serial
+from ecs_simulator.ports import StillInUse
+from ecs_simulator.storage import kernel, own
+from ecs_simulator.storage.images import GIB, Images
 from ecs_simulator.storage.ledger import Ledger
 from ecs_simulator.storage.pool import Pool
-from ecs_simulator.storage.sparse import GIB, duplicate, make_image
 
 BY_ID = Path("/dev/disk/by-id")
 FILESYSTEMS = ("ext4", "xfs", "btrfs")
@@ -47,11 +50,13 @@ class LoopStorage:
     def __init__(self, folder: Path, ledger: Ledger, *, links: Path | None = BY_ID) -> None:
         self._ledger = ledger
         self._pool = Pool(folder, ledger)
+        self._live = Images(self._pool.live)
         self._names = folder / "devices"
-        self._names.mkdir()
+        own.make_folder(self._names)
         self._links = links
         self._disks: dict[str, LoopDisk] = {}
-        self._cuts: dict[str, Path] = {}
+        # Each snapshot's disk, and the folder of the cut that holds it.
+        self._cuts: dict[str, tuple[Path, str]] = {}
 
     def disk(self, disk_id: str) -> LoopDisk:
         """Return a disk's particulars.
@@ -65,25 +70,40 @@ class LoopStorage:
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
         """Make an empty disk; return a name in the work folder that leads to its device."""
-        disk = LoopDisk(disk_id=disk_id, serial=serial, image=self._pool.live / f"{disk_id}.img")
-        make_image(disk.image, size_gib)
+        disk = LoopDisk(disk_id=disk_id, serial=serial, image=self._live.path(disk_id))
+        self._live.make(disk_id, size_gib)
         self._disks[disk_id] = disk
         return str(self._names / disk_id)
 
     def create_disk_from(self, disk_id: str, serial: str, size_gib: int, snapshot_id: str) -> str:
         """Make a disk that begins with a snapshot's content and return its name."""
         path = self.create_disk(disk_id, serial, size_gib)
-        duplicate(self._image_of(snapshot_id), self._disks[disk_id].image)
+        self._fill(disk_id, snapshot_id)
         return path
 
     def attach(self, disk_id: str) -> None:
         """Put the disk on a loop device, with its link under ``/dev/disk/by-id``."""
         disk = self.disk(disk_id)
         self._ledger.note("loop", disk.image)
-        disk.device = kernel.attach_loop(disk.image, direct=True)
-        (self._names / disk_id).symlink_to(disk.device)
+        with self._live.opened(disk_id, os.O_RDWR) as image:
+            disk.device = kernel.attach_loop(image, disk.image, direct=True)
+        with own.folder(self._names) as names:
+            os.symlink(disk.device, disk_id, dir_fd=names)
         if self._links is not None and disk.serial:
-            disk.link = self._make_link(disk, self._links / f"virtio-{disk.serial}")
+            serial = check_serial(disk.serial)
+            self._drop_stale_links(disk, self._links)
+            disk.link = self._make_link(disk, self._links / f"virtio-{serial}")
+
+    @staticmethod
+    def _drop_stale_links(disk: LoopDisk, links: Path) -> None:
+        """Remove what a simulator that was killed left of the device's last disk.
+
+        The device was free a moment ago, and udev makes no such links for loop devices.
+        """
+        with contextlib.suppress(OSError):  # no such folder, or a read-only /dev
+            for link in links.glob("virtio-*"):
+                if link.is_symlink() and Path(link.readlink()).name == Path(disk.device).name:
+                    link.unlink()
 
     def _make_link(self, disk: LoopDisk, link: Path) -> Path | None:
         text = f"../../{Path(disk.device).name}"
@@ -98,14 +118,26 @@ class LoopStorage:
         return link
 
     def detach(self, disk_id: str) -> None:
-        """Take the disk's device away, from under its users where it must be."""
+        """Remove the disk's device.
+
+        Raises:
+            StillInUse: it is mounted, in whatever namespace, or otherwise held.
+        """
+        disk = self.disk(disk_id)
+        if disk.device and kernel.held(disk.device):
+            raise StillInUse(f"{disk_id} is in use as {disk.device}")
+        self.pull(disk_id)
+
+    def pull(self, disk_id: str) -> None:
+        """Remove the disk's device, even while it is in use."""
         disk = self.disk(disk_id)
         if not disk.device:
             return
         if disk.link is not None:
             disk.link.unlink(missing_ok=True)
             disk.link = None
-        (self._names / disk_id).unlink(missing_ok=True)
+        with own.folder(self._names) as names, contextlib.suppress(FileNotFoundError):
+            os.unlink(disk_id, dir_fd=names)
         self._unmount(disk)
         kernel.detach_loop(disk.device)
         disk.device = ""
@@ -118,43 +150,44 @@ class LoopStorage:
 
     def delete_disk(self, disk_id: str) -> None:
         """Forget the disk and its content; snapshots of it stay."""
-        self.detach(disk_id)
-        self._disks.pop(disk_id).image.unlink()
+        self.pull(disk_id)
+        del self._disks[disk_id]
+        self._live.remove(disk_id)
 
     def cut(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Fix the content of all disks now, at one instant."""
-        images = {snapshot_id: self.disk(disk_id).image for disk_id, snapshot_id in pairs}
+        of = {snapshot_id: self.disk(disk_id).disk_id for disk_id, snapshot_id in pairs}
         fixed = self._pool.cut()
-        self._cuts |= {name: fixed / image.name for name, image in images.items()}
+        self._cuts |= {snapshot_id: (fixed, disk_id) for snapshot_id, disk_id in of.items()}
 
     def reset_disk(self, disk_id: str, snapshot_id: str) -> None:
-        """Give the disk the snapshot's content back; what was mounted from it is mounted anew."""
+        """Give the disk the snapshot's content back; mount again what was mounted from it."""
         disk = self.disk(disk_id)
         used = self._unmount(disk) if disk.device else []
         if disk.device:
             kernel.drop_buffers(disk.device)
-        duplicate(self._image_of(snapshot_id), disk.image)
+        self._fill(disk_id, snapshot_id)
         if disk.device:
             kernel.drop_buffers(disk.device)
         for mounted in used:
             kernel.run("mount", "-t", mounted.fstype, disk.device, mounted.target)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Forget what a snapshot holds; the last one of a cut frees its room."""
-        image = self._cuts.pop(snapshot_id, None)
-        if image is not None and all(image.parent != other.parent for other in self._cuts.values()):
-            self._pool.forget(image.parent)
+        """Forget what a snapshot holds; the last snapshot of a cut frees its space."""
+        cut = self._cuts.pop(snapshot_id, None)
+        if cut is not None and all(cut[0] != folder for folder, _ in self._cuts.values()):
+            self._pool.forget(cut[0])
 
     def path_of(self, snapshot_id: str) -> str | None:
         """Return the read-only image file of what was captured, or None."""
-        image = self._cuts.get(snapshot_id)
-        return None if image is None else str(image)
+        cut = self._cuts.get(snapshot_id)
+        return None if cut is None else str(Images(cut[0]).path(cut[1]))
 
-    def _image_of(self, snapshot_id: str) -> Path:
-        image = self._cuts.get(snapshot_id)
-        if image is None:
+    def _fill(self, disk_id: str, snapshot_id: str) -> None:
+        cut = self._cuts.get(snapshot_id)
+        if cut is None:
             raise kernel.StorageError(f"{snapshot_id} was never cut")
-        return image
+        self._live.fill(disk_id, Images(cut[0]), cut[1])
 
     def format(self, disk_id: str, fstype: str) -> None:
         """Put an empty filesystem on the disk.
@@ -162,13 +195,12 @@ class LoopStorage:
         Raises:
             StorageError: there is no program for it.
         """
-        mkfs = kernel.program(f"mkfs.{fstype}") if fstype in FILESYSTEMS else None
-        if mkfs is None:
-            raise kernel.StorageError(f"there is no program mkfs.{fstype}")
-        kernel.run(mkfs, "-q", self.disk(disk_id).device)
+        if fstype not in FILESYSTEMS:
+            raise kernel.StorageError(f"{fstype} is none of {', '.join(FILESYSTEMS)}")
+        kernel.run(f"mkfs.{fstype}", "-q", self.disk(disk_id).device)
 
     def mount(self, disk_id: str, target: Path) -> None:
-        """Mount the disk; a missing mount point is made, and removed in the end."""
+        """Mount the disk; a missing mount point is made, and removed at the end."""
         disk = self.disk(disk_id)
         self._ledger.make_folder(target)
         self._ledger.note("mount", target, of=disk.image)
@@ -187,7 +219,7 @@ def what_loops_need(folder: Path) -> str:
             kernel.run("modprobe", "btrfs")
     if "btrfs" not in Path("/proc/filesystems").read_text(encoding="utf-8").split():
         return "this kernel has no btrfs, which fixes the images at the cut"
-    if kernel.program("mkfs.btrfs") is None:
+    if programs.find("mkfs.btrfs") is None:
         return "no mkfs.btrfs (package btrfs-progs), with which the images are kept"
     room = os.statvfs(folder)
     if room.f_bavail * room.f_frsize < GIB:

@@ -1,20 +1,23 @@
-"""Disks of a virtual machine, as layers of qcow2 images; cut by QEMU itself.
+"""Disks of a virtual machine as layers of qcow2 images; QEMU itself makes the cut.
 
-A disk is a chain of image files of which only the last is written to. A cut puts a new, empty layer
-on every disk concerned in one QMP ``transaction``: QEMU lets no request through while it does, so
-what was written before lies in the layers below, which nobody writes to any more, and what comes
-after lies in the new ones; all disks at one instant, nothing is copied, and the guest goes on. A
-snapshot is the name of such a layer. While the guest is off the new layers are simply made.
+A disk is a chain of image files; only the last is written to. A cut puts a new, empty layer on
+every disk concerned in one QMP ``transaction``. QEMU lets no request through meanwhile, so earlier
+writes are in the layers below, which nobody writes to any longer, and later writes are in the new
+layers. This is one instant for all disks, copies nothing, and the guest goes on. A snapshot is the
+name of such a layer. While the guest is off, the new layers are simply made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecs_simulator.storage import kernel
+from ecs_simulator.identifiers import check_id
+from ecs_simulator.ports import StillInUse
+from ecs_simulator.storage import kernel, own
 from ecs_simulator.storage.guest import Guest, GuestDisk, GuestSettings, qcow2_node
 
 BUSES = ("virtio", "nvme")
@@ -23,10 +26,10 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskForm:
-    """What a disk of the guest is like beyond what the cloud knows of it.
+    """Properties of a guest's disk that the cloud does not know.
 
     Args:
-        image: raw or qcow2 image that it begins with; never written to.
+        image: raw or qcow2 image with which it begins; never written to.
         bus: one of ``BUSES``.
     """
 
@@ -50,12 +53,22 @@ class _Disk:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """What a snapshot holds, and how the disk that it was taken of is plugged in."""
+
+    layer: Path
+    size: int
+    bus: str
+
+
 class QcowStorage:
     """The disks, and the power switch of the machine that they belong to.
 
     Args:
         folder: for all files; made by the caller.
-        forms: by disk id; others are empty virtio disks.
+        forms: by disk id. Others are empty virtio disks; one that is made from a snapshot is
+            plugged in like the disk of that snapshot, as the instance's type decides.
     """
 
     def __init__(
@@ -70,34 +83,34 @@ class QcowStorage:
         self._layers = folder / "layers"
         self._raw = folder / "raw"
         for made in (self._live, self._layers, self._raw):
-            made.mkdir()
+            own.make_folder(made)
         self._forms = forms or {}
         self._disks: dict[str, _Disk] = {}
         self._attached: list[str] = []
-        self._cuts: dict[str, tuple[Path, int]] = {}
+        self._cuts: dict[str, _Cut] = {}
         self._count = 0
 
     def create_disk(self, disk_id: str, serial: str, size_gib: int) -> str:
         """Make a disk, empty or with its image's content; return the link to its last layer."""
         form = self._forms.get(disk_id, DiskForm())
         base = Path(form.image) if form.image else None
-        return self._create(disk_id, serial, size_gib * _GIB, base)
+        return self._create(disk_id, serial, size_gib * _GIB, base, form.bus)
 
     def create_disk_from(self, disk_id: str, serial: str, size_gib: int, snapshot_id: str) -> str:
         """Make a disk that begins with a snapshot's content and return its link."""
-        layer, size = self._cut(snapshot_id)
-        return self._create(disk_id, serial, max(size, size_gib * _GIB), layer)
+        cut = self._cut(snapshot_id)
+        return self._create(disk_id, serial, max(cut.size, size_gib * _GIB), cut.layer, cut.bus)
 
-    def _create(self, disk_id: str, serial: str, size: int, base: Path | None) -> str:
+    def _create(self, disk_id: str, serial: str, size: int, base: Path | None, bus: str) -> str:
         node, layer = self._new_layer(size, base)
         disk = _Disk(
             disk_id=disk_id,
             serial=serial,
             size=size,
-            bus=self._forms.get(disk_id, DiskForm()).bus,
+            bus=bus,
             layer=layer,
             node=node,
-            link=self._live / f"{disk_id}.qcow2",
+            link=self._live / f"{check_id(disk_id, 'disk_id')}.qcow2",
         )
         self._disks[disk_id] = disk
         self._point(disk)
@@ -109,18 +122,19 @@ class QcowStorage:
         on = []
         if base is not None:
             kind = "qcow2" if _is_qcow2(base) else "raw"
-            # Not looked at by qemu-img: a running guest may have it open.
+            # qemu-img must not look at it: a running guest may have it open.
             on = ["-u", "-b", str(base), "-F", kind]
         kernel.run("qemu-img", "create", "-q", "-f", "qcow2", *on, str(layer), str(size))
         return f"layer{self._count}", layer
 
-    @staticmethod
-    def _point(disk: _Disk) -> None:
-        disk.link.unlink(missing_ok=True)
-        disk.link.symlink_to(disk.layer)
+    def _point(self, disk: _Disk) -> None:
+        with own.folder(self._live) as live:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(disk.link.name, dir_fd=live)
+            os.symlink(disk.layer, disk.link.name, dir_fd=live)
 
     def attach(self, disk_id: str) -> None:
-        """Plug the disk in, or have it there at the next start."""
+        """Plug the disk in, or have it at the next start."""
         disk = self._disk(disk_id)
         if disk_id in self._attached:
             return
@@ -129,13 +143,21 @@ class QcowStorage:
         self._attached.append(disk_id)
 
     def detach(self, disk_id: str) -> None:
-        """Unplug the disk; its content stays."""
+        """Unplug the disk; its content stays.
+
+        Raises:
+            StillInUse: the guest does not let go of it for now; to be asked again.
+        """
         disk = self._disk(disk_id)
         if disk_id not in self._attached:
             return
-        if self.guest.on:
-            self.guest.unplug(disk.plugged())
+        if self.guest.on and not self.guest.unplug(disk.plugged()):
+            raise StillInUse(f"the guest does not let go of {disk_id}", proved=False)
         self._attached.remove(disk_id)
+
+    def pull(self, disk_id: str) -> None:
+        """Take the disk from a guest that is off; one that is on is asked for it."""
+        self.detach(disk_id)
 
     def delete_disk(self, disk_id: str) -> None:
         """Forget the disk; snapshots of it stay, and so do the layers below."""
@@ -151,7 +173,7 @@ class QcowStorage:
         if self.guest.on:
             self._cut_running(disks, fresh)
         for (_, snapshot_id), disk, (node, layer) in zip(pairs, disks, fresh, strict=True):
-            self._cuts[snapshot_id] = (disk.layer, disk.size)
+            self._cuts[snapshot_id] = _Cut(layer=disk.layer, size=disk.size, bus=disk.bus)
             disk.node, disk.layer = node, layer
             self._point(disk)
 
@@ -173,51 +195,46 @@ class QcowStorage:
             StorageError: the running guest has it.
         """
         disk = self._disk(disk_id)
-        layer, size = self._cut(snapshot_id)
+        cut = self._cut(snapshot_id)
         if self.guest.on and disk_id in self._attached:
             raise kernel.StorageError(f"the running guest has {disk_id}")
-        disk.size = max(disk.size, size)
-        disk.node, disk.layer = self._new_layer(disk.size, layer)
+        disk.size = max(disk.size, cut.size)
+        disk.node, disk.layer = self._new_layer(disk.size, cut.layer)
         self._point(disk)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Forget a snapshot; its layer stays, as others lie on it."""
+        """Forget a snapshot; its layer stays, since others lie on it."""
         if self._cuts.pop(snapshot_id, None) is not None:
             self._raw_of(snapshot_id).unlink(missing_ok=True)
 
     def path_of(self, snapshot_id: str) -> str | None:
-        """Return a raw image of what was captured, made when first asked for, or None."""
+        """Return a raw image of what was captured, made on first use, or None."""
         if snapshot_id not in self._cuts:
             return None
         raw = self._raw_of(snapshot_id)
         if not raw.exists():
-            layer, _ = self._cuts[snapshot_id]
+            layer = self._cuts[snapshot_id].layer
             half = raw.with_suffix(".half")
             kernel.run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(layer), str(half))
             half.rename(raw)
         return str(raw)
-
-    def layer_of(self, snapshot_id: str) -> Path:
-        """Return the qcow2 image of what was captured: nothing is copied, but it has a base."""
-        return self._cut(snapshot_id)[0]
 
     def power_on(self, ports: Mapping[str, int], ended: Callable[[], None]) -> None:
         """Switch the machine on with all disks that are attached, in the order they came."""
         self.guest.start([self._disks[name].plugged() for name in self._attached], ports, ended)
 
     def power_off(self, *, force: bool) -> None:
-        """Switch the machine off."""
         self.guest.stop(force=force)
 
     def _raw_of(self, snapshot_id: str) -> Path:
-        return self._raw / f"{snapshot_id}.img"
+        return self._raw / f"{check_id(snapshot_id, 'snapshot_id')}.img"
 
     def _disk(self, disk_id: str) -> _Disk:
         if disk_id not in self._disks:
             raise kernel.StorageError(f"there is no disk {disk_id}")
         return self._disks[disk_id]
 
-    def _cut(self, snapshot_id: str) -> tuple[Path, int]:
+    def _cut(self, snapshot_id: str) -> _Cut:
         if snapshot_id not in self._cuts:
             raise kernel.StorageError(f"{snapshot_id} was never cut")
         return self._cuts[snapshot_id]

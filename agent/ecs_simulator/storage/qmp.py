@@ -1,7 +1,7 @@
 """A connection to QEMU's monitor (QMP): commands, one at a time, and the events in between.
 
-Source: QEMU's ``docs/interop/qmp-spec``: a greeting, ``qmp_capabilities``, then one JSON object a
-line each way.
+Source: QEMU's ``docs/interop/qmp-spec``: a greeting, ``qmp_capabilities``, then one JSON object per
+line in each direction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Qmp:
     """An open connection; for one thread at a time.
 
     Raises:
-        StorageError: nobody answers there within the limit.
+        StorageError: nothing answers there within the limit.
     """
 
     def __init__(self, path: Path, *, limit_s: float = 10.0) -> None:
@@ -56,7 +56,7 @@ class Qmp:
                 return message["return"]
 
     def wait_for(self, event: str, *, device: str, limit_s: float) -> bool:
-        """Wait until an event of a device came; False when it did not within the limit."""
+        """Wait for an event of a device; return False if it does not come within the limit."""
         deadline = time.monotonic() + limit_s
         while True:
             for seen in self._events:
@@ -69,7 +69,6 @@ class Qmp:
                 return False
 
     def close(self) -> None:
-        """Close the connection."""
         self._socket.close()
 
     def _read(self, deadline: float) -> dict[str, Any]:

@@ -25,10 +25,16 @@ VERSIONS = (2, 3)
 MAX_BYTES = 32 << 20
 STDIN = 0
 INFO_FD = "APT_HOOK_INFO_FD"
-RELEASE_UPGRADE = "RELEASE_UPGRADE_IN_PROGRESS"
 ASK_S = 3.0
 
 _FIELDS = {2: 5, 3: 9}
+_ROOT_SETTINGS = ("dpkg::chroot-directory", "rootdir", "dir")
+# dpkg(1): the second is where files go, the first the database too.
+_ROOT_OPTIONS = ("--root", "--instdir")
+_DPKG_OPTION = "dpkg::options::"
+# What dpkg knows of a package of which only its configuration files are left.
+_LEFT_OVER = "config-files"
+_ASKED = "${Package} ${Architecture} ${db:Status-Status} ${Essential} ${Protected}\\n"
 _REMOVED = "**REMOVE**"
 _CONFIGURED = "**CONFIGURE**"
 _MOVES = {"<": UPGRADE, "=": REINSTALL, ">": DOWNGRADE}
@@ -39,25 +45,30 @@ class Announcement:
 
     Args:
         settings: apt's configuration, the last value of each name, lower case.
-        truncated: it ended in the middle, or holds lines that are none.
+        truncated: it ended in the middle, holds lines that are none, or tells no removals.
+        options: what apt gives to dpkg before all else.
     """
 
-    __slots__ = ("packages", "settings", "truncated")
+    __slots__ = ("options", "packages", "settings", "truncated")
 
     def __init__(
-        self, packages: Sequence[Package], settings: dict[str, str], *, truncated: bool
+        self,
+        packages: Sequence[Package],
+        settings: dict[str, str],
+        *,
+        truncated: bool,
+        options: Sequence[str] = (),
     ) -> None:
         self.packages = tuple(packages)
         self.settings = settings
         self.truncated = truncated
+        self.options = tuple(options)
 
     def root(self) -> str:
         """Return the root that the packages go to."""
-        for name in ("dpkg::chroot-directory", "rootdir", "dir"):
-            place = self.settings.get(name, "")
-            if place.strip("/"):
-                return place
-        return "/"
+        named = (self.settings.get(name, "") for name in _ROOT_SETTINGS)
+        places = (*named, *_root_options(self.options))
+        return next((place for place in places if place.strip("/.")), "/")
 
 
 def parse(text: str) -> Announcement:
@@ -70,13 +81,15 @@ def parse(text: str) -> Announcement:
     cut = lines.pop() != ""  # what does not end in a line's end
     version = _version(lines[0]) if lines else 1
     if version == 1:
-        files = [line for line in lines if line]
-        return Announcement([_file(line) for line in files], {}, truncated=cut)
+        # It names the files that are unpacked; what is removed beside them, or alone, it does not.
+        return Announcement([_file(line) for line in lines if line], {}, truncated=True)
     if "" not in lines:
-        return Announcement((), _settings(lines[1:]), truncated=True)
+        return Announcement((), dict(_settings(lines[1:])), truncated=True)
     end = lines.index("")
     packages, strange = _packages(lines[end + 1 :], version)
-    return Announcement(packages, _settings(lines[1:end]), truncated=cut or strange)
+    settings = _settings(lines[1:end])
+    options = [value for name, value in settings if name.startswith(_DPKG_OPTION)]
+    return Announcement(packages, dict(settings), truncated=cut or strange, options=options)
 
 
 def _version(line: str) -> int:
@@ -88,13 +101,17 @@ def _version(line: str) -> int:
     raise ValueError(f"apt speaks version {number[:20]!r} of its list; 1 to 3 are known")
 
 
-def _settings(lines: Iterable[str]) -> dict[str, str]:
-    settings = {}
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if equals:
-            settings[_decoded(name).lower()] = _decoded(value)
-    return settings
+def _settings(lines: Iterable[str]) -> list[tuple[str, str]]:
+    pairs = (line.partition("=") for line in lines)
+    return [(_decoded(name).lower(), _decoded(value)) for name, equals, value in pairs if equals]
+
+
+def _root_options(options: Sequence[str]) -> Iterable[str]:
+    """Yield where these options have dpkg put what it unpacks."""
+    for index, option in enumerate(options):
+        name, equals, place = option.partition("=")
+        if name in _ROOT_OPTIONS:
+            yield place if equals else "".join(options[index + 1 : index + 2])
 
 
 def _decoded(text: str) -> str:
@@ -173,17 +190,20 @@ class AptConversation(Conversation):
     def transaction(self) -> Transaction | None:
         """Read the list, from the descriptor that apt names or from standard input."""
         said = parse(self._text())
-        if not said.packages and not said.truncated:
+        removed = self._removed(said.packages)
+        packages = [each for each in said.packages if not removed.leaves_all(each)]
+        if not packages and not said.truncated:
             return None
         return Transaction(
             "apt",
-            said.packages,
+            packages,
             command=said.settings.get("commandline::asstring", ""),
             skip=_skip(said.settings.get("snapself::skip", "")),
             root=said.root(),
             truncated=said.truncated,
-            release_upgrade=bool(self.env.get(RELEASE_UPGRADE)),
-            essential=self._essential(said.packages),
+            release_upgrade=self.in_release_upgrade,
+            essential=removed.essential,
+            unasked=removed.unasked,
         )
 
     def _text(self) -> str:
@@ -199,16 +219,43 @@ class AptConversation(Conversation):
             raise ValueError(f"apt's list cannot be read: {error.strerror}") from None
         return raw.decode("utf-8", "surrogateescape")
 
-    def _essential(self, packages: Sequence[Package]) -> tuple[str, ...]:
-        """Ask dpkg which of the removed packages it would not have removed without force."""
+    def _removed(self, packages: Sequence[Package]) -> Removed:
+        """Ask dpkg about the removed packages, if there are any."""
         kept = {package.name for package in packages if package.action != REMOVE}
-        removed = sorted({p.name for p in packages if p.action == REMOVE} - kept)
-        if not removed:
-            return ()
-        argv = ["dpkg-query", "-W", "-f", "${Package} ${Essential} ${Protected}\\n", *removed]
-        said = self.outside.ask(argv, limit_s=ASK_S) or ""
-        rows = [line.split(" ") for line in said.splitlines()]
-        return tuple(sorted({row[0] for row in rows if "yes" in row[1:]}))
+        names = sorted({p.name for p in packages if p.action == REMOVE} - kept)
+        if not names:
+            return Removed((), "")
+        argv = ["dpkg-query", "-W", "-f", _ASKED, *names]
+        return Removed(names, self.outside.ask(argv, limit_s=ASK_S) or "")
+
+
+class Removed:
+    """What dpkg says of the packages that are removed.
+
+    Args:
+        names: what it was asked about.
+        said: a line for each, in the form of the question.
+    """
+
+    __slots__ = ("_states", "essential", "unasked")
+
+    def __init__(self, names: Sequence[str], said: str) -> None:
+        rows = [row for line in said.split("\n") if len(row := line.split(" ")) == 5]
+        self._states = {(row[0], row[1]): row[2] for row in rows}
+        # Without force it would not remove these.
+        self.essential = tuple(sorted({row[0] for row in rows if "yes" in row[3:]}))
+        self.unasked = tuple(sorted(set(names) - {row[0] for row in rows}))
+
+    def leaves_all(self, package: Package) -> bool:
+        """Tell whether nothing but configuration is removed: the package itself went before."""
+        if package.action != REMOVE:
+            return False
+        states = {
+            state
+            for (name, arch), state in self._states.items()
+            if name == package.name and package.arch in (None, arch)
+        }
+        return states == {_LEFT_OVER}
 
 
 def _skip(value: str) -> str:

@@ -1,7 +1,7 @@
 """How a package manager's hook talks with its manager; one subclass for each manager.
 
-``cli/hooking.py`` has the table of them (name of the hook to ``module:Class``) and drives every one
-the same way::
+``model/packages.py`` has the table of them; ``cli/manager_hook.py`` makes one and
+``usecases/before_change.py`` drives every one the same way::
 
     conversation = Class(stdin, stdout, stderr, env, outside)
     transaction = conversation.transaction()   # ValueError: not understood
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from snap_self.model.packages import Transaction
 
     class Outside(Protocol):
-        """What a conversation may need of the machine; ``system/hook_outside.py`` has it."""
+        """What a conversation may need of the machine; ``system/managers/outside.py`` has it."""
 
         def open_input(self, descriptor: int) -> BinaryIO:
             """Open a file descriptor that was inherited. Raises OSError."""
@@ -58,10 +58,20 @@ if TYPE_CHECKING:
 
 
 PROCEED_STATUS = 0
-# The guard scripts turn exactly this into what stops their manager. Any other status is a broken
-# agent, which must not hold the package manager up.
-STOP_STATUS = 125
+# The guard turns exactly these two into what stops its manager. Any other status is a broken agent,
+# which must not hold the package manager up. No program between the guard and the agent uses them:
+# timeout(1), env(1) and nice(1) have 124 to 127 and 137, a shell 128 and more.
+STOP_STATUS = 99
+INTERRUPTED_STATUS = 98
 KEEP_ALIVE_S = 5.0
+# Set by the programs that bring a system to its next release.
+RELEASE_UPGRADE = "RELEASE_UPGRADE_IN_PROGRESS"
+# Of a line that every terminal takes whole.
+COLUMNS = 79
+
+
+def _said(line: str) -> str:
+    return f"snap-self: {line}"
 
 
 class Conversation:
@@ -78,6 +88,8 @@ class Conversation:
     """
 
     can_veto = True
+    # Its manager makes no change when the hook was interrupted.
+    ends_interrupted = True
     # The manager gives up after so long without a byte.
     silence_s: float | None = None
 
@@ -95,6 +107,11 @@ class Conversation:
         self.env = env
         self.outside = outside
 
+    @property
+    def in_release_upgrade(self) -> bool:
+        """Tell whether a release upgrade is going on, whatever is announced."""
+        return bool(self.env.get(RELEASE_UPGRADE))
+
     def transaction(self) -> Transaction | None:
         """Read what is announced; None where nothing is about to change.
 
@@ -107,12 +124,26 @@ class Conversation:
         """Add to the transaction what costs time to find out; called when a snapshot is due."""
 
     def say(self, text: str) -> None:
-        """Tell the person who waits one line; where standard error is not seen, elsewhere."""
+        """Tell the person who waits one line, whatever the text holds."""
+        # Names come from package lists, and a terminal obeys what it is shown.
+        from snap_self.model.shown import printable
+
+        self.tell(printable(text))
+
+    def tell(self, line: str) -> None:
+        """Write a printable line; where standard error is not seen, elsewhere."""
         try:
-            self.stderr.write(f"snap-self: {text}\n")
+            self.stderr.write(f"{self.lines_of(line) if self.stderr.isatty() else _said(line)}\n")
             self.stderr.flush()
         except (OSError, ValueError):
             return  # nobody listens; the change must not fail of it
+
+    @staticmethod
+    def lines_of(line: str) -> str:
+        """Return what is said to a terminal, broken between words."""
+        from snap_self.model.wrapping import wrapped
+
+        return "\n".join(wrapped(_said(line), COLUMNS, indent="  "))
 
     def keep_alive(self) -> None:
         """Tell the manager that the answer is still to come; called every few seconds."""

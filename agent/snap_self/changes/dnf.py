@@ -13,6 +13,7 @@ old and new versions is also what dnf 5 and yum need.
 from __future__ import annotations
 
 from snap_self.changes.conversation import Conversation
+from snap_self.changes.json_text import parse_json
 from snap_self.model.packages import (
     CHANGE,
     DOWNGRADE,
@@ -91,9 +92,7 @@ def parse_event(data: bytes, words: Mapping[str, str], program: str) -> Transact
     Raises:
         ValueError: it is not what the plugin writes.
     """
-    import json
-
-    event: Any = json.loads(data.decode("utf-8", "replace"))
+    event: Any = parse_json(data.decode("utf-8", "replace"))
     listed: Any = event.get("items") if isinstance(event, dict) else None
     must(isinstance(listed, list), f"the event of {program}: `items` is not a list")
     items = [_item(entry, f"items[{index}]", words) for index, entry in enumerate(listed)]

@@ -21,6 +21,7 @@ from snap_self.changes.dnf import (
     printable,
 )
 from snap_self.changes.dnf import command_line as shown_command
+from snap_self.changes.json_text import WHITE_SPACE, scan_json
 from snap_self.model.packages import (
     CHANGE,
     DOWNGRADE,
@@ -50,11 +51,12 @@ ACTIONS = {
     "?": KEPT,
 }
 ATTRIBUTES = ("action", "direction", "name", "evr", "arch")
-LISTING = {"op": "get", "domain": "trans_packages", "args": {"output": list(ATTRIBUTES)}}
+_WANTED = '", "'.join(ATTRIBUTES)
+# Every change asks this; `json` to write it would take as long to load as the rest of the hook.
+LISTING = f'{{"op": "get", "domain": "trans_packages", "args": {{"output": ["{_WANTED}"]}}}}'
 READ_BYTES = 65536
 # 10,000 packages are about 1 Mi.
 MAX_REPLY = 64 << 20
-WHITE_SPACE = " \t\r\n"
 
 
 class Dnf5Conversation(Conversation):
@@ -70,7 +72,7 @@ class Dnf5Conversation(Conversation):
         command = shown_command(program, arguments) if arguments else ""
         upgrade = is_release_upgrade(arguments)
         if self._plain:
-            self.can_veto = False
+            self.can_veto = self.ends_interrupted = False
             return Transaction(
                 "dnf",
                 (),
@@ -79,7 +81,7 @@ class Dnf5Conversation(Conversation):
                 truncated=True,
                 release_upgrade=upgrade,
             )
-        write_object(self.stdout, LISTING)
+        write_text(self.stdout, LISTING)
         items = parse_listing(ObjectReader(self.stdin).next())
         packages = join(items)
         if not packages:
@@ -101,17 +103,19 @@ class Dnf5Conversation(Conversation):
     def stop(self, reason: str) -> int:
         """Stop dnf with a message; the exit status says it too, should the pipe be gone."""
         if not self._plain:
-            message = f"snap-self: {' '.join(reason.split())}"
-            write_object(self.stdout, {"op": "stop", "args": {"message": message}})
+            import json
+
+            from snap_self.model.shown import printable
+
+            message = f"snap-self: {printable(' '.join(reason.split()))}"
+            write_text(self.stdout, json.dumps({"op": "stop", "args": {"message": message}}))
         return STOP_STATUS
 
 
-def write_object(stream: BinaryIO, value: object) -> None:
-    """Write one object in one piece: half an object would be a fault in the plugin's eyes."""
-    import json
-
+def write_text(stream: BinaryIO, text: str) -> None:
+    """Write an object's text in one piece: half of it would be a fault in the plugin's eyes."""
     try:
-        stream.write(json.dumps(value).encode() + b"\n")
+        stream.write(text.encode() + b"\n")
         stream.flush()
     except OSError:
         return  # the plugin closed the pipes; there is nobody to tell
@@ -144,23 +148,41 @@ class ObjectReader:
 
     def _take(self) -> Mapping[str, Any] | None:
         """Cut a whole object off what is held; None where it is not whole yet."""
-        import json
-
         self._held = self._held.lstrip(WHITE_SPACE)
         if not self._held:
             return None
         must(self._held.startswith("{"), "dnf5's reply is not a JSON object")
-        try:
-            value, end = json.JSONDecoder().raw_decode(self._held)
-        except json.JSONDecodeError as error:
-            rest = self._held.rstrip(WHITE_SPACE)
-            cut = error.pos >= len(rest) or error.msg.startswith("Unterminated string")
-            # Only what ends like an object can be known to be wrong and not unfinished.
-            must(cut or not rest.endswith("}"), f"dnf5's reply is not JSON: {error.msg}")
+        scanned = scan_json(self._held) or _scan_again(self._held)
+        if scanned is None:
             return None
-        self._held = self._held[end:]
-        found: Mapping[str, Any] = value
+        found: Mapping[str, Any] = scanned[0]
+        self._held = self._held[scanned[1] :]
         return found
+
+
+def _scan_again(text: str) -> tuple[Any, int] | None:
+    """Return what a text begins with, and where that ends; None where it is not whole yet.
+
+    Raises:
+        ValueError: it is whole, and not JSON.
+    """
+    rest = text.rstrip(WHITE_SPACE)
+    # Only what ends like an object can be known to be wrong and not unfinished.
+    if not rest.endswith("}"):
+        return None
+    import json
+
+    try:
+        return json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(rest) or _is_open_string(rest[error.pos :])
+        must(cut, f"dnf5's reply is not JSON: {error.msg}")
+        return None
+
+
+def _is_open_string(text: str) -> bool:
+    """Tell whether a text begins with a string of JSON whose closing quote is still to come."""
+    return text.startswith('"') and text.replace(r"\\", "").replace(r"\"", "").count('"') == 1
 
 
 def _read_some(stream: BinaryIO) -> bytes:

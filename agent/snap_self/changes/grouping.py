@@ -3,29 +3,33 @@
 unattended-upgrades, a release upgrade or a script of ours calls a package manager many times; each
 call has its own process, but all have the same ancestor just below what started the action: a
 shell that somebody types into, cron, sshd, systemd. That ancestor is the action, for as long as it
-lives. Pure; the state is kept by ``system/hook_state.py``.
+lives. Pure; the state is kept by ``system/managers/state.py``.
 """
 
 from __future__ import annotations
 
+from snap_self.model.manager_facts import DOUBTED, FAILED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from snap_self.model.hook_facts import Ancestor, Kept
+    from snap_self.model.manager_facts import Ancestor, Kept
 
 # Nothing that a person would call one action lasts longer.
 GROUP_MAX_S = 12 * 3600
-# What gets its first snapshot so long after its own start is no action but some service, or a shell
-# that is not known here: it does one thing after the other.
+# A process whose first snapshot comes this long after its start is not one action. It is a service
+# or an unknown shell, which does one thing after another.
 LATE_S = 2 * 3600
+# The same of what process 1 itself started, by its age now: after a reboot all services are young,
+# and not all are known by name.
+SERVICE_S = 600
 TICKS_PER_S = 100  # of the start in an action's key; fixed on x86-64 and aarch64
-# After a failed snapshot the calls that follow wait for none until so many times its duration are
-# over: a cloud that is away costs a run of many steps a sixth of its time, not all of it.
+# After a failed snapshot, later calls try none until this many times its duration has passed. Then
+# an unreachable cloud costs an action of many steps a sixth of its time, not all of it.
 PAUSE_TIMES = 5
 MIN_PAUSE_S = 60
 MAX_PAUSE_S = 600
-MAX_ANCESTORS = 64
 
 SHELLS = frozenset(
     {
@@ -53,14 +57,34 @@ STARTERS = frozenset(
         ),
     }
 )
-# These live for months and do one thing after the other.
-DAEMONS = frozenset(
+# These live for months and do one thing after the other, each in a child: of configuration managers
+# one of their own name, of the others whatever they start. A kernel's name has 15 characters.
+FORKING = frozenset(
     {
-        *("packagekitd", "puppet", "pxp-agent", "salt-minion", "chef-client", "cinc-client"),
-        *("cf-execd", "dnf5daemon-serv", "dnfdaemon-serve", "PackageKit", "dbus-daemon"),
-        *("yum-updatesd", "osqueryd", "qemu-ga", "amazon-ssm-agent", "webmin"),
+        *("puppet", "pxp-agent", "salt-minion", "venv-salt-minion", "venv-salt-minio"),
+        *("chef-client", "cinc-client"),
     }
 )
+DAEMONS = FORKING | {
+    *("packagekitd", "cf-execd", "dnf5daemon-serv", "dnfdaemon-serve", "PackageKit"),
+    *("dbus-daemon", "yum-updatesd", "osqueryd", "qemu-ga", "amazon-ssm-agent"),
+    # Alibaba Cloud's Security Center and monitoring.
+    *("AliYunDun", "AliYunDunMonitor", "AliYunDunMonito", "AliYunDunUpdate", "AliSecGuard"),
+    *("argusagent", "cloudmonitor"),
+    # Build agents; Jenkins' is a Java program.
+    *("Runner.Listener", "Runner.Worker", "gitlab-runner", "buildkite-agent", "java"),
+    *("miniserv.pl", "landscape-clien", "landscape-client", "mcollectived", "zabbix_agentd"),
+    *("nrpe", "monit", "snapd", "fwupd", "waagent"),
+}
+# These are one job for as long as they take, though process 1 starts them.
+JOBS = frozenset(
+    {
+        *("apt.systemd.dai", "apt.systemd.daily", "unattended-upgr", "unattended-upgrade"),
+        *("dnf-automatic", "yum-cron", "do-release-upgr", "do-release-upgrade", "cloud-init"),
+        *("ansible-pull", "ansible-playboo", "ansible-playbook", "transactional-u"),
+    }
+)
+TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/hvc", "/dev/xvc")
 ANSIBLE_WORDS = ("AnsiballZ", "ansible")
 
 
@@ -87,25 +111,29 @@ class Verdict:
         self.try_again_s = try_again_s
 
 
-def find_action(ancestors: Sequence[Ancestor]) -> Ancestor | None:
-    """Return the process that is the human action; None if each call is one of its own.
+def find_action(ancestors: Sequence[Ancestor], now_s: float = 0.0) -> Ancestor | None:
+    """Return the process that is the human action; None if there is none above the hook.
 
     Args:
         ancestors: of the hook, its parent first.
+        now_s: seconds since boot.
     """
     below: Ancestor | None = None
+    under: Ancestor | None = None
     for index, one in enumerate(ancestors):
         if one.pid == 1 or one.name in STARTERS or _is_typed_into(one):
             break
-        if _name(one) in DAEMONS:
+        if _name(one, DAEMONS) in DAEMONS:
             above = ancestors[index + 1] if index + 1 < len(ancestors) else None
-            if above and _name(above) == _name(one):
+            if above and _name(above, FORKING) == _name(one, FORKING) in FORKING:
                 return one  # the child that a daemon starts for one job
-            if above is None or above.pid == 1:
-                return None
-        below = one
+            if above is None or above.pid == 1 or _name(one, FORKING) not in FORKING:
+                return below
+        below, under = one, below
     else:
         return below
+    if ancestors[index].pid == 1 and below is not None and _is_service(below, now_s):
+        return under
     if _is_ansible(ancestors[:index]):
         return _connection(ancestors[index:]) or below
     return below
@@ -123,13 +151,16 @@ def judge_earlier(
         now: in seconds since boot.
         own_snapshot: only a failure counts, since a snapshot would not serve.
     """
-    of_action = sorted((k for k in kept if k.key == key and k.at <= now), key=lambda k: -k.at)
-    latest = of_action[0] if of_action and key else None
+    of_action = sorted((k for k in kept if k.key == key and k.at <= now), key=lambda k: k.at)
+    latest = of_action[-1] if of_action and key else None
     if latest is None or now - latest.at > GROUP_MAX_S:
         return Verdict()
-    if not latest.run_id:
+    if latest.standing in (FAILED, *DOUBTED):
         left = latest.at + pause_s(latest.took_s) - now
-        return Verdict(paused_by=latest, try_again_s=left) if left > 0 else Verdict()
+        if left > 0:
+            return Verdict(paused_by=latest, try_again_s=left)
+        if latest.standing == FAILED:
+            return Verdict()
     if own_snapshot or latest.at - _started_s(key) > LATE_S:
         return Verdict()
     return Verdict(covered_by=latest)
@@ -146,9 +177,14 @@ def _started_s(key: str) -> float:
     return int(ticks) / TICKS_PER_S if ticks.isdecimal() else 0.0
 
 
+def _is_service(one: Ancestor, now_s: float) -> bool:
+    """Tell of a child of process 1 whether it has run for too long to be one job."""
+    return now_s - one.started / TICKS_PER_S > SERVICE_S and _name(one, JOBS) not in JOBS
+
+
 def _is_typed_into(one: Ancestor) -> bool:
     """Tell whether it is a shell that reads commands from somebody, not from a script."""
-    if one.name not in SHELLS:
+    if one.name not in SHELLS or (one.stdin and not one.stdin.startswith(TERMINALS)):
         return False
     given = [
         word
@@ -160,10 +196,10 @@ def _is_typed_into(one: Ancestor) -> bool:
     )
 
 
-def _name(one: Ancestor) -> str:
-    """Return a program's name, of a script that of its file."""
+def _name(one: Ancestor, known: Collection[str]) -> str:
+    """Return a program's name, of a script that of its file, by which it is known."""
     names = [word.rpartition("/")[2] for word in one.arguments[:2]]
-    return next((name for name in (one.name, *names) if name in DAEMONS), one.name)
+    return next((name for name in (one.name, *names) if name in known), one.name)
 
 
 def _is_ansible(ancestors: Sequence[Ancestor]) -> bool:

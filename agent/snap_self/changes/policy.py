@@ -1,60 +1,77 @@
-"""What becomes of the change when its snapshot did, or did not, come about: a table. Pure."""
+"""What came of the snapshot before a change, and whether that stops the change: tables. Pure."""
 
 from __future__ import annotations
+
+from enum import Enum, unique
+
+from snap_self.model.job_end import Ending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GO_ON = "go on"
-# The change goes on, and whoever waits is told that it has no good snapshot.
-GO_ON_WARNED = "go on, warned"
-STOP = "stop"
-INTERRUPTED = "interrupted"
+    from snap_self.model.job_end import JobEnd
 
-# How the process that makes the snapshot can end, beside its exit statuses.
-TIMED_OUT = "timed out"
-KILLED = "killed"
-NOT_STARTED = "not started"
-SIGNALLED = "signalled"
 
-MADE = "made"
-MADE_LESS = "made, but less than asked"
-FAILED = "failed"
-FROZEN = "maybe frozen"
+@unique
+class Outcome(Enum):
+    """What came of the snapshot."""
 
-_BY_STATUS = {0: MADE, 100: MADE_LESS, 101: MADE_LESS, 20: FROZEN}
-_BY_WORD = {
-    TIMED_OUT: FAILED,
-    KILLED: FAILED,
-    NOT_STARTED: FAILED,
-    SIGNALLED: INTERRUPTED,
+    MADE = "made"
+    MADE_LESS = "made, but less than asked"
+    # The cloud was asked for it, and its cut was not seen.
+    ASKED = "asked, not seen"
+    FAILED = "failed"
+    FROZEN = "maybe frozen"
+    INTERRUPTED = "interrupted"
+
+
+# The main job's exit statuses; every other one is a failure.
+_BY_STATUS: Mapping[int | None, Outcome] = {
+    0: Outcome.MADE,
+    100: Outcome.MADE_LESS,
+    101: Outcome.MADE_LESS,
+    20: Outcome.FROZEN,
 }
-# Outcome to what follows when a failure is to be continued from, and when it is to abort.
-_TABLE: Mapping[str, tuple[str, str]] = {
-    MADE: (GO_ON, GO_ON),
-    MADE_LESS: (GO_ON_WARNED, GO_ON_WARNED),
-    FAILED: (GO_ON_WARNED, STOP),
+_BY_ENDING: Mapping[Ending, Outcome] = {
+    Ending.TIMED_OUT: Outcome.FAILED,
+    Ending.KILLED: Outcome.FAILED,
+    Ending.NOT_STARTED: Outcome.FAILED,
+    Ending.SIGNALLED: Outcome.INTERRUPTED,
+}
+# Of the outcomes without a snapshot to rely on: does it stop the change when a failure is to be
+# continued from, and when it is to abort?
+_STOPS: Mapping[Outcome, tuple[bool, bool]] = {
+    Outcome.ASKED: (False, True),
+    Outcome.FAILED: (False, True),
     # A package manager that writes to a frozen filesystem hangs in the middle of its change.
-    FROZEN: (STOP, STOP),
-    INTERRUPTED: (INTERRUPTED, INTERRUPTED),
+    Outcome.FROZEN: (True, True),
 }
 
 
-def outcome_of(ending: int | str) -> str:
-    """Return the outcome by an exit status, or by the word for another ending."""
-    if isinstance(ending, str):
-        return _BY_WORD.get(ending, FAILED)
-    return _BY_STATUS.get(ending, FAILED)
-
-
-def decide(outcome: str, *, abort: bool, must_go_on: bool = False) -> str:
-    """Return what follows.
+def outcome_of(ended: JobEnd, *, asked: bool = False) -> Outcome:
+    """Return what came of the snapshot by how its process ended.
 
     Args:
+        asked: the cloud is known to have been asked for one.
+    """
+    if ended.ending is Ending.EXITED:
+        outcome = _BY_STATUS.get(ended.status, Outcome.FAILED)
+    else:
+        outcome = _BY_ENDING[ended.ending]
+    return Outcome.ASKED if asked and outcome is Outcome.FAILED else outcome
+
+
+def stops(outcome: Outcome, *, abort: bool, must_go_on: bool = False) -> bool:
+    """Tell whether the change is to stop for want of a snapshot to rely on.
+
+    Args:
+        outcome: asked for, failed or maybe frozen; with any other one there is nothing to decide.
         abort: the configuration's policy for this manager.
         must_go_on: a stop would leave the system worse than no snapshot does, as in the middle of
             a release upgrade, whose sources are already those of the new release.
+
+    Raises:
+        KeyError: there is nothing to decide.
     """
-    verdict = _TABLE[outcome][abort]
-    return GO_ON_WARNED if verdict == STOP and must_go_on else verdict
+    return _STOPS[outcome][abort] and not must_go_on

@@ -1,18 +1,18 @@
 """When no snapshot is made before a change, however risky it is: pure.
 
-Everywhere but on an ECS instance that runs its own system, nothing at all is to happen.
+Everywhere but on an ECS instance that runs its own system, nothing at all is to happen. What one
+left-over file could bring about on such an instance is told all the same.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from snap_self.model.hook_facts import Facts
+    from snap_self.model.manager_facts import Facts
 
-# Where nothing listens yet, or no longer, a snapshot is tried for so long only.
+# The limit for a snapshot if nothing listens yet, or no longer.
 SHORT_LIMIT_S = 20
 SKIP_VARIABLE = "SNAP_SELF_SKIP"
-METADATA_VARIABLES = ("SNAP_SELF_METADATA_URL", "SNAP_SELF_NETWORK_METADATA_URL")
 ECS_PRODUCT = "Alibaba Cloud ECS"
 _OFF = ("", "0", "false", "no", "off")
 
@@ -42,14 +42,18 @@ def find_skip(facts: Facts) -> Skip | None:
         left = int(facts.skip_until - facts.now) // 60 + 1
         return Skip(f"/run/snap-self/skip-until holds for {left} more minutes", loud=True)
     if facts.container:
-        return Skip(f"inside a container ({facts.container})", loud=False)
+        return Skip(f"inside a container ({facts.container})", loud=not facts.container_sure)
     if facts.chroot:
         return Skip("inside a chroot", loud=False)
-    if facts.root.strip("/"):
+    if facts.root.strip("/."):
         return Skip(f"the packages go to {facts.root}", loud=False)
     if facts.building:
         return Skip(f"an image is being built: {facts.building}", loud=True)
-    if not facts.metadata_named and facts.product.strip() != ECS_PRODUCT:
+    if facts.metadata_named:
+        return None
+    if facts.product is None:
+        return Skip("not known to be an ECS instance: the firmware cannot be asked", loud=True)
+    if facts.product.strip() != ECS_PRODUCT:
         return Skip("not an ECS instance", loud=False)
     return None
 

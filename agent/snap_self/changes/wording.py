@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snap_self.model.packages import CHANGE
+from snap_self.model.shown import is_printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,5 +56,6 @@ def _joined(verb: str, names: Sequence[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    kept = "".join(char if char.isprintable() and char <= "\uffff" else "?" for char in text)
+    # What `check_before` refuses must not stand in it, nor what a tag cannot hold.
+    kept = "".join(char if char <= "\uffff" and is_printable(char) else "?" for char in text)
     return kept.replace("://", ":/")[:MAX_NAME]

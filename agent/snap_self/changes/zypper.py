@@ -11,6 +11,7 @@ Source: libzypp, ``doc/autoinclude/CommitPlugin.doc``.
 from __future__ import annotations
 
 from snap_self.changes.conversation import PROCEED_STATUS, STOP_STATUS, Conversation
+from snap_self.changes.json_text import parse_json
 from snap_self.changes.zypp_frames import Frame, FrameReader, escape
 from snap_self.model.packages import (
     CHANGE,
@@ -54,7 +55,9 @@ _ACTIONS = {"+": CHANGE, "M": INSTALL, "-": REMOVE}
 
 
 class ZypperConversation(Conversation):
-    """One commit of libzypp."""
+    """One commit of libzypp, which goes on when its plugin ends."""
+
+    ends_interrupted = False
 
     def __init__(
         self,
@@ -98,11 +101,11 @@ class ZypperConversation(Conversation):
             release_upgrade=self.can_veto and any(each in RELEASE_WORDS for each in arguments[1:]),
         )
 
-    def say(self, text: str) -> None:
-        """Tell it where it is read: libzypp keeps a plugin's standard error for its own log."""
-        super().say(text)
-        self.outside.tell_terminal(f"snap-self: {text}")
-        self.outside.tell_system_log(text)
+    def tell(self, line: str) -> None:
+        """Write it where it is read: libzypp keeps a plugin's standard error for its own log."""
+        super().tell(line)
+        self.outside.tell_terminal(f"snap-self: {line}")
+        self.outside.tell_system_log(line)
 
     def detail(self, transaction: Transaction) -> None:
         """Add the versions that are installed now, which libzypp does not tell."""
@@ -115,8 +118,11 @@ class ZypperConversation(Conversation):
         if answer is None:
             return
         have, several = parse_installed(answer)
-        for each in transaction.packages:
-            if each.action == CHANGE and (each.name, each.arch) not in several:
+        # Of what rpm said nothing at all, nothing is known: its database may be locked or broken.
+        known = {name for name, _ in have} | parse_absent(answer)
+        told = (p for p in transaction.packages if p.action == CHANGE and p.name in known)
+        for each in told:
+            if (each.name, each.arch) not in several:
                 tell_apart(each, have.get((each.name, each.arch)))
 
     def keep_alive(self) -> None:
@@ -216,10 +222,8 @@ def parse_steps(body: bytes) -> list[Package]:
     Raises:
         ValueError: it is not what libzypp sends; says where.
     """
-    import json
-
     try:
-        value = json.loads(body)
+        value = parse_json(body.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{COMMIT_BEGIN}: not JSON: {error}") from None
     steps = value.get("TransactionStepList") if isinstance(value, dict) else None
@@ -239,7 +243,7 @@ def parse_installed(
     """
     found: dict[tuple[str, str | None], str] = {}
     several: set[tuple[str, str | None]] = set()
-    for line in text.splitlines():
+    for line in text.split("\n"):
         words = line.split(" ")
         if len(words) == 3:
             key = (words[0], words[1])
@@ -247,6 +251,13 @@ def parse_installed(
                 several.add(key)
             found[key] = words[2].removeprefix("(none):")
     return found, several
+
+
+def parse_absent(text: str) -> set[str]:
+    """Return the names that rpm says are not installed, in the C locale."""
+    begin, end = "package ", " is not installed"
+    lines = (line for line in text.split("\n") if line.startswith(begin) and line.endswith(end))
+    return {line[len(begin) : -len(end)] for line in lines}
 
 
 def tell_apart(package: Package, installed: str | None) -> None:

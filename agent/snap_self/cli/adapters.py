@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snap_self.config.settings import Config
+from snap_self.errors import ConfigError
 from snap_self.model.progress import Event, EventKind, Listener
 from snap_self.model.request import FreezeRoot
 from snap_self.model.snapshots import Credentials
+from snap_self.model.trust import Distrusted
 from snap_self.ports import Clock
 from snap_self.system.clock import SystemClock
-from snap_self.system.journal import Journal
+from snap_self.system.state.journal import Journal
+from snap_self.system.trust import check_trusted
 from snap_self.usecases.gate import Gate
 
 if TYPE_CHECKING:
     from snap_self.cloud.credentials.provider import CredentialProvider
     from snap_self.instance.metadata import MetadataClient
-    from snap_self.system.http import RequestsTransport
+    from snap_self.system.disks.aside import AsideProcess
+    from snap_self.system.net.http import RequestsTransport
 
 # On tmpfs: a marker on a disk could hang on the very freeze it is about.
 RUN_DIRECTORY = Path("/run/snap-self")
@@ -32,16 +36,28 @@ PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 
 @dataclass(frozen=True)
 class Adapters:
-    """Makes each adapter once, when it is first needed; slow imports are put off until then."""
+    """Makes each adapter once, when it is first needed; slow imports are put off until then.
+
+    Args:
+        throttled: is told of each call that the cloud refuses as one too many.
+    """
 
     config: Config
     env: Mapping[str, str]
     listener: Listener
+    throttled: Callable[[], None] | None = None
 
     @cached_property
     def clock(self) -> Clock:
         """The system's clock."""
         return SystemClock()
+
+    @cached_property
+    def aside(self) -> AsideProcess:
+        """The process that makes calls which may never return; started when first asked."""
+        from snap_self.system.disks.aside import AsideProcess
+
+        return AsideProcess()
 
     @cached_property
     def gate(self) -> Gate:
@@ -51,8 +67,9 @@ class Adapters:
     @cached_property
     def transport(self) -> RequestsTransport:
         """Plain HTTP without proxies, redirects or cookies."""
-        from snap_self.system.http import RequestsTransport
+        from snap_self.system.net.http import RequestsTransport
 
+        check_ca_bundle(self.config.network.ca_bundle)
         return RequestsTransport(ca_bundle=self.config.network.ca_bundle)
 
     @cached_property
@@ -79,16 +96,16 @@ class Adapters:
         """The credential chain."""
         from snap_self.cloud.credentials.chain import default_provider
         from snap_self.cloud.credentials.sources import Surroundings
-        from snap_self.system.commands import SystemCommands
-        from snap_self.system.textfile import read_text_file
+        from snap_self.system.key_programs import KeyPrograms
+        from snap_self.system.textfile import read_trusted_file
 
         return default_provider(
             Surroundings(
                 env=self.env,
                 home=self.env.get("HOME") or _own_home(),
-                read=read_text_file,
+                read=read_trusted_file,
                 transport=self.transport,
-                commands=SystemCommands(),
+                commands=KeyPrograms(self.env),
                 clock=self.clock,
                 metadata=self.metadata,
                 profile=self.config.credentials.profile,
@@ -118,6 +135,28 @@ class Adapters:
     def root_may_freeze(self) -> bool:
         """Whether the configuration lets the root filesystem be frozen."""
         return self.config.freeze.root is FreezeRoot.ALLOW
+
+
+def check_ca_bundle(path: str) -> None:
+    """Refuse a file of CA certificates that cannot be read: TLS would only say it broke off.
+
+    Raises:
+        ConfigError: it cannot be read, or others could name whom to trust.
+    """
+    if not path:
+        return
+    try:
+        check_trusted(path)
+        Path(path).open("rb").close()
+    except Distrusted as error:
+        raise ConfigError(
+            f"network.ca_bundle {path!r} is not used: {error.found.why}", hint=error.found.hint
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"network.ca_bundle {path!r} cannot be read: {error.strerror}",
+            hint="name a readable file of PEM certificates, or leave it empty",
+        ) from None
 
 
 def text_of(path: Path) -> str:

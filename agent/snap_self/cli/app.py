@@ -8,35 +8,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from snap_self import __version__
-from snap_self.cli.hook_app import hook_app
+from snap_self.cli.console import console
+from snap_self.cli.grammar import App
+from snap_self.cli.manager_commands import hook_app
 from snap_self.cli.options import (
-    Before,
-    Description,
-    Disks,
-    Exclude,
-    JobOptions,
-    Json,
-    Keep,
-    Level,
+    JOB,
+    MANNER,
+    PLAN,
+    RUN,
+    SPEECH,
     Manner,
-    Name,
-    OnQuiesceFailure,
-    OnSnapshotFailure,
-    Paths,
-    Quiet,
-    Reuse,
-    Tags,
-    Timeout,
-    Verbose,
-    Wait,
+    Typed,
+    job_options,
+)
+from snap_self.cli.spelling import spelled_out
+
+# The envelope of `output/jsonform.py`, in one line.
+VERSION_JSON = (
+    '{{"schema": 1, "command": "version", "exit_status": 0, "result": "done", "error": null, '
+    '"version": "{version}"}}'
 )
 
-app = typer.Typer(
+app = App(
     name="snap-self",
     add_completion=False,
     no_args_is_help=False,
@@ -47,36 +45,35 @@ app = typer.Typer(
 app.add_typer(hook_app)
 
 
+def program() -> Any:
+    """Return the parser's table of all commands and options."""
+    return typer.main.get_command(app)
+
+
 def run_app(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the command and return its exit status."""
-    result: object = app(args=list(arguments), standalone_mode=False, prog_name="snap-self")
+    result: object = app(
+        args=list(arguments),
+        standalone_mode=False,
+        prog_name="snap-self",
+        obj=tuple(arguments),
+    )
     return result if isinstance(result, int) else 0
 
 
 @app.callback(invoke_without_command=True)
-def job(  # one parameter per documented option
+@spelled_out(typed=job_options(JOB), manner=MANNER)
+def job(
     context: typer.Context,
-    before: Before = None,
-    path: Paths = None,
-    disk: Disks = None,
-    exclude: Exclude = None,
-    consistency: Level = None,
-    on_quiesce_failure: OnQuiesceFailure = None,
-    wait: Wait = None,
-    timeout: Timeout = None,
-    keep: Keep = None,
-    name: Name = None,
-    tag: Tags = None,
-    description: Description = None,
-    reuse: Reuse = None,
+    *,
+    typed: Typed,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, do nothing (same as `plan`).")
     ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
     recorded: Annotated[Path | None, typer.Option("--recorded", hidden=True)] = None,
+    notices: Annotated[int, typer.Option("--notices", hidden=True)] = -1,
 ) -> int:
     """Snapshot this ECS instance's own disks before something risky.
 
@@ -84,41 +81,32 @@ def job(  # one parameter per documented option
     """
     if version:
         # Without the encoder, whose import would take longer than all the rest.
-        print(
-            f'{{"schema": 1, "version": "{__version__}"}}' if json else f"snap-self {__version__}"
-        )
+        as_json = VERSION_JSON.format(version=__version__)
+        console().data(as_json if manner.json else f"snap-self {__version__}")
+        if manner.verbose and not manner.json:
+            from snap_self.system.installation import read_installation
+
+            found = read_installation()
+            console().data(*filter(None, (f"{found.words}, in {found.folder}", found.limits)))
         return 0
     if context.invoked_subcommand is not None:
-        _refuse_options_before(context.invoked_subcommand, context)
-        return 0
-    options = JobOptions(
-        before=before,
-        paths=path or (),
-        disks=disk or (),
-        exclude=exclude or (),
-        consistency=consistency,
-        on_quiesce_failure=on_quiesce_failure,
-        wait=wait,
-        timeout=timeout,
-        keep=keep,
-        name=name,
-        tags=tag or (),
-        description=description,
-        reuse=reuse,
-    )
-    manner = Manner(json=json, quiet=quiet, verbose=verbose)
-    if before is None and len(sys.argv) == 1:
-        print(context.get_help())
+        return _refuse_options_before(context.invoked_subcommand, context)
+    if typed["--before"] is None and len(sys.argv) == 1:
+        console().data(*context.get_help().split("\n"))
         return 2
-    from snap_self.cli import commands
-
     if dry_run:
-        return commands.plan(options, manner, recorded=recorded, offline=False)
-    return commands.snapshot(options, manner, recorded=recorded)
+        from snap_self.cli.plan import run_plan
+
+        return run_plan(typed, manner, recorded=recorded, offline=False)
+    from snap_self.cli.snapshot import run_snapshot
+
+    return run_snapshot(typed, manner, recorded=recorded, notices=notices)
 
 
-def _refuse_options_before(command: str, context: typer.Context) -> None:
+def _refuse_options_before(command: str, context: typer.Context) -> int:
     """Refuse options in front of a command's name, since that command never sees them.
+
+    Returns 0 if there are none.
 
     Raises:
         UsageError: there are some.
@@ -129,31 +117,18 @@ def _refuse_options_before(command: str, context: typer.Context) -> None:
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
     if given:
-        from snap_self.errors import UsageError
+        from snap_self.cli.misspelt import options_before
 
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(
-            f"{options} before the word {command} would have no effect",
-            hint=f"options of a command follow its name: snap-self {command} …; "
-            f"`snap-self {command} --help` shows which it takes",
-        )
+        options = [f"--{name.replace('_', '-')}" for name in given]
+        raise options_before(context, command, options)
+    return 0
 
 
 @app.command()
+@spelled_out(typed=job_options(PLAN), manner=MANNER)
 def plan(
-    before: Before = None,
-    path: Paths = None,
-    disk: Disks = None,
-    exclude: Exclude = None,
-    consistency: Level = None,
-    on_quiesce_failure: OnQuiesceFailure = None,
-    wait: Wait = None,
-    timeout: Timeout = None,
-    keep: Keep = None,
-    name: Name = None,
-    tag: Tags = None,
-    description: Description = None,
-    reuse: Reuse = None,
+    *,
+    typed: Typed,
     recorded: Annotated[
         Path | None,
         typer.Option(
@@ -162,58 +137,29 @@ def plan(
             help="Plan for a machine recorded by `doctor --record DIR`, without any network.",
         ),
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
 ) -> int:
     """Show what the main job would do and why; nothing is done.
 
     Example: snap-self plan --before "os upgrade" --path /srv
     """
-    options = JobOptions(
-        before=before if before is not None else "plan",
-        paths=path or (),
-        disks=disk or (),
-        exclude=exclude or (),
-        consistency=consistency,
-        on_quiesce_failure=on_quiesce_failure,
-        wait=wait,
-        timeout=timeout,
-        keep=keep,
-        name=name,
-        tags=tag or (),
-        description=description,
-        reuse=reuse,
-    )
-    manner = Manner(json=json, quiet=quiet, verbose=verbose)
-    from snap_self.cli import commands
+    from snap_self.cli.plan import run_plan
 
-    return commands.plan(options, manner, recorded=recorded, offline=True)
+    if typed["--before"] is None:
+        typed = {**typed, "--before": "plan"}
+    return run_plan(typed, manner, recorded=recorded, offline=True)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
+@spelled_out(typed=job_options(RUN), manner=MANNER)
 def run(
     command: Annotated[
         list[str], typer.Argument(metavar="CMD", help="The command and its arguments.")
     ],
-    before: Before = None,
-    path: Paths = None,
-    disk: Disks = None,
-    exclude: Exclude = None,
-    consistency: Level = None,
-    on_quiesce_failure: OnQuiesceFailure = None,
-    on_snapshot_failure: OnSnapshotFailure = None,
-    wait: Wait = None,
-    timeout: Timeout = None,
-    keep: Keep = None,
-    name: Name = None,
-    tag: Tags = None,
-    description: Description = None,
-    reuse: Reuse = None,
+    *,
+    typed: Typed,
     recorded: Annotated[Path | None, typer.Option("--recorded", hidden=True)] = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
 ) -> int:
     """Make the snapshot, then run CMD; its exit status is passed on.
 
@@ -222,59 +168,126 @@ def run(
 
     Example: snap-self run --before "schema change" -- ./migrate.sh --all
     """
-    options = JobOptions(
-        before=before,
-        paths=path or (),
-        disks=disk or (),
-        exclude=exclude or (),
-        consistency=consistency,
-        on_quiesce_failure=on_quiesce_failure,
-        wait=wait,
-        timeout=timeout,
-        keep=keep,
-        name=name,
-        tags=tag or (),
-        description=description,
-        reuse=reuse,
-    )
-    manner = Manner(json=json, quiet=quiet, verbose=verbose)
-    from snap_self.cli import running
+    from snap_self.cli.run import run_command
 
-    extra = running.RunOptions(
-        argv=tuple(command), on_snapshot_failure=on_snapshot_failure, recorded=recorded
-    )
-    return running.run(options, extra, manner)
+    return run_command(typed, manner, argv=tuple(command), recorded=recorded)
 
 
 @app.command("list")
-def list_command(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
-    """List this instance's snapshots made by snap-self, newest first.
+@spelled_out(manner=MANNER)
+def list_command(
+    *,
+    last: Annotated[
+        int | None,
+        typer.Option("--last", metavar="N", min=1, help="Only the N newest runs."),
+    ] = None,
+    before: Annotated[
+        str, typer.Option("--before", metavar="TEXT", help="Only runs whose text holds this.")
+    ] = "",
+    disk: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disk",
+            metavar="X",
+            help="Only runs with this disk: id, device or mount point (repeatable).",
+        ),
+    ] = None,
+    manner: Manner,
+) -> int:
+    """List the snapshots that snap-self made, newest first.
 
-    Example: snap-self list --json
+    A row is a run, with its disks. Without a terminal it is at most 100 columns wide.
+
+    Example: snap-self list --last 5
     """
-    from snap_self.cli import commands
+    from snap_self.cli.list import run_list
 
-    return commands.list_snapshots(Manner(json=json, quiet=quiet, verbose=verbose))
+    return run_list(manner, last=last, before=before, disks=tuple(disk or ()))
 
 
 @app.command()
+@spelled_out(manner=MANNER)
 def show(
-    wanted: Annotated[str, typer.Argument(metavar="ID", help="Snapshot, group or run id.")],
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Snapshot, group or run id, or last.")
+    ],
+    manner: Manner,
 ) -> int:
     """Show one run's snapshots in full, with the ways back.
 
-    Example: snap-self show s-bp1a2b3c4d5e6f7g8h9i
-    """
-    from snap_self.cli import commands
+    The word last means the newest run that has a snapshot to go back to.
 
-    return commands.show(wanted, Manner(json=json, quiet=quiet, verbose=verbose))
+    Example: snap-self show last
+    """
+    from snap_self.cli.show import run_show
+
+    return run_show(wanted, manner)
 
 
 @app.command()
+@spelled_out(manner=MANNER)
+def diff(
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Run, group or snapshot id.  [default: last]", show_default=False
+        ),
+    ] = "",
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Only this: it begins with / or ./. An id here: compare with that run.",
+        ),
+    ] = None,
+    *,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Name all that differs, also what changes by itself."),
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with status 103 where anything differs.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Make a disk for contents unasked. Needed without a terminal."
+        ),
+    ] = False,
+    manner: Manner,
+) -> int:
+    """Show what changed on this machine since a snapshot.
+
+    Packages, files in /etc, units, kernel, mounts, users and listening ports, from what the run
+    noted before its snapshot; the cloud is not asked. With a PATH, which begins with / or ./,
+    contents are shown: what the note cannot tell is read in the snapshot, of which a disk is made
+    for some minutes.
+
+    Example: snap-self diff last
+    """
+    from snap_self.cli.diff import run_diff
+
+    words = (*filter(None, (wanted,)), *(others or ()))
+    return run_diff(words, manner, everything=everything, exit_code=exit_code, yes=yes)
+
+
+@app.command("help", hidden=True)
+def help_command(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND", help="The command's words.")
+    ] = None,
+) -> int:
+    """Show the help of a command, or of the program.
+
+    Example: snap-self help run
+    """
+    return run_app([*(words or ()), "--help"])
+
+
+@app.command()
+@spelled_out(manner=MANNER)
 def prune(
+    *,
     keep_last: Annotated[
         int | None,
         typer.Option(
@@ -308,31 +321,233 @@ def prune(
         bool,
         typer.Option("--dry-run", help="Only show what would go. [default on a terminal]"),
     ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
 ) -> int:
-    """Delete this instance's snapshots made by snap-self that are past their date.
+    """Delete the snapshots made by snap-self that are past their date.
 
-    Never the newest good one of a disk, one kept for ever, one that an image or a disk depends on,
-    or one that is not tagged as this instance's. A group goes as a whole or stays.
+    Only this instance's. Never the newest good one of a disk, one kept for ever, one that an image
+    or a disk depends on, or one that is not tagged as this instance's. A group goes as a whole or
+    stays.
 
     Example: snap-self prune --keep-last 5 --yes
     """
-    from snap_self.cli import pruning
+    from snap_self.cli.prune import PruneOptions, run_prune
 
-    options = pruning.PruneOptions(
+    options = PruneOptions(
         keep_last=keep_last,
         keep_per_text=keep_per_text,
         force=force,
         yes=yes,
         dry_run=dry_run,
     )
-    return pruning.prune(options, Manner(json=json, quiet=quiet, verbose=verbose))
+    return run_prune(options, manner)
 
 
 @app.command()
+@spelled_out(manner=MANNER)
+def restore(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Snapshot, group or run id, or last.")
+    ] = "",
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="What to bring back, as it is named here now."),
+    ] = None,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DIR", help="Bring it back below DIR instead of in place."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Also take away what the snapshot does not have.")
+    ] = False,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="Do not keep what is replaced.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Make the disk and show what differs; change nothing."),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed."),
+    ] = False,
+    undo: Annotated[
+        str | None,
+        typer.Option("--undo", metavar="RID", help="Put back what that restore has replaced."),
+    ] = None,
+    manner: Manner,
+) -> int:
+    """Bring files back from a snapshot, as they were.
+
+    A disk is made of the snapshot, attached, read and deleted again, which takes some minutes.
+    Files are replaced whole, beside and by rename; what was there is kept aside. What cannot be
+    brought back is named (status 102). The role needs the policy of `snap-self policy --restore`.
+
+    Example: snap-self restore last /etc/nginx /srv/www/index.html
+    """
+    from snap_self.cli.restore import RestoreOptions, run_restore
+
+    options = RestoreOptions(
+        wanted=wanted,
+        paths=tuple(paths or ()),
+        to=to,
+        exact=exact,
+        backup=not no_backup,
+        dry_run=dry_run,
+        yes=yes,
+        undo=undo,
+    )
+    return run_restore(options, manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def rollback(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Snapshot, group or run id, or last.")
+    ],
+    *,
+    steps: Annotated[
+        bool,
+        typer.Option("--print", help="Print the steps from outside; nothing is done. [default]"),
+    ] = False,
+    script: Annotated[
+        bool,
+        typer.Option("--script", help="Print them as one shell script for another machine."),
+    ] = False,
+    oos: Annotated[
+        bool,
+        typer.Option("--oos", help="Have the cloud's OOS do it: it stops this machine at once."),
+    ] = False,
+    snapshot_first: Annotated[
+        bool,
+        typer.Option("--snapshot-first", help="With --oos: snapshot the present state before."),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="With --oos: do not ask. Needed without a terminal."),
+    ] = False,
+    manner: Manner,
+) -> int:
+    """Bring whole disks back to a run's snapshots.
+
+    It says what goes back and what is lost, and refuses what would tear: a volume that lies also
+    on a disk that stays, or the system without its /boot. A snapshot's id means its disk alone. A
+    disk is reset while the instance is stopped, so the steps are for another machine. With --oos
+    Operation Orchestration Service does it from outside; the role needs the policies of
+    `snap-self policy --rollback`.
+
+    Example: snap-self rollback last --script > rollback.sh
+    """
+    from snap_self.cli.rollback import RollbackOptions, run_rollback
+
+    options = RollbackOptions(
+        wanted=wanted,
+        steps=steps,
+        script=script,
+        oos=oos,
+        snapshot_first=snapshot_first,
+        yes=yes,
+    )
+    return run_rollback(options, manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def mount(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Snapshot, group or run id, or last.")
+    ],
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="DIR", help="Where to; an empty directory, or a new one."),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option("--path", metavar="PATH", help="Open the filesystem that holds PATH. [/]"),
+    ] = None,
+    life: Annotated[
+        str,
+        typer.Option("--for", metavar="DURATION", help="How long it stays open; at most 24h."),
+    ] = "1h",
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed."),
+    ] = False,
+    manner: Manner,
+) -> int:
+    """Open a snapshot beside the running system, to look into it.
+
+    Nothing in it can be changed. A disk is made of it and attached; `unmount`, or the time limit,
+    deletes it again. The role needs the policy of `snap-self policy --restore`.
+
+    Example: snap-self mount last --path /srv --for 30m
+    """
+    from snap_self.cli.mount import MountOptions, run_mount
+
+    options = MountOptions(wanted=wanted, at=at, path=path, life=life, yes=yes)
+    return run_mount(options, manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def unmount(
+    which: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Snapshot, run or mount id, or directory."),
+    ] = "",
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is open.")] = False,
+    manner: Manner,
+) -> int:
+    """Close opened snapshots and delete their temporary disks.
+
+    Also what a command left that was killed.
+    Without ID what is open is closed if it is one.
+
+    Example: snap-self unmount --all
+    """
+    from snap_self.cli.mount import run_unmount
+
+    return run_unmount(which, manner, every=every)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def verify(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Snapshot, group or run id, or last.")
+    ],
+    *,
+    path: Annotated[
+        str | None,
+        typer.Option("--path", metavar="PATH", help="Only the filesystem that holds PATH. [all]"),
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed."),
+    ] = False,
+    manner: Manner,
+) -> int:
+    """Prove that a snapshot opens, is undamaged and as noted.
+
+    For each filesystem a disk is made of it, mounted, checked by the filesystem's own checker and
+    deleted again; /etc is compared with the manifest. Status 0: all is proved; 100: a part of it;
+    11: it is damaged. The role needs the policy of `snap-self policy --restore`.
+
+    Example: snap-self verify last
+    """
+    from snap_self.cli.verify import VerifyOptions, run_verify
+
+    return run_verify(VerifyOptions(wanted=wanted, path=path, yes=yes), manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
 def doctor(
+    *,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -341,44 +556,106 @@ def doctor(
             help="Write what the kernel and the cloud say about the disks to DIR, for a report.",
         ),
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
 ) -> int:
     """Check every precondition, each failed one with its mend.
 
     Example: snap-self doctor
     """
-    from snap_self.cli import commands
+    from snap_self.cli.doctor import run_doctor
 
-    return commands.doctor(Manner(json=json, quiet=quiet, verbose=verbose), record=record)
+    return run_doctor(manner, record=record)
 
 
 @app.command()
-def thaw(json: Json = False, quiet: Quiet = False, verbose: Verbose = False) -> int:
+@spelled_out(manner=MANNER)
+def policy(
+    *,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also what `prune` needs: to delete own snapshots.")
+    ] = False,
+    tags: Annotated[
+        bool, typer.Option("--tags", help="Also to tag own snapshots with what became of a run.")
+    ] = False,
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="Also to look into snapshots: temporary disks of its own."),
+    ] = False,
+    rollback: Annotated[
+        bool,
+        typer.Option("--rollback", help="Also what `rollback --oos` needs, and the role of OOS."),
+    ] = False,
+    fleet: Annotated[
+        str,
+        typer.Option(
+            "--fleet",
+            metavar="KEY=VALUE",
+            help="For one role of many instances: all that carry this tag, and their disks.",
+        ),
+    ] = "",
+    session: Annotated[
+        bool,
+        typer.Option("--session", help="What narrows such a role down to this instance."),
+    ] = False,
+    disk: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disk",
+            metavar="ID",
+            help="Name only this disk (repeatable). [default: all that the metadata name]",
+        ),
+    ] = None,
+    manner: Manner,
+) -> int:
+    """Print the RAM policy that this instance's role needs, filled in.
+
+    It is made from the metadata alone: no key is needed, and the cloud is not asked. Standard
+    output carries the policy, standard error the commands that create it and bind its role, which
+    an administrator pastes into a shell elsewhere.
+
+    Example: snap-self policy > policy.json
+    """
+    from snap_self.cli.policy import PolicyOptions, run_policy
+
+    options = PolicyOptions(
+        prune=prune,
+        tags=tags,
+        restore=restore,
+        rollback=rollback,
+        session=session,
+        fleet=fleet,
+        disks=tuple(disk or ()),
+    )
+    return run_policy(options, manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def thaw(manner: Manner) -> int:
     """Emergency: end a freeze that an interrupted run left behind.
 
     Example: snap-self thaw
     """
-    from snap_self.cli import commands
+    from snap_self.cli.thaw import run_thaw
 
-    return commands.thaw(Manner(json=json, quiet=quiet, verbose=verbose))
+    return run_thaw(manner)
 
 
 @app.command(hidden=True)
+@spelled_out(manner=SPEECH)
 def follow(
+    *,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run that asked for it.")] = "",
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    manner: Manner,
 ) -> int:
     """Watch uploads to their end and hold back a reboot meanwhile; started by snap-self itself.
 
     Example: snap-self follow
     """
     del run  # every run whose upload goes on is watched
-    from snap_self.cli import following
+    from snap_self.cli.follow import run_follower
 
-    return following.run_follower(Manner(json=False, quiet=quiet, verbose=verbose))
+    return run_follower(manner)
 
 
 @app.command()
@@ -387,7 +664,7 @@ def demo(
         bool, typer.Option("--keep", help="Keep the simulated cloud running until Ctrl-C.")
     ] = False,
 ) -> int:
-    """Run the main job on this machine against the bundled simulated ECS; no account needed.
+    """Try the main job here on a simulated cloud, without an account.
 
     Example: snap-self demo
     """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-from snap_self.cli.adapters import Adapters
+from snap_self.cli.adapters import Adapters, check_ca_bundle
+from snap_self.cloud.caller import Caller
 from snap_self.cloud.client import EcsClient
-from snap_self.cloud.endpoint import candidates, choose, parse_override
+from snap_self.cloud.endpoint import ECS, candidates, choose, parse_override
+from snap_self.cloud.hosts import Hosts
 from snap_self.cloud.rpc import SdkRpc
-from snap_self.errors import ConfigError, StateUnusable
+from snap_self.cloud.watched import Watched
+from snap_self.errors import StateUnusable
+from snap_self.model.actions import OOS
 from snap_self.model.endpoint import Endpoint
 from snap_self.model.snapshots import Identity
 from snap_self.ports import FactStore
-from snap_self.system.probe import TlsProbe
+from snap_self.system.net.probe import TlsProbe
 
 FACT = "endpoint"
 
@@ -25,61 +28,94 @@ def connect(adapters: Adapters, identity: Identity) -> EcsClient:
         CloudUnreachable: no host of the region takes a connection.
         ConfigError: the configured endpoint or CA file cannot be used.
     """
+    rpc = make_rpc(adapters, identity)
     return EcsClient(
-        make_rpc(adapters, identity),
+        rpc if adapters.throttled is None else Watched(rpc, adapters.throttled),
         region=identity.region,
         credentials=adapters.credentials,
         clock=adapters.clock,
         random=random.random,
         on_retry=adapters.tell_retry,
+        elsewhere=rpc.elsewhere,
+        holder=identity.holder,
     )
 
 
-def make_rpc(adapters: Adapters, identity: Identity) -> SdkRpc:
+def make_rpc(adapters: Adapters, identity: Identity) -> Hosts:
     """Return the signed calls to the host that is configured, remembered or found."""
-    network = adapters.config.network
-    check_ca_bundle(network.ca_bundle)
-    if network.ecs_endpoint:
-        endpoint = parse_override(network.ecs_endpoint)
-    else:
-        endpoint = _found(adapters.store, identity, network.ca_bundle)
-    return SdkRpc(endpoint, region=identity.region, ca_bundle=network.ca_bundle)
+    override = adapters.config.network.ecs_endpoint
+    return _hosts(adapters, identity, ECS, override, _Memory(adapters.store))
 
 
-def check_ca_bundle(path: str) -> None:
-    """Refuse a file of CA certificates that cannot be read: TLS would only say it broke off.
+def connect_oos(adapters: Adapters, identity: Identity) -> Caller:
+    """Return what calls the region's OOS, which carries out what the instance cannot itself.
 
     Raises:
-        ConfigError: it cannot be read.
+        CloudUnreachable: no host of the region takes a connection.
+        ConfigError: the configured endpoint or CA file cannot be used.
     """
-    if not path:
-        return
-    try:
-        Path(path).open("rb").close()
-    except OSError as error:
-        raise ConfigError(
-            f"network.ca_bundle {path!r} cannot be read: {error.strerror}",
-            hint="name a readable file of PEM certificates, or leave it empty",
-        ) from None
+    rpc = _hosts(adapters, identity, OOS, adapters.config.network.oos_endpoint)
+    return Caller(
+        rpc,
+        region=identity.region,
+        credentials=adapters.credentials,
+        clock=adapters.clock,
+        random=random.random,
+        on_retry=adapters.tell_retry,
+        elsewhere=rpc.elsewhere,
+        holder=identity.holder,
+    )
 
 
-def forget_endpoint(facts: FactStore) -> None:
-    """Have the next command look for a host again: the remembered one did not answer."""
-    _remember(facts, "")
+def _hosts(
+    adapters: Adapters,
+    identity: Identity,
+    product: str,
+    override: str,
+    memory: _Memory | None = None,
+) -> Hosts:
+    """Return the signed calls of a product.
 
-
-def _found(facts: FactStore, identity: Identity, ca_bundle: str) -> Endpoint:
-    hosts = candidates(identity.region)
-    known = facts.recall(FACT).get("host", "")
+    Args:
+        override: the configured endpoint; empty for none.
+        memory: of the host that answered last; None where it is asked for once in a while.
+    """
+    ca_bundle = adapters.config.network.ca_bundle
+    check_ca_bundle(ca_bundle)
+    probe = TlsProbe(ca_bundle=ca_bundle)
+    if override:
+        hosts: tuple[Endpoint, ...] = (parse_override(override, product),)
+        memory, known = None, hosts[0].host
+    else:
+        hosts = candidates(identity.region, product)
+        known = memory.recall() if memory else ""
     remembered = next((host for host in hosts if host.host == known), None)
-    endpoint = choose(hosts, TlsProbe(ca_bundle=ca_bundle), remembered)
-    if endpoint != remembered:
-        _remember(facts, endpoint.host)
-    return endpoint
+    return Hosts(
+        hosts,
+        remembered or choose(hosts, probe, product),
+        proved=remembered is None,
+        probe=probe,
+        make=lambda host: SdkRpc(host, region=identity.region, ca_bundle=ca_bundle),
+        remember=memory.remember if memory else _nothing,
+        quiet=lambda: adapters.gate.is_shut,
+    )
 
 
-def _remember(facts: FactStore, host: str) -> None:
-    try:
-        facts.remember(FACT, {"host": host})
-    except StateUnusable:
-        return  # `list` for somebody who may not write the state works without the memory
+class _Memory:
+    """The host that answered an earlier command; without it each would begin with a probe."""
+
+    def __init__(self, facts: FactStore) -> None:
+        self._facts = facts
+
+    def recall(self) -> str:
+        return self._facts.recall(FACT).get("host", "")
+
+    def remember(self, host: str) -> None:
+        try:
+            self._facts.remember(FACT, {"host": host})
+        except StateUnusable:
+            return  # `list` for somebody who may not write the state works without the memory
+
+
+def _nothing(host: str) -> None:
+    """Remember nothing."""

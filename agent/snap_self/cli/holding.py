@@ -6,49 +6,50 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from snap_self.cli.adapters import MARKER, Adapters
 from snap_self.errors import EnvironmentFault
 from snap_self.model.disks import Coverage
+from snap_self.model.freezing import FreezeFacts
 from snap_self.model.hooks import HookFacts, HookResult
-from snap_self.quiesce.applications.base import ApplicationQuiescer
+from snap_self.model.servers import RestedServer
 from snap_self.quiesce.applications.base import Tools as ApplicationTools
 from snap_self.quiesce.applications.finding import find_applications
-from snap_self.quiesce.freeze import FreezeLimits, FreezePorts
+from snap_self.quiesce.applications.quiescers import ApplicationQuiescer
+from snap_self.quiesce.freeze.order import FreezeOrder
+from snap_self.quiesce.freeze.selftest import root_tested, run_self_test
+from snap_self.quiesce.freeze.session import FreezeLimits, FreezePorts
+from snap_self.quiesce.freeze.wire import SIZE
 from snap_self.quiesce.hooks.hookset import HookPlaces, HookPorts, Hooks, load_hooks
-from snap_self.quiesce.order import FreezeOrder
-from snap_self.quiesce.preflight import FreezeFacts
 from snap_self.quiesce.quiescer import Quiescer
-from snap_self.quiesce.selftest import root_tested, run_self_test
-from snap_self.quiesce.wire import SIZE
-from snap_self.system.freeze_facts import read_freeze_facts
-from snap_self.system.freezing import KernelFreezeCalls
-from snap_self.system.guardian_launch import (
+from snap_self.system.accounts import SystemAccounts
+from snap_self.system.applications.links import silent_link
+from snap_self.system.applications.processes import SystemProcesses
+from snap_self.system.applications.server_sockets import LocalServerSockets
+from snap_self.system.applications.unlockers import UnlockerProcesses
+from snap_self.system.disks.calls import KernelFreezeCalls
+from snap_self.system.disks.machine import KernelMachineReader
+from snap_self.system.freeze.facts import read_freeze_facts
+from snap_self.system.freeze.launch import (
     GuardianProcessStarter,
     MarkerFile,
     MountDirectories,
     ProcBootFacts,
 )
-from snap_self.system.hook_files import SystemHookFiles
-from snap_self.system.hook_keeper import KeeperProcessStarter
-from snap_self.system.hook_process import SystemHookProcesses
-from snap_self.system.links import silent_link
-from snap_self.system.machine import KernelMachineReader
-from snap_self.system.processes import SystemProcesses
-from snap_self.system.scratch import LoopScratch
+from snap_self.system.freeze.scratch import LoopScratch
+from snap_self.system.hooks.files import SystemHookFiles
+from snap_self.system.hooks.keeper import KeeperProcessStarter
+from snap_self.system.hooks.process import SystemHookProcesses
 from snap_self.system.textfile import read_text_file
-from snap_self.system.unlockers import UnlockerProcesses
-from snap_self.usecases.holding import HoldTools
-
-STREAMS = (("standard output", 1), ("standard error", 2))
+from snap_self.system.trust import distrust
+from snap_self.usecases.hold_tools import HoldTools
 
 
 def freeze_ports(adapters: Adapters) -> FreezePorts:
     """Return the kernel's side of a freeze."""
     markers = MarkerFile(MARKER.parent)
     return FreezePorts(
-        opener=MountDirectories(),
+        opener=MountDirectories(adapters.aside),
         starter=GuardianProcessStarter(marker_path=str(markers.path), message_bytes=SIZE),
         markers=markers,
         calls=KernelFreezeCalls(),
@@ -99,7 +100,6 @@ def try_freeze(adapters: Adapters) -> str:
 
 def _facts(adapters: Adapters, order: FreezeOrder) -> tuple[FreezeFacts, Sequence[str]]:
     own = {"state directory": adapters.config.state.dir}
-    own |= {name: Path(f"/proc/self/fd/{fd}") for name, fd in STREAMS if not os.isatty(fd)}
     mounts = {
         mount.mount_id: target.key
         for target in order.targets
@@ -108,6 +108,7 @@ def _facts(adapters: Adapters, order: FreezeOrder) -> tuple[FreezeFacts, Sequenc
     }
     return read_freeze_facts(
         mounts,
+        adapters.aside,
         own=own,
         markers=MARKER.parent,
         root_tested=root_tested(
@@ -131,7 +132,7 @@ def _places(coverage: Coverage) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _RunApplications:
-    """Implements usecases.holding.Applications with hooks first, then the built-in drivers.
+    """Implements usecases.hold_tools.Applications with hooks first, then the built-in drivers.
 
     Hooks come first since they may stop what would otherwise keep a driver waiting for its lock.
     """
@@ -159,6 +160,7 @@ class _RunApplications:
                 marker=MARKER, state_dir=config.state.dir, hold_s=float(config.freeze.limit_s)
             ),
         )
+        machine = KernelMachineReader(adapters.aside)
         found = find_applications(
             config.applications,
             SystemProcesses(),
@@ -168,7 +170,11 @@ class _RunApplications:
                 clock=adapters.clock,
                 link=silent_link,
                 read_text=read_text_file,
-                locate=KernelMachineReader().locate_of,
+                distrust=distrust,
+                locate=machine.locate_of,
+                leads=machine.leads_of,
+                accounts=SystemAccounts(),
+                sockets=LocalServerSockets(str(MARKER.parent)),
                 unlockers=UnlockerProcesses(),
             ),
         )
@@ -178,6 +184,13 @@ class _RunApplications:
             notes=(*hooks.notes, *found.notes),
             doubts=found.doubts,
         )
+
+    @property
+    def servers(self) -> Sequence[RestedServer | None]:
+        return [
+            each.server if isinstance(each, ApplicationQuiescer) else None
+            for each in self.quiescers
+        ]
 
     def say_cut(self) -> None:
         self.hooks.say_result(HookResult.CUT)

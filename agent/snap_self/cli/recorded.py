@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snap_self.cli.wiring import Wiring
+from snap_self.cli.adapters import Adapters
+from snap_self.cli.attempts import raw_disks
+from snap_self.cli.wiring import make_tools
 from snap_self.cloud.client import EcsClient
 from snap_self.disks import recording
 from snap_self.errors import UsageError
-from snap_self.instance.addresses import is_loopback
+from snap_self.model.addresses import is_loopback
 from snap_self.model.ids import INSTANCE_ID, REGION_ID, InstanceId, RegionId
 from snap_self.model.snapshots import Credentials, Identity
-from snap_self.system.recorded import (
+from snap_self.system.disks.recorded import (
     RecordedFilesystems,
     RecordedMachine,
     RecordedRpc,
@@ -29,7 +31,7 @@ NO_KEYS = Credentials(
 )
 
 
-def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
+def recorded_tools(adapters: Adapters, directory: Path) -> Tools:
     """Return tools that look at a recording instead of this machine and the cloud.
 
     Raises:
@@ -44,12 +46,12 @@ def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
             RecordedRpc(disks),
             region=identity.region,
             credentials=lambda _force: NO_KEYS,
-            clock=wiring.clock,
+            clock=adapters.clock,
             random=lambda: 0.0,  # of how long to wait before a call is repeated; none is
         )
 
     return replace(
-        wiring.tools(),
+        make_tools(adapters),
         machine=RecordedMachine(machine),
         identify=lambda: identity,
         connect=connect,
@@ -59,21 +61,21 @@ def recorded_tools(wiring: Wiring, directory: Path) -> Tools:
     )
 
 
-def simulated_tools(wiring: Wiring, directory: Path) -> Tools:
+def simulated_tools(adapters: Adapters, directory: Path) -> Tools:
     """Return tools for a made-up machine in a simulated cloud; nothing of it can be flushed.
 
     Raises:
         UsageError: the cloud is not a simulated one: a snapshot of a real disk must never be
             decided by a recording.
     """
-    if not is_simulated(wiring.config.network.ecs_endpoint):
+    if not is_simulated(adapters.config.network.ecs_endpoint):
         raise UsageError(
             "--recorded makes snapshots only in a simulated cloud on this machine",
             hint="`snap-self plan --recorded DIR` plans for a recorded machine",
         )
     machine = recording.load(read_machine(directory), origin=str(directory))
     return replace(
-        wiring.tools(), machine=RecordedMachine(machine), filesystems=RecordedFilesystems()
+        make_tools(adapters), machine=RecordedMachine(machine), filesystems=RecordedFilesystems()
     )
 
 
@@ -84,11 +86,11 @@ def is_simulated(ecs_endpoint: str) -> bool:
     return bool(ecs_endpoint) and is_loopback(parse_override(ecs_endpoint).host)
 
 
-def write_recording(wiring: Wiring, directory: Path) -> None:
+def write_recording(adapters: Adapters, directory: Path) -> None:
     """Record this machine's disks and what the cloud says about them."""
-    tools = wiring.tools()
+    tools = make_tools(adapters)
     identity = tools.identify()
-    raw = wiring.raw_disks(identity)
+    raw = raw_disks(adapters, identity)
     write_recorded(directory, recording.dump(tools.machine.read()), raw)
 
 

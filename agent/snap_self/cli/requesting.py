@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-from snap_self.cli.options import JobOptions
-from snap_self.config.options import with_options
+from snap_self.cli.options import JOB_OPTIONS, JobOption, Typed, TypedValue
+from snap_self.config.options import over_key
 from snap_self.config.settings import Config
 from snap_self.errors import UsageError
 from snap_self.model.disks import Selection
 from snap_self.model.request import Request
-from snap_self.model.rules import check_before, check_description, retention_days
 
 
-def make_request(options: JobOptions, config: Config) -> Request:
+def make_request(typed: Typed, config: Config) -> Request:
     """Return the request; an option beats the configuration.
 
     Raises:
         UsageError: an option has no such value, or breaks a rule of the cloud; nothing was called.
     """
-    if options.before is None:
+    if typed["--before"] is None:
         raise UsageError(
             "--before TEXT is missing",
-            hint='say what the snapshot is for, e.g. snap-self --before "os upgrade"',
+            hint='say what is about to change: --before "os upgrade"',
         )
-    asked = with_options(
-        config,
-        {
-            "--consistency": options.consistency,
-            "--on-quiesce-failure": options.on_quiesce_failure,
-            "--wait": options.wait,
-            "--timeout": options.timeout,
-            "--keep": options.keep,
-            "--name": options.name,
-            "--tag": options.tags,
-            "--reuse": options.reuse,
-            "--exclude": _named("--exclude", options.exclude),
-        },
+    refuse_option_as_text(typed["--before"])
+    filled = {
+        option.field: chosen(option, typed, config)
+        for option in JOB_OPTIONS
+        if option.field and (option.key or is_given(typed.get(option.name)))
+    }
+    excluded: Any = typed.get("--exclude") or ()
+    selection = Selection(
+        paths=filled.pop("paths", ()),
+        disks=filled.pop("disks", ()),
+        exclude=filled.pop("exclude"),
+        configured=frozenset(config.disks.exclude) - frozenset(excluded),
     )
-    wanted, keep_s = asked.snapshot, asked.snapshot.keep_s
-    return Request(
-        before=check_before(options.before),
-        selection=Selection(
-            paths=_named("--path", options.paths),
-            disks=_named("--disk", options.disks),
-            exclude=asked.disks.exclude,
-        ),
-        consistency=wanted.consistency,
-        on_quiesce_failure=wanted.on_quiesce_failure,
-        wait=wanted.wait,
-        timeout_s=wanted.timeout_s,
-        keep_days=None if keep_s is None else retention_days(keep_s),
-        keep_s=keep_s,
-        name=wanted.name,
-        description=("" if options.description is None else check_description(options.description)),
-        tags=wanted.tags,
-        reuse_s=wanted.reuse_s,
-    )
+    return Request(selection=selection, **filled)
 
 
-def _named(option: str, values: Sequence[str]) -> tuple[str, ...]:
-    if any(not value.strip() for value in values):
-        raise UsageError(f"{option} is empty", hint="leave it out to mean all attached disks")
-    return tuple(values)
+def refuse_option_as_text(before: TypedValue) -> None:
+    """Refuse an option that the parser took for the text, since the text was forgotten.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if before in _OPTIONS:
+        raise UsageError(
+            f"--before has no text, as {before} follows it",
+            hint=f'say what is about to change: --before "os upgrade" {before}',
+        )
+
+
+_OPTIONS = {option.name for option in JOB_OPTIONS} | {
+    *("--json", "--quiet", "-q", "--verbose", "-v", "--dry-run"),
+}
+
+
+def chosen(option: JobOption, typed: Typed, config: Config) -> Any:
+    """Return an option's value: as typed, or else that of its key.
+
+    Raises:
+        UsageError: what was typed breaks a rule.
+    """
+    given = typed.get(option.name)
+    value = option.check(given, option.name) if is_given(given) else None
+    return over_key(config, option.key, value, option.name) if option.key else value
+
+
+def is_given(typed: TypedValue) -> bool:
+    """Tell whether an option was given; an empty text is one."""
+    return isinstance(typed, str) or bool(typed)

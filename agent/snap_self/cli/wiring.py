@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from snap_self.cli.adapters import MARKER, Adapters, text_of
-from snap_self.config.load import Sources, load_config
+from snap_self.cli.adapters import MARKER, RUN_DIRECTORY, Adapters, text_of
+from snap_self.config.load import Loaded, Sources, load_config, load_usable
 from snap_self.config.settings import Config
 from snap_self.errors import RootNeeded
 from snap_self.model.ids import RunId
 from snap_self.model.request import Request
 from snap_self.model.snapshots import Identity
-from snap_self.plan import is_held
-from snap_self.system.change_log import ChangeLog
-from snap_self.system.configfiles import list_config_folder, read_config_file
-from snap_self.system.filesystems import KernelFilesystems
+from snap_self.ports import Clock, RunLock
+from snap_self.system.configfiles import (
+    distrust_config,
+    list_config_folder,
+    read_config_file,
+)
+from snap_self.system.disks.filesystems import KernelFilesystems
+from snap_self.system.disks.machine import KernelMachineReader
 from snap_self.system.follower_start import FollowerStart
-from snap_self.system.lock import FileLock
-from snap_self.system.machine import KernelMachineReader
+from snap_self.system.managers.change_log import ChangeLog
+from snap_self.system.state.awaited import AwaitedFiles
+from snap_self.system.state.lock import FileLock, JoinedLocks
 from snap_self.usecases.tools import Process, Tools
 
 if TYPE_CHECKING:
@@ -30,149 +36,153 @@ if TYPE_CHECKING:
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
 BUSY_LOAD_PER_CPU = 1.5
+COPIES_LOCK = "copies.lock"
 
 
-class Wiring(Adapters):
-    """What the commands work with."""
+def make_tools(adapters: Adapters) -> Tools:
+    """Return what the use cases work with."""
+    _ = adapters.transport  # made before there are threads that would each make one
+    return Tools(
+        clock=adapters.clock,
+        machine=KernelMachineReader(adapters.aside),
+        filesystems=KernelFilesystems(adapters.aside),
+        store=adapters.store,
+        lock=run_lock(adapters),
+        process=Process(pid=os.getpid(), boot_id=text_of(BOOT_ID)),
+        identify=partial(identify, adapters),
+        connect=partial(_connect, adapters),
+        warm=partial(warm, adapters),
+        new_run_id=lambda: _new_run_id(adapters),
+        busy=busy,
+        end_stale_freeze=partial(end_stale_freeze, adapters),
+        random=chance,
+        gate=adapters.gate,
+        user_map=dict(adapters.config.disks.map),
+        resume_s=adapters.config.state.resume_s,
+        process_started=process_started,
+        start_follower=follower_start(adapters),
+        changes_of=ChangeLog(adapters.config.state.dir).of,
+        awaited=AwaitedFiles(adapters.config.state.dir),
+    )
 
-    def identify(self) -> Identity:
-        """Ask the metadata service; keys are fetched beside it, since every call needs them."""
-        from concurrent.futures import ThreadPoolExecutor
 
-        from snap_self.instance.identity import read_identity
+def tools_for(adapters: Adapters, request: Request) -> Tools:
+    """Return what a run works with; only one that freezes loads that part."""
+    from snap_self.cli.manifests import manifest_tools
 
-        self.transport.warm()  # before any thread of this one's imports, see `warm`
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys") as pool:
-            keys = pool.submit(self.credentials, False)
-            identity = read_identity(self.metadata, product_name=self.product_name)
-            keys.exception()  # the first call that needs keys raises it
-        return identity
+    tools = replace(make_tools(adapters), manifests=manifest_tools(adapters))
+    if not request.consistency.is_held:
+        return tools
+    from snap_self.cli.holding import hold_tools
 
-    def connect(self, identity: Identity) -> EcsClient:
-        """Return the client for the instance's region."""
-        from snap_self.cli.connecting import connect
+    return replace(tools, hold=hold_tools(adapters, request.before))
 
-        return connect(self, identity)
 
-    def warm(self) -> None:
-        """Import what a cloud call needs.
+def identify(adapters: Adapters) -> Identity:
+    """Ask the metadata service; keys are fetched beside it, since every call needs them."""
+    from concurrent.futures import ThreadPoolExecutor
 
-        The SDK's copy of ``six`` imports ``http.client`` and others while it holds the import
-        system's own lock. A thread that is importing the same then waits for that lock, and both
-        wait for ever. So ``requests``, which loads all of them, goes first, on whichever thread.
-        """
-        from snap_self.cloud.rpc import warm
+    from snap_self.instance.identity import read_identity
 
-        self.transport.warm()
-        warm()
+    adapters.transport.warm()  # before any thread of this one's imports, see `warm`
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys") as pool:
+        keys = pool.submit(adapters.credentials, False)
+        identity = read_identity(adapters.metadata, product_name=adapters.product_name)
+        keys.exception()  # the first call that needs keys raises it
+    return identity
 
-    def trail(self) -> Sequence[tuple[str, str]]:
-        """Return each source of credentials with its verdict, after resolving them."""
-        self.credentials(False)
-        return self.provider.trail
 
-    def tools(self) -> Tools:
-        """Return what the use cases work with."""
-        _ = self.transport  # made before there are threads that would each make one
-        return Tools(
-            clock=self.clock,
-            machine=KernelMachineReader(),
-            filesystems=KernelFilesystems(),
-            store=self.store,
-            lock=FileLock(self.config.state.dir, self.clock),
-            process=Process(pid=os.getpid(), boot_id=text_of(BOOT_ID)),
-            identify=self.identify,
-            connect=self.connect,
-            warm=self.warm,
-            new_run_id=self._new_run_id,
-            busy=busy,
-            end_stale_freeze=self.end_stale_freeze,
-            gate=self.gate,
-            user_map=dict(self.config.disks.map),
-            resume_s=self.config.state.resume_s,
-            process_started=process_started,
-            start_follower=self.follower_start(),
-            changes_of=ChangeLog(self.config.state.dir).of,
-        )
+def warm(adapters: Adapters) -> None:
+    """Import what a cloud call needs.
 
-    def follower_start(self) -> FollowerStart:
-        """Return what starts the process that watches uploads on."""
-        return FollowerStart(
-            clock=self.clock,
-            env=self.env,
-            enabled=self.config.follow.enabled,
-            limit_s=self.config.follow.limit_s,
-        )
+    The SDK's copy of ``six`` imports ``http.client`` and others while it holds the import
+    system's own lock. A thread that is importing the same then waits for that lock, and both
+    wait for ever. So ``requests``, which loads all of them, goes first, on whichever thread.
+    """
+    from snap_self.cloud.rpc import warm as warm_calls
 
-    def tools_for(self, request: Request) -> Tools:
-        """Return what a run works with; only one that freezes loads that part."""
-        if not is_held(request.consistency):
-            return self.tools()
-        from snap_self.cli.holding import hold_tools
+    adapters.transport.warm()
+    warm_calls()
 
-        return replace(self.tools(), hold=hold_tools(self, request.before))
 
-    def try_freeze(self) -> str:
-        """Freeze and thaw a small filesystem made for it; return what went wrong."""
-        from snap_self.cli.holding import try_freeze
+def _connect(adapters: Adapters, identity: Identity) -> EcsClient:
+    from snap_self.cli.connecting import connect
 
-        return try_freeze(self)
+    return connect(adapters, identity)
 
-    def try_hold(self) -> str:
-        """Hold a reboot back for an instant; return why it cannot be."""
-        from snap_self.system.inhibitor import LogindInhibitor
 
-        if not self.config.follow.enabled:
-            return "follow.enabled is false"
-        inhibitor = LogindInhibitor()
-        try:
-            return inhibitor.hold("snap-self doctor tries whether it can")
-        finally:
-            inhibitor.release()
+def run_lock(adapters: Adapters) -> RunLock:
+    """Return the lock that one run at a time holds.
 
-    def end_stale_freeze(self, *, must_look: bool = False) -> str:
-        """End what a freeze marker names, and tell which hooks were released without the agent.
+    As root it also lies beside the marker of a freeze, which is the machine's: a command with
+    another state directory must not take a freeze that is alive for one that was left behind.
+    """
+    own = FileLock(adapters.config.state.dir, adapters.clock)
+    if os.geteuid():
+        return own
+    machine = FileLock(RUN_DIRECTORY, adapters.clock, required=False)
+    return JoinedLocks(adapters.clock, machine, own)
 
-        Args:
-            must_look: not being root is an error, instead of nothing to do.
 
-        Raises:
-            RootNeeded: only root may look.
-        """
-        try:
-            marked = has_marker(MARKER.exists)
-        except RootNeeded:
-            if must_look:
-                raise
-            marked = False
-        thawed = self._thawed() if marked else ""
-        return "; ".join(filter(None, (thawed, self._hooks_released())))
+def copies_lock(state: Path, clock: Clock) -> RunLock:
+    """Return the lock that is held by whoever opens or ends copies of snapshots.
 
-    def _thawed(self) -> str:
-        from snap_self.cli.holding import freeze_ports
-        from snap_self.usecases.holding import end_stale
+    As root it lies on tmpfs: what is open has to be ended on a full disk too.
+    """
+    folder = RUN_DIRECTORY if os.geteuid() == 0 else state
+    return FileLock(folder, clock, name=COPIES_LOCK, required=False)
 
-        return end_stale(freeze_ports(self))
 
-    def _hooks_released(self) -> str:
-        from snap_self.quiesce.hooks.aftermath import interrupted_hooks
+def follower_start(adapters: Adapters) -> FollowerStart:
+    """Return what starts the process that watches uploads on."""
+    return FollowerStart(
+        clock=adapters.clock,
+        env=adapters.env,
+        enabled=adapters.config.follow.enabled,
+        limit_s=adapters.config.follow.limit_s,
+    )
 
-        released = interrupted_hooks(self.store)
-        return released.sentence() if released else ""
 
-    def raw_disks(self, identity: Identity) -> Mapping[str, Any]:
-        """Return DescribeDisks' own answer, for a recording."""
-        from snap_self.cli.connecting import make_rpc
+def end_stale_freeze(adapters: Adapters, *, must_look: bool = False) -> str:
+    """End what a freeze marker names, and tell which hooks were released without the agent.
 
-        return make_rpc(self, identity).call(
-            "DescribeDisks",
-            {"RegionId": identity.region, "InstanceId": identity.instance_id, "MaxResults": "100"},
-            timeout_s=10.0,
-            credentials=self.credentials(False),
-        )
+    Args:
+        must_look: not being root is an error, instead of nothing to do.
 
-    def _new_run_id(self) -> RunId:
-        return RunId(f"{self.clock.now():%Y%m%dt%H%M%Sz}-{os.urandom(3).hex()}")
+    Raises:
+        RootNeeded: only root may look.
+    """
+    try:
+        marked = has_marker(MARKER.exists)
+    except RootNeeded:
+        if must_look:
+            raise
+        marked = False
+    thawed = _thawed(adapters) if marked else ""
+    return "; ".join(filter(None, (thawed, _hooks_released(adapters))))
+
+
+def _thawed(adapters: Adapters) -> str:
+    from snap_self.cli.holding import freeze_ports
+    from snap_self.usecases.job.hold import end_stale
+
+    return end_stale(freeze_ports(adapters))
+
+
+def _hooks_released(adapters: Adapters) -> str:
+    from snap_self.quiesce.hooks.aftermath import interrupted_hooks
+
+    released = interrupted_hooks(adapters.store)
+    return released.sentence() if released else ""
+
+
+def _new_run_id(adapters: Adapters) -> RunId:
+    return RunId(f"{adapters.clock.now():%Y%m%dt%H%M%Sz}-{os.urandom(3).hex()}")
+
+
+def chance() -> float:
+    """Return 0 to 1, evenly."""
+    return int.from_bytes(os.urandom(4), "big") / 0xFFFFFFFF
 
 
 def has_marker(look: Callable[[], bool]) -> bool:
@@ -202,7 +212,7 @@ def busy() -> str:
 
 def process_started(pid: int) -> int | None:
     """Return when a process was started, in the kernel's ticks; None when it has ended."""
-    from snap_self.system.guardian_launch import ProcBootFacts
+    from snap_self.system.freeze.launch import ProcBootFacts
 
     return ProcBootFacts().started(pid)
 
@@ -213,11 +223,25 @@ def load_settings(env: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: with every fault there is.
     """
-    return load_config(
-        Sources(
-            env=env,
-            read=read_config_file,
-            listing=list_config_folder,
-            as_root=os.geteuid() == 0,
-        )
+    return load_config(_sources(env))
+
+
+def usable_settings(env: Mapping[str, str]) -> Loaded:
+    """Return the same without what has a fault."""
+    return load_usable(_sources(env))
+
+
+def _sources(env: Mapping[str, str]) -> Sources:
+    return Sources(
+        env=env,
+        read=read_config_file,
+        listing=list_config_folder,
+        distrust=distrust_config,
+        example=_example,
     )
+
+
+def _example() -> str:
+    from snap_self.system.installation import read_installation
+
+    return read_installation().example

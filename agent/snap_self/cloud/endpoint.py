@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from snap_self.cloud.unreachable import mend, told
 from snap_self.errors import CloudUnreachable, ConfigError
-from snap_self.model.endpoint import Endpoint
+from snap_self.model.addresses import is_loopback
+from snap_self.model.endpoint import Endpoint, NetFault
 from snap_self.model.ids import REGION_ID, RegionId
 from snap_self.ports import HostProbe
 
-# Regions whose public host does not follow the rule. Source: the SDK's own endpoint map.
-PUBLIC_HOSTS = {RegionId("cn-hangzhou"): "ecs-cn-hangzhou.aliyuncs.com"}
+ECS = "ecs"
+CENTRAL = "ecs.aliyuncs.com"
+HANGZHOU = "ecs-cn-hangzhou.aliyuncs.com"
+# Regions for which the SDK knows another public host than the rule's. The endpoint pages follow the
+# rule for some of them by now, so both are tried.
+# Source: aliyun-python-sdk-ecs 4.24 and alibabacloud_ecs20140526 7.11, their endpoint maps.
+MAPPED_HOSTS = {
+    **dict.fromkeys(
+        (
+            *("ap-northeast-2-pop", "cn-beijing-finance-pop", "cn-beijing-gov-1"),
+            *("cn-hangzhou-finance", "cn-hongkong-finance-pop", "cn-north-2-gov-1"),
+            *("cn-shanghai-inner", "cn-shenzhen-inner", "cn-wuhan", "cn-yushanfang"),
+            *("cn-zhangbei", "rus-west-1-pop"),
+        ),
+        CENTRAL,
+    ),
+    **dict.fromkeys(
+        ("cn-hangzhou", "cn-fujian", "cn-shanghai-finance-1", "cn-shenzhen-finance-1"), HANGZHOU
+    ),
+    **dict.fromkeys(
+        ("cn-edge-1", "cn-huhehaote-nebula-1", "cn-zhengzhou-nebula-1"),
+        "ecs.cn-qingdao-nebula.aliyuncs.com",
+    ),
+    "eu-west-1-oxs": "ecs.cn-shenzhen-cloudstone.aliyuncs.com",
+}
 # The second window is for a network that is slow, not absent.
 WINDOWS_S = (1.0, 5.0)
 
 
-def candidates(region: RegionId) -> tuple[Endpoint, ...]:
+def candidates(region: RegionId, product: str = ECS) -> tuple[Endpoint, ...]:
     """Return the region's hosts, the one inside the VPC first: it needs no way to the Internet.
+
+    Args:
+        product: whose API it is, as in the hosts' names.
 
     Raises:
         ConfigError: that cannot be a region's name, and must not become part of a host's.
@@ -27,40 +55,38 @@ def candidates(region: RegionId) -> tuple[Endpoint, ...]:
             f"region {region!r} is not the name of a region",
             hint="a region's name looks like cn-hangzhou or ap-southeast-1",
         )
-    public = PUBLIC_HOSTS.get(region, f"ecs.{region}.aliyuncs.com")
-    return (Endpoint(host=f"ecs-vpc.{region}.aliyuncs.com"), Endpoint(host=public))
+    names = [f"{product}-vpc.{region}.aliyuncs.com", f"{product}.{region}.aliyuncs.com"]
+    if product == ECS:
+        names += filter(None, [MAPPED_HOSTS.get(region)])
+    return tuple(Endpoint(host=name) for name in names)
 
 
-def choose(
-    hosts: tuple[Endpoint, ...], probe: HostProbe, remembered: Endpoint | None = None
-) -> Endpoint:
-    """Return the host to use; the caller remembers it for its next run.
+def choose(hosts: tuple[Endpoint, ...], probe: HostProbe, product: str = ECS) -> Endpoint:
+    """Return the host to use.
 
     Args:
-        remembered: what an earlier run chose. Taken unseen if it is one of ``hosts``, so the
-            caller must forget it when calls to it end in ``CloudUnreachable``.
+        product: whose API it is.
 
     Raises:
         CloudUnreachable: none of the hosts takes a connection.
     """
-    if remembered in hosts:
-        return remembered
-    if len(hosts) == 1:
-        return hosts[0]
+    faults: Mapping[Endpoint, NetFault] = {}
     for window_s in WINDOWS_S:
-        found = probe.first(hosts, window_s=window_s)
-        if found is not None:
-            return found
-    names = " nor ".join(host.host for host in hosts)
+        probed = probe.first(hosts, window_s=window_s)
+        if probed.found is not None:
+            return probed.found
+        faults = probed.faults
     raise CloudUnreachable(
-        f"neither {names} takes a TLS connection",
-        hint="check the instance's DNS, its security group's outbound rules for TCP port 443, "
-        "and that its CA certificates are up to date",
+        f"no host of the {product.upper()} API takes a TLS connection: {told(faults)}",
+        hint=mend(fault.way for fault in faults.values()),
     )
 
 
-def parse_override(url: str) -> Endpoint:
+def parse_override(url: str, product: str = ECS) -> Endpoint:
     """Return the endpoint that a URL of the configuration names.
+
+    Args:
+        product: whose API it is.
 
     Raises:
         ConfigError: it is no URL of a host, or plain HTTP to a host that is not loopback.
@@ -69,14 +95,18 @@ def parse_override(url: str) -> Endpoint:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _wrong("is not a URL") from None
+        raise _wrong(product, "is not a URL") from None
     if parts.scheme not in ("https", "http") or not host:
-        raise _wrong("must begin with https:// and a host")
+        raise _wrong(product, "must begin with https:// and a host")
     if _has_more(parts):
-        raise _wrong("must be only scheme, host and port")
+        raise _wrong(product, "must be only scheme, host and port")
     secure = parts.scheme == "https"
-    if not secure and not _is_loopback(host):
-        raise _wrong(f"uses plain http, which is allowed for a loopback host only, not for {host}")
+    if not secure and not is_loopback(host):
+        raise _wrong(
+            product,
+            "uses plain http, which is allowed for a loopback address such as 127.0.0.1 only, "
+            f"not for {host}",
+        )
     return Endpoint(host=host, port=port or (443 if secure else 80), secure=secure)
 
 
@@ -86,18 +116,10 @@ def _has_more(parts: SplitResult) -> bool:
     )
 
 
-def _wrong(why: str) -> ConfigError:
+def _wrong(product: str, why: str) -> ConfigError:
     return ConfigError(
-        f"the ECS endpoint {why}",
-        hint="give a URL such as https://ecs.cn-hangzhou.aliyuncs.com in SNAP_SELF_ECS_ENDPOINT "
-        "or the configuration, or leave it out to have the region's own host found",
+        f"the {product.upper()} endpoint {why}",
+        hint=f"give a URL such as https://{product}.cn-hangzhou.aliyuncs.com in "
+        f"SNAP_SELF_{product.upper()}_ENDPOINT or the configuration, or leave it out to have the "
+        "region's own host found",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from snap_self.model.endpoint import Endpoint
+from snap_self.cloud.window import told_s
+from snap_self.model.endpoint import Endpoint, NoWay
 from snap_self.model.snapshots import Credentials
 from snap_self.ports import RpcFailed
-from snap_self.system import sdk
-from snap_self.system.sdk import NoAnswer, RawAnswer
+from snap_self.system.net import sdk
+from snap_self.system.net.sdk import NoAnswer, RawAnswer
 
 MAX_MESSAGE = 400
+REQUEST_ID = "x-acs-request-id"
 # Codes after which the call, or an earlier one with its token, may have taken effect, whatever the
 # HTTP status. Source: ECS API reference, common error codes.
 OPEN_OUTCOME = frozenset(
@@ -33,7 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Sender(Protocol):
-    """Sends one signed request; the one for the real cloud is ``system.sdk.SdkSender``."""
+    """Sends one signed request; the one for the real cloud is ``system.net.sdk.SdkSender``."""
 
     def send(
         self, action: str, params: Mapping[str, str], *, timeout_s: float, credentials: Credentials
@@ -104,7 +106,7 @@ class SdkRpc:
         running = worker.is_alive()  # asked first: whatever ended before this is in the box
         if not box and running:
             message = f"{self._host}: no whole answer in {timeout_s:.3g} s"
-            raise RpcFailed(code="", http_status=0, message=message, maybe_done=True)
+            raise self._silent(message, maybe_done=True, way=NoWay.SILENCE)
         if not box:
             raise RuntimeError(f"{action}: the exchange ended without an outcome")
         return self._outcome(box[0], credentials)
@@ -118,13 +120,26 @@ class SdkRpc:
     ) -> Mapping[str, Any]:
         if isinstance(outcome, RawAnswer):
             return judge(outcome, host=self._host, credentials=credentials)
-        raise RpcFailed(
+        fault = outcome.fault
+        raise self._silent(
+            f"{self._host}: {fault.reason}",
+            maybe_done=not fault.unsent,
+            lasting=fault.lasting,
+            way=fault.way,
+        ) from None
+
+    def _silent(
+        self, message: str, *, maybe_done: bool, way: NoWay, lasting: bool = False
+    ) -> RpcFailed:
+        return RpcFailed(
             code="",
             http_status=0,
-            message=f"{self._host}: {outcome.fault.reason}",
-            maybe_done=not outcome.fault.unsent,
-            lasting=outcome.fault.lasting,
-        ) from None
+            message=message,
+            maybe_done=maybe_done,
+            lasting=lasting,
+            host=self._host,
+            way=way,
+        )
 
 
 def judge(answer: RawAnswer, *, host: str, credentials: Credentials) -> Mapping[str, Any]:
@@ -137,7 +152,7 @@ def judge(answer: RawAnswer, *, host: str, credentials: Credentials) -> Mapping[
     good = 200 <= answer.status < 300
     if good and body is not None:
         return body
-    code = body.get("Code") if body is not None else None
+    code = _said(body, "Code") if body is not None else None
     if good or body is None or not isinstance(code, str) or not code:
         # Not from the API itself: a gateway, a proxy, a portal. What it hid is not known.
         raise RpcFailed(
@@ -145,14 +160,32 @@ def judge(answer: RawAnswer, *, host: str, credentials: Credentials) -> Mapping[
             http_status=answer.status,
             message=f"{host}: the answer is not one of the ECS API (HTTP status {answer.status})",
             maybe_done=True,
+            host=host,
+            way=NoWay.STRANGER,
+            limited_s=told_s(answer.headers),
         )
     raise RpcFailed(
         code=clean(code, credentials),
         http_status=answer.status,
-        message=clean(str(body.get("Message") or ""), credentials),
-        request_id=clean(str(body.get("RequestId") or ""), credentials),
+        message=clean(str(_said(body, "Message") or ""), credentials),
+        request_id=clean(str(_said(body, "RequestId") or _request_id(answer)), credentials),
         maybe_done=answer.status >= 500 or code in OPEN_OUTCOME,
+        host=host,
+        limited_s=told_s(answer.headers),
     )
+
+
+def _said(body: Mapping[str, Any], name: str) -> Any:
+    """Return what an error says under a name; some gateways before the API write it small."""
+    if name in body:
+        return body[name]
+    return next((value for key, value in body.items() if key.lower() == name.lower()), None)
+
+
+def _request_id(answer: RawAnswer) -> str:
+    """Return the id that the answer's headers tell; empty if none does."""
+    told = (value for key, value in answer.headers.items() if key.lower() == REQUEST_ID)
+    return next(told, "")
 
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:

@@ -1,16 +1,17 @@
-"""Every key there is: its name, parser, default, meaning, environment variable and option.
+"""Every key there is: its name, parser, default, meaning and environment variable.
 
-A new section is a dataclass in ``settings`` and rows here; files, environment, option names, the
-suggestions for misspelt keys and the test of the example file follow.
+A new section is a dataclass in ``settings``, a field of ``Config``, a line in ``SECTIONS`` and rows
+here. Files, environment and the suggestions for misspelt keys follow, and ``packaging/generate.py``
+makes the example file, the manual and the documents' table from them. Which option goes over which
+key stands in ``cli/options.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from snap_self.config import parsers
+from snap_self.config.key import Key, merge_tables, merge_tags
 from snap_self.config.settings import (
     ApplicationsSettings,
     CredentialSettings,
@@ -20,72 +21,17 @@ from snap_self.config.settings import (
     HookSettings,
     NetworkSettings,
     PackageManagersSettings,
+    RestoreSettings,
+    RollbackSettings,
     RunSettings,
     SnapshotSettings,
     StateSettings,
 )
+from snap_self.model.applications import APPLICATIONS
 from snap_self.model.command import OnSnapshotFailure
-from snap_self.model.packages import MANAGERS
+from snap_self.model.packages import MANAGERS, known_managers
 from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
-
-ENV_PREFIX = "SNAP_SELF_"
-Merge = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Key:
-    """One key of the configuration.
-
-    Args:
-        default: as a file would give it.
-        accepted: the values it takes, for people.
-        field: attribute of the section's settings, where it is not ``name``.
-        option: the option of the main job that sets it.
-        env: a second, shorter environment variable.
-        scalar: it has an environment variable.
-        merge: how a later file's table joins an earlier one's; None where the later one wins.
-    """
-
-    section: str
-    name: str
-    parse: parsers.Parser
-    default: Any
-    accepted: str
-    doc: str
-    field: str = ""
-    option: str = ""
-    env: str = ""
-    scalar: bool = True
-    merge: Merge | None = None
-
-    @property
-    def dotted(self) -> str:
-        """Its name with the section."""
-        return f"{self.section}.{self.name}"
-
-    @property
-    def attribute(self) -> str:
-        """The attribute of the section's settings that holds it."""
-        return self.field or self.name
-
-    @property
-    def env_names(self) -> tuple[str, ...]:
-        """The environment variables that set it."""
-        own = f"{ENV_PREFIX}{self.section}_{self.name}".upper()
-        return tuple(filter(None, (own, self.env))) if self.scalar else ()
-
-
-def merge_tables(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return both tables, the later one's entries winning."""
-    return {**old, **new}
-
-
-def merge_tags(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return both tables; the cloud does not tell keys apart by upper and lower case."""
-    replaced = {key.lower() for key in new}
-    return {key: value for key, value in old.items() if key.lower() not in replaced} | dict(new)
-
 
 SECTIONS: Mapping[str, type] = {
     "snapshot": SnapshotSettings,
@@ -95,6 +41,8 @@ SECTIONS: Mapping[str, type] = {
     "network": NetworkSettings,
     "state": StateSettings,
     "follow": FollowSettings,
+    "restore": RestoreSettings,
+    "rollback": RollbackSettings,
     "freeze": FreezeSettings,
     "hooks": HookSettings,
     "applications": ApplicationsSettings,
@@ -103,42 +51,39 @@ SECTIONS: Mapping[str, type] = {
 
 _DURATION = "a duration: 90s, 30m, 12h, 14d"
 _PATTERNS = "patterns of package names, with * and ?"
-_APPLICATION = "off, auto, on; or a table of use, socket, user, password_file"
-_APPLICATIONS = {
-    "mariadb": "MariaDB",
-    "mysql": "MySQL",
-    "postgresql": "PostgreSQL",
-    "redis": "Redis",
-    "mongodb": "MongoDB",
+_APPLICATION = "off, auto, on; or a table of use, socket, user, password_file, server_user"
+_NOTES = {
+    "mariadb": (
+        "Without user and password_file it logs in as root over unix_socket, which is what is "
+        "advised.",
+        '{ use = "on", socket = "/run/mysqld/mysqld.sock", server_user = "mysql" }',
+    )
 }
 
 KEYS: tuple[Key, ...] = (
     Key(
         section="snapshot",
         name="consistency",
-        parse=parsers.choice(Consistency),
+        parse=parsers.Choice(Consistency),
         default="flush",
         accepted="crash, flush, filesystem, application",
         doc="What is done before the snapshot, and so what it is worth.",
-        option="--consistency",
     ),
     Key(
         section="snapshot",
         name="on_quiesce_failure",
-        parse=parsers.choice(OnQuiesceFailure),
+        parse=parsers.Choice(OnQuiesceFailure),
         default="continue",
         accepted="continue (one level weaker), abort",
         doc="What to do when that consistency cannot be reached.",
-        option="--on-quiesce-failure",
     ),
     Key(
         section="snapshot",
         name="wait",
-        parse=parsers.choice(WaitFor),
+        parse=parsers.Choice(WaitFor),
         default="available",
         accepted="none, cut, available, accomplished",
         doc="When the command returns; available: the snapshot can be used to go back.",
-        option="--wait",
     ),
     Key(
         section="snapshot",
@@ -148,7 +93,6 @@ KEYS: tuple[Key, ...] = (
         default="30m",
         accepted=_DURATION,
         doc="How long that wait may last; the snapshot goes on when it runs out.",
-        option="--timeout",
     ),
     Key(
         section="snapshot",
@@ -158,7 +102,6 @@ KEYS: tuple[Key, ...] = (
         default="14d",
         accepted=f"{_DURATION}; or forever",
         doc="How long snapshots are kept; the cloud rounds up to whole days.",
-        option="--keep",
     ),
     Key(
         section="snapshot",
@@ -167,16 +110,15 @@ KEYS: tuple[Key, ...] = (
         default="",
         accepted="2 to 128 letters, digits and : _ . -, a letter first, not auto…; or empty",
         doc="Name of every snapshot; empty: made from the --before text.",
-        option="--name",
     ),
     Key(
         section="snapshot",
         name="tags",
+        example='{ team = "database" }',
         parse=parsers.tags,
         default={},
         accepted="at most 15 pairs of strings; keys not aliyun…, acs:…, snap-self-…",
         doc="Tags on everything made; files add to each other.",
-        option="--tag",
         scalar=False,
         merge=merge_tags,
     ),
@@ -188,30 +130,30 @@ KEYS: tuple[Key, ...] = (
         default="off",
         accepted=f"{_DURATION}; or off",
         doc="Be content with a good snapshot of the same disks at most this old.",
-        option="--reuse",
     ),
     Key(
         section="run",
         name="on_snapshot_failure",
-        parse=parsers.choice(OnSnapshotFailure),
+        parse=parsers.Choice(OnSnapshotFailure),
         default="stop",
         accepted="stop, run",
         doc="What becomes of the command of snap-self run when the snapshot was not made.",
-        option="--on-snapshot-failure",
     ),
     Key(
         section="disks",
         name="exclude",
+        example='["/scratch", "d-bp1aaaabbbbccccdddde"]',
         parse=parsers.names,
         default=[],
         accepted="disk ids, devices or mount points",
-        doc="Disks that never get a snapshot; --exclude adds to them.",
-        option="--exclude",
-        scalar=False,
+        doc="Disks that never get a snapshot, and filesystems on no cloud disk that may be missing "
+        "in one; --exclude adds to them.",
+        env_parse=parsers.names_text,
     ),
     Key(
         section="disks",
         name="map",
+        example='{ "/dev/vdb" = "d-bp1aaaabbbbccccdddde" }',
         parse=parsers.disk_map,
         default={},
         accepted="device or /dev/disk/by-path link = disk id",
@@ -243,6 +185,15 @@ KEYS: tuple[Key, ...] = (
         accepted=parsers.HTTPS,
         doc="The ECS API; empty: the region's own, inside the VPC if it answers there.",
         env="SNAP_SELF_ECS_ENDPOINT",
+    ),
+    Key(
+        section="network",
+        name="oos_endpoint",
+        parse=parsers.url,
+        default="",
+        accepted=parsers.HTTPS,
+        doc="The OOS API, for `rollback --oos`; empty: the region's own.",
+        env="SNAP_SELF_OOS_ENDPOINT",
     ),
     Key(
         section="network",
@@ -305,6 +256,40 @@ KEYS: tuple[Key, ...] = (
         doc="For no longer than that; the upload itself goes on.",
     ),
     Key(
+        section="follow",
+        name="pause",
+        field="pause_s",
+        parse=parsers.duration,
+        default="10m",
+        accepted=_DURATION,
+        doc="The longest pause between two looks at an upload, give or take a quarter. A reboot "
+        "may be held back for so long after the upload's end.",
+    ),
+    Key(
+        section="restore",
+        name="max_gib",
+        parse=parsers.count,
+        default=500,
+        accepted="a whole number",
+        doc="A larger temporary disk is made of a snapshot only with --yes.",
+    ),
+    Key(
+        section="rollback",
+        name="role",
+        parse=parsers.role,
+        default="",
+        accepted="a RAM role's name; or empty",
+        doc="The role that OOS brings disks back with; empty: as `policy --rollback` names it.",
+    ),
+    Key(
+        section="rollback",
+        name="stored_template",
+        parse=parsers.switch,
+        default=False,
+        accepted="true, false",
+        doc="Start the template that the account keeps as snap-self-rollback, not the agent's own.",
+    ),
+    Key(
         section="freeze",
         name="limit",
         field="limit_s",
@@ -316,7 +301,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         section="freeze",
         name="root",
-        parse=parsers.choice(FreezeRoot),
+        parse=parsers.Choice(FreezeRoot),
         default="refuse",
         accepted="refuse, allow",
         doc="Freeze / too; allow it once you have tried it on a machine like this one.",
@@ -387,23 +372,34 @@ KEYS: tuple[Key, ...] = (
         accepted=_DURATION,
         doc="How long each application may take to come to rest; then it is released.",
     ),
+    Key(
+        section="applications",
+        name="containers",
+        parse=parsers.switch,
+        default=False,
+        accepted="true, false",
+        doc="Look for servers in containers too, which are reached from outside them.",
+    ),
     *(
         Key(
             section="applications",
             name=name,
+            table="kinds",
             parse=parsers.application,
             default="off",
             accepted=_APPLICATION,
             doc=f"Bring {title} to rest at level application; on: its absence is a failure.",
+            note=_NOTES.get(name, ("", ""))[0],
+            example=_NOTES.get(name, ("", ""))[1],
         )
-        for name, title in _APPLICATIONS.items()
+        for name, title in APPLICATIONS.items()
     ),
     Key(
         section="package_managers",
         name="enabled",
         parse=parsers.managers,
         default=[*MANAGERS],
-        accepted="some of apt, dnf, zypper, pacman; dnf is also dnf 5 and yum",
+        accepted=f"some of {known_managers()}",
         doc="Package managers whose risky changes get a snapshot first.",
         scalar=False,
     ),
@@ -419,10 +415,28 @@ KEYS: tuple[Key, ...] = (
         section="package_managers",
         name="limit",
         field="limit_s",
-        parse=parsers.hook_limit,
+        parse=parsers.manager_limit,
         default="60s",
         accepted="a duration from 5s to 10m",
-        doc="No change is held up for longer, whatever happens.",
+        doc="No change is held up for longer, but for the next two keys.",
+    ),
+    Key(
+        section="package_managers",
+        name="throttled_limit",
+        field="throttled_limit_s",
+        parse=parsers.manager_limit,
+        default="5m",
+        accepted="a duration from 5s to 10m",
+        doc="The same without a terminal, once the cloud refuses a call as one too many.",
+    ),
+    Key(
+        section="package_managers",
+        name="spread",
+        field="spread_s",
+        parse=parsers.spread,
+        default="0s",
+        accepted="a duration of at most 1h; 0s for none",
+        doc="Without a terminal, begin later by less than this, fixed for each machine.",
     ),
     Key(
         section="package_managers",
@@ -480,4 +494,4 @@ KEYS: tuple[Key, ...] = (
 
 BY_NAME: Mapping[tuple[str, str], Key] = {(key.section, key.name): key for key in KEYS}
 BY_ENV: Mapping[str, Key] = {name: key for key in KEYS for name in key.env_names}
-BY_OPTION: Mapping[str, Key] = {key.option: key for key in KEYS if key.option}
+BY_DOTTED: Mapping[str, Key] = {key.dotted: key for key in KEYS}

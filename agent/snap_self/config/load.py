@@ -10,33 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snap_self.config.keys import BY_ENV, BY_NAME, ENV_PREFIX, KEYS, SECTIONS, Key
+from snap_self.config.key import ENV_PREFIX, Key
+from snap_self.config.keys import BY_ENV, BY_NAME, KEYS, SECTIONS
 from snap_self.config.lines import find_lines, line_of
+from snap_self.config.parsers import Parser
 from snap_self.config.settings import Config
 from snap_self.errors import ConfigError, RuleError
 from snap_self.model.shown import shown
+from snap_self.model.trust import Distrust
 
 FOLDER = Path("/etc/snap-self")
 MAIN_FILE = "config.toml"
 EXTRA_FOLDER = "conf.d"
+EXAMPLE = "config.example.toml"
 # Read elsewhere: by package-manager hooks, and by the project's own tests.
-ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP", "SNAP_SELF_HOOK_LIMIT"})
+ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP", "SNAP_SELF_HOOK_LIMIT", "SNAP_SELF_HOOK_LONGEST"})
 ENV_SLIP = 0.85
-WRITABLE_BY_OTHERS = 0o022
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigFile:
-    """A configuration file as it was read.
-
-    Args:
-        mode: permission bits.
-        owner: user id.
-    """
-
-    content: bytes = field(repr=False)
-    mode: int
-    owner: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +35,32 @@ class Sources:
     Args:
         read: returns a file; raises OSError.
         listing: returns the names in a folder; raises OSError.
-        as_root: the process is root, so only root may have written the files.
+        distrust: returns all that others could change on the way to a path; raises OSError.
+        example: returns the path of a file with every key; asked only where there is a fault.
     """
 
     env: Mapping[str, str] = field(repr=False)
-    read: Callable[[Path], ConfigFile]
+    read: Callable[[Path], bytes]
     listing: Callable[[Path], Sequence[str]]
-    as_root: bool
+    distrust: Callable[[Path], Sequence[Distrust]]
     folder: Path = FOLDER
+    example: Callable[[], str] = lambda: EXAMPLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration, as far as it can be used.
+
+    Args:
+        config: keys with a fault have their defaults.
+        fault: every fault there is; None without one.
+        in_doubt: keys, with a dot, of which it is not known what was meant: their value or name has
+            a fault, or a file that may have them cannot be used.
+    """
+
+    config: Config
+    fault: ConfigError | None = None
+    in_doubt: frozenset[str] = frozenset()
 
 
 def default_config() -> Config:
@@ -67,14 +74,22 @@ def load_config(sources: Sources) -> Config:
     Raises:
         ConfigError: with every fault there is.
     """
+    loaded = load_usable(sources)
+    if loaded.fault is not None:
+        raise loaded.fault
+    return loaded.config
+
+
+def load_usable(sources: Sources) -> Loaded:
+    """Return the same without what has a fault, for a command that has more to tell than that."""
     loader = _Loader(sources)
     for path in loader.files():
         loader.add_file(path)
     loader.add_environment()
     loader.check_joined()
-    if loader.faults:
-        raise _config_error(loader.faults)
-    return _build(loader.values)
+    fault = _config_error(loader.faults, sources.example()) if loader.faults else None
+    in_doubt = frozenset(key.dotted for key in loader.in_doubt)
+    return Loaded(config=_build(loader.values), fault=fault, in_doubt=in_doubt)
 
 
 @dataclass(slots=True)
@@ -84,59 +99,78 @@ class _Loader:
     sources: Sources
     values: dict[Key, Any] = field(default_factory=lambda: _defaults())
     faults: list[str] = field(default_factory=list)
+    in_doubt: set[Key] = field(default_factory=set)
 
     def files(self) -> Iterator[Path]:
-        yield self.sources.folder / MAIN_FILE
         extra = self.sources.folder / EXTRA_FOLDER
+        # Whoever may write to a folder can take a file away, so an empty one is judged too.
+        for folder in (self.sources.folder, extra):
+            self._is_trusted(folder)
+        yield self.sources.folder / MAIN_FILE
         try:
             names = self.sources.listing(extra)
         except FileNotFoundError:
             return
         except OSError as error:
-            self.faults.append(f"{extra} cannot be read: {error.strerror}")
+            self._useless(f"{extra} cannot be read: {error.strerror}")
             return
         for name in sorted(names):
             if name.endswith(".toml") and not name.startswith("."):
                 yield extra / name
 
     def add_file(self, path: Path) -> None:
+        if not self._is_trusted(path):
+            return
         try:
-            file = self.sources.read(path)
+            content = self.sources.read(path)
         except FileNotFoundError:
             return
         except OSError as error:
-            self.faults.append(f"{path} cannot be read: {error.strerror}")
+            self._useless(f"{path} cannot be read: {error.strerror}")
             return
-        if self.sources.as_root and (file.owner != 0 or file.mode & WRITABLE_BY_OTHERS):
-            self.faults.append(
-                f"{path} can be changed by others than root; mend it with: "
-                f"chown root {path} && chmod go-w {path}"
-            )
-            return
-        self._add_text(path, file.content)
+        self._add_text(path, content)
+
+    def _is_trusted(self, path: Path) -> bool:
+        """Tell whether it may be used; what cannot be looked at is told by whoever reads it."""
+        try:
+            found = self.sources.distrust(path)
+        except OSError:
+            return True
+        for each in found:
+            fault = f"{each.why}; mend it with: {each.hint}"
+            if fault not in self.faults:
+                self._useless(fault)
+        return not found
+
+    def _useless(self, fault: str, keys: Iterable[Key] = KEYS) -> None:
+        """Note a fault that hides what these keys were to be."""
+        self.faults.append(fault)
+        self.in_doubt.update(keys)
 
     def _add_text(self, path: Path, content: bytes) -> None:
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            self.faults.append(f"{path}:{line}: not UTF-8")
+            self._useless(f"{path}:{line}: not UTF-8")
             return
         try:
             tables = parse_toml(text)
         except RecursionError:
-            self.faults.append(f"{path}: nested too deeply")
+            self._useless(f"{path}: nested too deeply")
         except ValueError as error:  # the TOML parser's own error, and that of huge numbers
-            self.faults.append(_syntax_fault(path, text, str(error)))
+            self._useless(_syntax_fault(path, text, str(error)))
         else:
             self._add_tables(_Place(path, find_lines(text)), tables)
 
     def _add_tables(self, place: _Place, tables: Mapping[str, Any]) -> None:
         for section, table in tables.items():
             if section not in SECTIONS:
-                self._unknown(place.at(section), f"[{section}]", section, SECTIONS)
+                meant = self._unknown(place.at(section), f"[{section}]", section, SECTIONS)
+                self.in_doubt.update(key for key in KEYS if key.section == meant)
             elif not isinstance(table, dict):
-                self.faults.append(f"{place.at(section)}: {section} is not a table")
+                keys = [key for key in KEYS if key.section == section]
+                self._useless(f"{place.at(section)}: {section} is not a table", keys)
             else:
                 for name, value in table.items():
                     self._add_entry(place, (section, name), value)
@@ -147,7 +181,8 @@ class _Loader:
             self._add_value(place.at(*path), key, value, key.dotted)
             return
         known = [each.name for each in KEYS if each.section == path[0]]
-        self._unknown(place.at(*path), ".".join(path), path[1], known)
+        meant = self._unknown(place.at(*path), ".".join(path), path[1], known)
+        self.in_doubt.update(key for key in KEYS if (key.section, key.name) == (path[0], meant))
 
     def add_environment(self) -> None:
         given = {
@@ -162,33 +197,46 @@ class _Loader:
                 # Others may use the prefix for things of their own; what looks like a slip is told.
                 known = [*BY_ENV, *ENV_ELSEWHERE]
                 if _near(name, known, cutoff=ENV_SLIP):
-                    self._unknown("environment", name, name, known)
+                    meant = self._unknown("environment", name, name, known)
+                    self.in_doubt.update(key for key in (BY_ENV.get(meant),) if key)
             elif key in chosen:
-                self.faults.append(f"environment: {chosen[key]} and {name} both set {key.dotted}")
+                twice = f"environment: {chosen[key]} and {name} both set {key.dotted}"
+                self._useless(twice, [key])
             else:
                 chosen[key] = name
-                self._add_value("environment", key, value, name)
+                self._add_value("environment", key, value, name, parse=key.env_parse)
 
-    def _add_value(self, where: str, key: Key, value: object, what: str) -> None:
+    def _add_value(
+        self, where: str, key: Key, value: object, what: str, *, parse: Parser | None = None
+    ) -> None:
         try:
-            parsed = key.parse(value, what)
+            parsed = (parse or key.parse)(value, what)
         except RuleError as error:
             named = error.message if what in error.message else f"{what}: {error.message}"
-            self.faults.append(f"{where}: {named} ({error.hint})")
+            self._useless(f"{where}: {named} ({error.hint})", [key])
             return
+        if not key.merge:
+            self.in_doubt.discard(key)
         self.values[key] = key.merge(self.values[key], parsed) if key.merge else parsed
 
     def check_joined(self) -> None:
-        """Check tables again that were joined from several files."""
-        for key in KEYS:
-            if key.merge and not self.faults:
-                self._add_value("all files together", key, dict(self.values[key]), key.dotted)
+        """Check tables again that were joined from several files; drop those that do not fit."""
+        told_already = bool(self.faults)
+        for key in (each for each in KEYS if each.merge):
+            known = len(self.faults)
+            self._add_value("all files together", key, dict(self.values[key]), key.dotted)
+            if len(self.faults) > known:
+                self.values[key] = _defaults()[key]
+            if told_already:
+                del self.faults[known:]
 
-    def _unknown(self, where: str, what: str, word: str, known: Iterable[str]) -> None:
+    def _unknown(self, where: str, what: str, word: str, known: Iterable[str]) -> str:
+        """Note that a word is not known, and return what was probably meant; empty for nothing."""
         known = list(known)
         near = _near(word, known)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         self.faults.append(f"{where}: {_named(what)} is not known; {advice}")
+        return near[0] if near else ""
 
 
 def _near(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> list[str]:
@@ -239,18 +287,21 @@ def _defaults() -> dict[Key, Any]:
 
 
 def _build(values: Mapping[Key, Any]) -> Config:
-    made: dict[str, Any] = {
-        section: kind(**{k.attribute: v for k, v in values.items() if k.section == section})
-        for section, kind in SECTIONS.items()
-    }
+    given: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for key, value in values.items():
+        own = given[key.section]
+        if key.table:
+            own[key.table] = {**own.get(key.table, {}), key.name: value}
+        else:
+            own[key.attribute] = value
+    made: dict[str, Any] = {section: kind(**given[section]) for section, kind in SECTIONS.items()}
     return Config(**made)
 
 
-def _config_error(faults: Sequence[str]) -> ConfigError:
-    message = faults[0]
-    if len(faults) > 1:
-        message = "\n  ".join((f"{len(faults)} faults in the configuration:", *faults))
+def _config_error(faults: Sequence[str], example: str) -> ConfigError:
+    several = len(faults) > 1
     return ConfigError(
-        message,
-        hint="config.example.toml, which comes with snap-self, lists every key and its default",
+        f"{len(faults)} faults in the configuration:" if several else faults[0],
+        faults=tuple(faults) if several else (),
+        hint=f"{example} lists every key and its default",
     )

@@ -1,48 +1,39 @@
-"""The main job's options over the configuration."""
+"""An option of the command line over its key of the configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-from snap_self.config.keys import BY_OPTION, Key, merge_tags
+from snap_self.config.key import Key, merge_tags
+from snap_self.config.keys import BY_DOTTED
 from snap_self.config.settings import Config
 from snap_self.model.rules import check_tags, parse_tag
 
-Typed = str | Sequence[str] | None
 
+def over_key(config: Config, dotted: str, typed: str | Sequence[str] | None, option: str) -> Any:
+    """Return the value of a key, as typed where an option for it was given.
 
-def with_options(config: Config, given: Mapping[str, Typed]) -> Config:
-    """Return the configuration with options put over it.
-
-    ``--tag`` replaces single tags of the configuration, ``--exclude`` adds to its list.
+    Typed tags replace single tags of the configuration; other lists add to its list.
 
     Args:
-        given: option (``--keep``) to its text as typed; a sequence for repeatable ones; None or
-            empty for one that was not given.
+        dotted: the key with its section ("snapshot.keep").
+        typed: a sequence for repeatable options; None for one that was not given.
+        option: its name, for messages.
 
     Raises:
-        RuleError: an option's value breaks its rule.
+        RuleError: what was typed breaks the key's rule.
     """
-    changed = config
-    for option, typed in given.items():
-        if typed is None or (not isinstance(typed, str) and not typed):
-            continue
-        key = BY_OPTION[option]
-        settings: Any = getattr(changed, key.section)
-        value = _value(key, typed, getattr(settings, key.attribute))
-        settings = replace(settings, **{key.attribute: value})
-        section: dict[str, Any] = {key.section: settings}
-        changed = replace(changed, **section)
-    return changed
+    key = BY_DOTTED[dotted]
+    configured = getattr(getattr(config, key.section), key.attribute)
+    return configured if typed is None else _value(key, typed, option, configured)
 
 
-def _value(key: Key, typed: str | Sequence[str], configured: Any) -> Any:
+def _value(key: Key, typed: str | Sequence[str], option: str, configured: Any) -> Any:
     if isinstance(typed, str):
-        return key.parse(typed, key.option)
+        return key.parse(typed, option)
     if key.merge is merge_tags:
         tags = check_tags(parse_tag(each) for each in typed)
         return check_tags(merge_tags(configured, tags).items())
-    added = key.parse(list(typed), key.option)
+    added = key.parse(list(typed), option)
     return (*configured, *(each for each in added if each not in configured))

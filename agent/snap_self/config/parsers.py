@@ -5,7 +5,7 @@ A parser takes the value as TOML or the environment gives it, and the words that
 
 from __future__ import annotations
 
-import ipaddress
+import json
 import re
 from collections.abc import Callable
 from enum import Enum
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from snap_self.errors import RuleError
+from snap_self.model.addresses import is_loopback
 from snap_self.model.applications import ApplicationSettings, Use
 from snap_self.model.duration import (
     FOREVER,
@@ -22,11 +23,17 @@ from snap_self.model.duration import (
     parse_duration,
     parse_duration_or,
 )
-from snap_self.model.hook_settings import ABORT, CONTINUE, MAX_LIMIT_S, MIN_LIMIT_S
 from snap_self.model.ids import DISK_ID, DiskId
-from snap_self.model.packages import MANAGERS
+from snap_self.model.manager_settings import (
+    ABORT,
+    CONTINUE,
+    MAX_LIMIT_S,
+    MAX_SPREAD_S,
+    MIN_LIMIT_S,
+)
+from snap_self.model.packages import MANAGERS, known_managers
 from snap_self.model.rules import check_keep_s, check_snapshot_name, check_tags
-from snap_self.model.shown import UNPRINTABLE, shown
+from snap_self.model.shown import is_printable, shown
 
 Parser = Callable[[object, str], Any]
 
@@ -50,26 +57,38 @@ _ROLE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 def text(value: object, what: str) -> str:
     """Return any printable string."""
     checked: str = _typed(str, value, what, "a string")
-    if UNPRINTABLE.search(checked):
+    if not is_printable(checked):
         raise RuleError(
-            f"{what} {shown(checked)} holds a line break or a control character",
+            f"{what} {shown(checked)} holds a line break or a control character, "
+            "or something unseen",
             hint="write it on one line, in printable characters",
         )
     return checked
 
 
-def choice(kind: type[Enum]) -> Parser:
-    """Return a parser for the values of an Enum."""
-    words = ", ".join(str(each.value) for each in kind)
+class Choice:
+    """A parser for the values of an Enum.
 
-    def parse(value: object, what: str) -> Enum:
+    Args:
+        kind: its values are texts.
+    """
+
+    def __init__(self, kind: type[Enum]) -> None:
+        self._kind = kind
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The texts that it accepts."""
+        return tuple(str(each.value) for each in self._kind)
+
+    def __call__(self, value: object, what: str) -> Enum:
+        """Return the member with this value."""
+        words = ", ".join(self.words)
         word = _typed(str, value, what, f"one of {words}")
         try:
-            return kind(word)
+            return self._kind(word)
         except ValueError:
             raise RuleError(f"{what} {shown(word)} is not known", hint=f"one of {words}") from None
-
-    return parse
 
 
 def duration(value: object, what: str) -> int:
@@ -84,16 +103,10 @@ def duration_or_zero(value: object, what: str) -> int:
 
 def freeze_limit(value: object, what: str) -> int:
     """Return how long a freeze may last, in seconds."""
-    seconds = duration(value, what)
-    if seconds > MAX_FREEZE_S:
-        raise RuleError(
-            f"{what} of {seconds} s is too long for a freeze",
-            hint=f"at most {MAX_FREEZE_S}s: what writes hangs for as long",
-        )
-    return seconds
+    return _at_most(MAX_FREEZE_S, duration(value, what), what, why="what writes hangs meanwhile")
 
 
-def hook_limit(value: object, what: str) -> int:
+def manager_limit(value: object, what: str) -> int:
     """Return how long a package manager may be held up, in seconds."""
     seconds = duration(value, what)
     if not MIN_LIMIT_S <= seconds <= MAX_LIMIT_S:
@@ -102,6 +115,12 @@ def hook_limit(value: object, what: str) -> int:
             hint=f"write {MIN_LIMIT_S}s to {format_duration(MAX_LIMIT_S)}",
         )
     return seconds
+
+
+def spread(value: object, what: str) -> int:
+    """Return over how long machines are spread, in seconds; zero for not at all."""
+    seconds = duration_or_zero(value, what)
+    return _at_most(MAX_SPREAD_S, seconds, what, why="a package manager holds its lock meanwhile")
 
 
 def retention(value: object, what: str) -> int | None:
@@ -145,6 +164,20 @@ def names(value: object, what: str) -> tuple[str, ...]:
     if "" in checked:
         raise RuleError(f"{what} holds an empty string", hint="leave it out")
     return checked
+
+
+def names_text(value: object, what: str) -> tuple[str, ...]:
+    """Return the same from one text: an array as a file has it, or names with commas between."""
+    given = text(value, what).strip()
+    if not given.startswith("["):
+        return names([name.strip() for name in given.split(",")], what)
+    try:
+        items = json.loads(given)
+    except ValueError:
+        raise RuleError(
+            f"{what} {shown(given)} is no array of strings", hint='write ["/data", "d-…"]'
+        ) from None
+    return names(items, what)
 
 
 def managers(value: object, what: str) -> tuple[str, ...]:
@@ -213,7 +246,7 @@ def switch(value: object, what: str) -> bool:
 
 def application(value: object, what: str) -> ApplicationSettings:
     """Return an application's settings from ``off``, ``auto``, ``on`` or a table of them."""
-    use = choice(Use)
+    use: Parser = Choice(Use)
     if not isinstance(value, dict):
         return ApplicationSettings(use=use(value, what))
     known: dict[str, Parser] = {
@@ -221,6 +254,7 @@ def application(value: object, what: str) -> ApplicationSettings:
         "socket": file_or_empty,
         "user": text,
         "password_file": file_or_empty,
+        "server_user": text,
     }
     for name in value:
         if name not in known:
@@ -250,11 +284,20 @@ def _duration_text(value: object, what: str) -> str:
     return str(_typed(str, value, what, 'a string such as "30m"'))
 
 
+def _at_most(most_s: int, seconds: int, what: str, *, why: str) -> int:
+    if seconds > most_s:
+        raise RuleError(
+            f"{what} of {format_duration(seconds)} is too long: {why}",
+            hint=f"at most {format_duration(most_s)}",
+        )
+    return seconds
+
+
 def _check_manager(name: str, what: str) -> None:
     if name not in MANAGERS:
         raise RuleError(
             f"{what}: {shown(name)} is no package manager with a hook",
-            hint=f"known: {', '.join(MANAGERS)} (dnf is also dnf 5 and yum)",
+            hint=f"known: {known_managers()}",
         )
 
 
@@ -282,7 +325,13 @@ def _url(value: object, what: str, *, plain: tuple[str, ...]) -> str:
             hint=f"write {HTTPS}",
         )
     host = parts.hostname or ""
-    if parts.scheme == "http" and host not in plain and not _is_loopback(host):
+    if parts.scheme == "http" and host == "localhost":
+        raise RuleError(
+            f"{what} {shown(f'http://{parts.netloc}')} is a name, and whoever answers for names "
+            "decides what it stands for",
+            hint="write 127.0.0.1 or [::1]",
+        )
+    if parts.scheme == "http" and host not in plain and not is_loopback(host):
         raise RuleError(
             f"{what} {shown(f'http://{parts.netloc}')} would be spoken to without encryption",
             hint=f"write {HTTPS}",
@@ -298,10 +347,3 @@ def _split(given: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if good and given.isascii() else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -67,6 +67,7 @@ class NetworkSettings:
     """Where the services are; empty URLs are found out, an empty bundle is the built-in one."""
 
     ecs_endpoint: str
+    oos_endpoint: str
     metadata_url: str
     sts_endpoint: str
     ca_bundle: str
@@ -90,10 +91,36 @@ class FollowSettings:
 
     Args:
         limit_s: it watches, and holds back a reboot, no longer.
+        pause_s: it asks the cloud at least so often, give or take a quarter.
     """
 
     enabled: bool
     limit_s: int
+    pause_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSettings:
+    """What looking back into a snapshot may make.
+
+    Args:
+        max_gib: a larger temporary disk is made only with ``--yes``.
+    """
+
+    max_gib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackSettings:
+    """How whole disks are brought back by OOS.
+
+    Args:
+        role: whose rights it uses; empty for the one that `policy --rollback` names.
+        stored_template: start the template that the account keeps, in place of our own.
+    """
+
+    role: str
+    stored_template: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +162,13 @@ class ApplicationsSettings:
 
     Args:
         timeout_s: how long each may take to come to rest.
+        containers: servers in containers are looked for too.
+        kinds: one for each of ``model.applications.APPLICATIONS``.
     """
 
     timeout_s: int
-    mariadb: ApplicationSettings
-    mysql: ApplicationSettings
-    postgresql: ApplicationSettings
-    redis: ApplicationSettings
-    mongodb: ApplicationSettings
+    containers: bool
+    kinds: Mapping[str, ApplicationSettings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +178,8 @@ class PackageManagersSettings:
     Args:
         on_failure: manager to ``continue`` or ``abort``.
         limit_s: no change is held up for longer.
+        throttled_limit_s: the same when nobody waits and the cloud refuses calls as too many.
+        spread_s: when nobody waits, a delay shorter than that goes before.
         reuse_s: a snapshot at most this old serves again; None for never.
         risky: name patterns beyond the built-in ones.
         always: name patterns for which an earlier snapshot does not serve.
@@ -162,6 +190,8 @@ class PackageManagersSettings:
     enabled: tuple[str, ...]
     on_failure: Mapping[str, str]
     limit_s: int
+    throttled_limit_s: int
+    spread_s: int
     reuse_s: int | None
     risky: tuple[str, ...]
     always: tuple[str, ...]
@@ -181,6 +211,8 @@ class Config:
     network: NetworkSettings
     state: StateSettings
     follow: FollowSettings
+    restore: RestoreSettings
+    rollback: RollbackSettings
     freeze: FreezeSettings
     hooks: HookSettings
     applications: ApplicationsSettings

@@ -1,1 +1,1 @@
-"""Pure: text of procfs and sysfs, and the cloud's disk list, to which disk carries what."""
+"""Pure: turn text of procfs and sysfs and the cloud's disk list into which disk carries what."""

@@ -1,10 +1,10 @@
-"""Collect what sysfs says of each block device into one value per device."""
+"""Collect what sysfs says about each block device into one value per device."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from snap_self.errors import TopologyError
@@ -15,6 +15,7 @@ BY_ID = "dev/disk/by-id/"
 SECTOR_BYTES = 512
 
 UNREADABLE = "unreadable"
+AMBIGUOUS = "ambiguous"
 
 _BY_ID_PREFIXES = ("virtio-", "nvme-Alibaba_Cloud_Elastic_Block_Storage_")
 # Newer udev rules add a second NVMe link with the namespace's number behind the serial.
@@ -84,7 +85,7 @@ def read_blocks(machine: MachineText) -> dict[str, Block]:
 
 def last_name(target: str) -> str:
     """Return the last component of a link's target."""
-    return target.rstrip("/").rpartition("/")[2]
+    return target.rpartition("/")[2]
 
 
 def _by_device(entries: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -113,12 +114,15 @@ def _size_bytes(name: str, text: Mapping[str, str]) -> int:
 
 def _parent(links: Mapping[str, str]) -> str:
     """Return the disk of a partition: the directory that its device directory lies in."""
-    return last_name(links.get("", "").rstrip("/").rpartition("/")[0])
+    return last_name(links.get("", "").rpartition("/")[0])
 
 
-def _by_id_serials(links: Mapping[str, str]) -> dict[str, str]:
-    """Return device name to serial, from the links udev makes for whole cloud disks."""
-    serials: dict[str, str] = {}
+def _by_id_serials(links: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return device name to serial, from the links udev makes for whole cloud disks.
+
+    A link that outlived its disk gives the next one at that device a second serial.
+    """
+    serials: dict[str, set[str]] = defaultdict(set)
     for path, target in links.items():
         if not path.startswith(BY_ID) or _PARTITION_LINK.search(path):
             continue
@@ -126,20 +130,23 @@ def _by_id_serials(links: Mapping[str, str]) -> dict[str, str]:
         for prefix in _BY_ID_PREFIXES:
             if label.startswith(prefix):
                 serial = _NAMESPACE_NUMBER.sub("", label[len(prefix) :])
-                serials.setdefault(last_name(target), serial)
+                serials[last_name(target)].add(serial)
     return serials
 
 
 def _serial(
-    name: str, text: Mapping[str, str], by_id: Mapping[str, str], failures: Mapping[str, str]
+    name: str,
+    text: Mapping[str, str],
+    by_id: Mapping[str, Collection[str]],
+    failures: Mapping[str, str],
 ) -> tuple[str, str]:
     if "partition" in text:
         return "", ""
     for attribute in _SERIAL_FILES:
         if serial := text.get(attribute):
             return serial, "sysfs"
-    if serial := by_id.get(name):
-        return serial, "by-id"
+    if linked := by_id.get(name):
+        return (min(linked), "by-id") if len(linked) == 1 else ("", AMBIGUOUS)
     if any(f"{SYSFS}{name}/{attribute}" in failures for attribute in _SERIAL_FILES):
         return "", UNREADABLE
     return "", ""

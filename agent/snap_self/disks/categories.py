@@ -1,13 +1,16 @@
-"""Know which categories of disk the cloud makes no snapshots of.
+"""Know which categories of disk the cloud takes no snapshots of, and which it serves at once.
 
-Source: ECS documentation, "Snapshot limits" and "Elastic ephemeral disks". A category that is not
-known here is tried: the API decides.
+An unknown category is tried: the API decides.
+
+Source: ECS documentation, "Snapshot limits", "Instant access" and "Elastic ephemeral disks".
 """
 
 from __future__ import annotations
 
 from snap_self.model.disks import CloudDisk
 
+# Of these a disk can be made while the snapshot is still being uploaded, or rolled back to it.
+ESSD_FAMILY = ("cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud_regional_disk_auto")
 _LOCAL = ("local_", "ephemeral")
 _ELASTIC_EPHEMERAL = "elastic_ephemeral_disk_"
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from snap_self.disks.categories import why_left_out
-from snap_self.disks.kinds import DISK
+from snap_self.disks.gaps import Gaps, carried_by_disk
 from snap_self.disks.mapping import DiskMap
 from snap_self.disks.selection import Chooser
-from snap_self.disks.superblocks import OVERLAY
-from snap_self.errors import DiskUnmapped, NothingToSnapshot
+from snap_self.errors import DiskUnmapped, NothingToSnapshot, PermissionRefused
 from snap_self.model.disks import (
     CloudDisk,
     Coverage,
     DiskKind,
     Filesystem,
     Layout,
+    LocalDisk,
     MappedDisk,
-    NotCovered,
     Selection,
     Skipped,
     Target,
@@ -27,22 +25,25 @@ from snap_self.model.disks import (
 from snap_self.model.ids import DiskId
 from snap_self.model.machine import PathFact
 
-_NOT_ASKED = "not asked for: no --path or --disk given leads to it"
+NOT_ASKED = "not asked for: no --path or --disk given leads to it"
 
 
 def choose(
     layout: Layout, disk_map: DiskMap, selection: Selection, paths: Sequence[PathFact]
 ) -> Coverage:
-    """Return the disks to snapshot with what they carry, and all that is left out.
+    """Return the disks to snapshot with what they carry, and everything that is left out.
 
     Args:
         paths: where each of the selection's paths lies, in the same order.
 
     Raises:
         UsageError: the selection names something that does not exist.
-        DiskUnmapped: a disk it means cannot be tied to a local disk for certain.
-        NothingToSnapshot: no disk is left, or a path lies on none that can be snapshotted.
+        DiskUnmapped: a disk it means cannot be matched to a local disk with certainty.
+        NothingToSnapshot: no disk is left, or no disk below a path can be snapshotted.
+        PermissionRefused: the cloud shows no disk at all.
     """
+    if not disk_map.disks:
+        raise _nothing_shown()
     chooser = Chooser(layout, disk_map)
     excluded = chooser.excluded(selection)
     wanted = chooser.wanted(selection, paths)
@@ -50,30 +51,36 @@ def choose(
     skipped: list[Skipped] = []
     for entry in disk_map.disks:
         disk_id = entry.cloud.disk_id
-        if disk_id in excluded:
-            skipped.append(Skipped(disk_id=disk_id, why=excluded[disk_id], asked=True))
+        if disk_id in excluded.disks:
+            skipped.append(Skipped(disk_id=disk_id, why=excluded.disks[disk_id], asked=True))
         elif disk_id not in wanted:
-            skipped.append(Skipped(disk_id=disk_id, why=_NOT_ASKED, asked=True))
+            skipped.append(Skipped(disk_id=disk_id, why=NOT_ASKED, asked=True))
         elif why := why_left_out(entry.cloud):
             skipped.append(Skipped(disk_id=disk_id, why=why, asked=False))
         else:
             _refuse_doubtful(entry, disk_map)
             chosen.append(entry)
     if not chosen:
-        raise _nothing_left(skipped, disk_map)
-    coverage = _coverage(layout, disk_map, chosen=chosen, skipped=skipped, wanted=wanted)
-    return replace(coverage, vain=tuple(chooser.vain(selection)))
+        raise _nothing_left(skipped)
+    coverage = _coverage(layout, disk_map, chosen, wanted)
+    gaps = Gaps(layout, disk_map, skipped, excluded)
+    not_covered, left_out = gaps.found(all_meant=selection.is_of_all)
+    return replace(
+        coverage,
+        skipped=tuple(skipped),
+        not_covered=not_covered,
+        excluded=left_out,
+        vain=tuple(excluded.vain),
+    )
 
 
 def _coverage(
     layout: Layout,
     disk_map: DiskMap,
-    *,
     chosen: Sequence[MappedDisk],
-    skipped: Sequence[Skipped],
     wanted: Mapping[DiskId, str],
 ) -> Coverage:
-    carried = _carried(layout)
+    carried = carried_by_disk(layout)
     names = frozenset(entry.local.name for entry in chosen if entry.local)
     touched = [span for span in layout.spans if span.disks & names]
     return Coverage(
@@ -82,18 +89,46 @@ def _coverage(
                 cloud=entry.cloud,
                 local=entry.local,
                 how=entry.how,
-                filesystems=tuple(carried[entry.local.name] if entry.local else ()),
+                filesystems=_filesystems_on(entry.local, carried),
                 why=wanted[entry.cloud.disk_id],
             )
             for entry in sorted(chosen, key=lambda entry: _order(entry.cloud))
         ),
-        skipped=tuple(skipped),
-        spans=tuple(span for span in touched if span.disks <= names),
-        torn=tuple(span for span in touched if not span.disks <= names),
-        not_covered=(
-            *layout.not_covered,
-            *_left_out(layout, disk_map, skipped, carried=carried),
+        skipped=(),
+        spans=tuple(span for span in touched if span.is_within(names)),
+        torn=tuple(span for span in touched if not span.is_within(names)),
+        not_covered=(),
+        unseen=tuple(each for each in layout.unseen if each.disks & names),
+        local_only=disk_map.local_only,
+        doubts=tuple(each for each in layout.doubts if each.disks & names),
+    )
+
+
+def seen_again(coverage: Coverage, layout: Layout) -> Coverage:
+    """Return the same disks with what is on them now.
+
+    Raises:
+        DiskUnmapped: the local disk of one of them is gone, or is a different disk now.
+    """
+    carried = carried_by_disk(layout)
+    locals_ = {target.local.name: target.local for target in coverage.targets if target.local}
+    for name, local in locals_.items():
+        if name not in layout.disks or layout.disks[name].devno != local.devno:
+            raise DiskUnmapped(
+                f"/dev/{name} is no longer the disk that it was a moment ago",
+                hint="it was detached or replaced in the meantime; run the command again",
+            )
+    names = frozenset(locals_)
+    touched = [span for span in layout.spans if span.disks & names]
+    return replace(
+        coverage,
+        targets=tuple(
+            replace(target, filesystems=_filesystems_on(target.local, carried))
+            for target in coverage.targets
         ),
+        spans=tuple(span for span in touched if span.is_within(names)),
+        torn=tuple(span for span in touched if not span.is_within(names)),
+        unseen=tuple(each for each in layout.unseen if each.disks & names),
     )
 
 
@@ -108,13 +143,18 @@ def _refuse_doubtful(entry: MappedDisk, disk_map: DiskMap) -> None:
         )
 
 
-def _nothing_left(skipped: Sequence[Skipped], disk_map: DiskMap) -> NothingToSnapshot:
-    if not disk_map.disks:
-        return NothingToSnapshot(
-            "the cloud shows no disk attached to this instance",
-            hint="the credentials may lack ecs:DescribeDisks: the API answers with an empty list "
-            "then; `snap-self doctor` checks it",
-        )
+def _nothing_shown() -> PermissionRefused:
+    """Return the error for an empty list: there is a disk, and who may not look sees none."""
+    error = PermissionRefused(
+        "the cloud shows no disk attached to this instance",
+        hint="the credentials lack ecs:DescribeDisks: the API then answers with an empty list; "
+        "`snap-self policy` prints what the role needs",
+    )
+    error.action = "ecs:DescribeDisks"
+    return error
+
+
+def _nothing_left(skipped: Sequence[Skipped]) -> NothingToSnapshot:
     told = "; ".join(f"{entry.disk_id}: {entry.why}" for entry in skipped)
     return NothingToSnapshot(
         f"no disk is left to snapshot ({told})",
@@ -126,50 +166,7 @@ def _order(disk: CloudDisk) -> tuple[bool, str]:
     return disk.kind is not DiskKind.SYSTEM, disk.disk_id
 
 
-def _carried(layout: Layout) -> Mapping[str, list[Filesystem]]:
-    """Return for each local disk its filesystems by mount point.
-
-    Overlays are left out: they show the files of filesystems that are listed.
-    """
-    carried: dict[str, list[Filesystem]] = defaultdict(list)
-    for filesystem in layout.filesystems.values():
-        if filesystem.fstype != OVERLAY:
-            for name in filesystem.disks:
-                carried[name].append(filesystem)
-    for filesystems in carried.values():
-        filesystems.sort(key=lambda filesystem: filesystem.mounts[0].path)
-    return carried
-
-
-def _left_out(
-    layout: Layout,
-    disk_map: DiskMap,
-    skipped: Iterable[Skipped],
-    *,
-    carried: Mapping[str, Sequence[Filesystem]],
-) -> Iterable[NotCovered]:
-    """Yield what lies on local disks that get no snapshot although nobody asked for that."""
-    reasons = dict(disk_map.local_only)
-    by_id = {entry.cloud.disk_id: entry for entry in disk_map.disks}
-    for entry in skipped:
-        local = by_id[entry.disk_id].local
-        if local and not entry.asked:
-            reasons[local.name] = entry.why
-    told: set[str] = set()
-    for name in sorted(reasons):
-        kind = layout.disks[name].kind
-        for filesystem in carried.get(name, ()):
-            if filesystem.key not in told:
-                told.add(filesystem.key)
-                yield NotCovered(
-                    what=filesystem.mounts[0].path,
-                    kind=filesystem.fstype,
-                    why=f"it lies on {name}: {reasons[name]}",
-                    data_at_risk=kind not in _VOLATILE,
-                )
-        if not carried.get(name) and kind == DISK:
-            yield NotCovered(what=f"/dev/{name}", kind=kind, why=reasons[name], data_at_risk=False)
-
-
-# What such devices hold is gone after a reboot anyway, or cannot be written (CD).
-_VOLATILE = frozenset({"zram", "ram", "rom"})
+def _filesystems_on(
+    local: LocalDisk | None, carried: Mapping[str, Sequence[Filesystem]]
+) -> tuple[Filesystem, ...]:
+    return tuple(carried.get(local.name, ())) if local else ()

@@ -1,59 +1,61 @@
-"""List what ``syncfs`` must be called on, and through which path."""
+"""List what ``syncfs`` must be called on, and through which mounts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from snap_self.model.disks import Coverage, Filesystem
-from snap_self.model.plan import FlushTarget
+from snap_self.model.flushing import FlushTarget, MountWay, Obstacle, way_through
 
 
-def sync_path(filesystem: Filesystem) -> str | None:
-    """Return a path that leads to the filesystem, or None if none is known.
+def ways(filesystem: Filesystem) -> tuple[MountWay, ...]:
+    """Return the mounts that lead to the filesystem, best first; empty if none is known.
 
-    One mounted only in another mount namespace is reached through a process that lives there.
+    A filesystem mounted only in another mount namespace is reached through a process that lives
+    there.
     """
-    for mount in filesystem.mounts:
-        if mount.hidden:
-            continue
-        if mount.namespace is None:
-            return mount.path
-        if mount.pid is not None:
-            return f"/proc/{mount.pid}/root{mount.path}"
-    return None
+    return tuple(
+        way_through(mount, key=filesystem.key, devno=filesystem.devno)
+        for mount in filesystem.mounts
+        if not mount.hidden and (mount.namespace is None or mount.pid is not None)
+    )
 
 
-def flush_plan(coverage: Coverage) -> tuple[tuple[FlushTarget, ...], str]:
-    """Return what to sync, innermost first, and why something cannot be synced (or "").
+def flush_plan(coverage: Coverage) -> tuple[FlushTarget, ...]:
+    """Return what to sync, innermost first, with the obstacle where no path leads to it.
 
-    Filesystems that are mounted read-only everywhere have nothing to write.
+    Filesystems whose superblock is read-only have nothing to write.
     """
     filesystems = {
         filesystem.key: filesystem
         for target in coverage.targets
         for filesystem in target.filesystems
-        if not all(mount.read_only for mount in filesystem.mounts)
+        if not filesystem.read_only
     }
-    flushes, unreachable = [], []
-    for filesystem, depth in innermost_first(filesystems):
-        path = sync_path(filesystem)
-        if path is None:
-            unreachable.append(filesystem.mounts[0].path)
-        else:
-            flushes.append(FlushTarget(path=path, fstype=filesystem.fstype, depth=depth))
-    why = ""
-    if unreachable:
-        why = (
-            f"no path leads to {', '.join(unreachable)}: something else is mounted over it, so it "
-            "cannot be flushed"
-        )
-    return tuple(flushes), why
+    unseen = (
+        FlushTarget(path=each.what, fstype=each.fstype, key=each.what, obstacle=Obstacle.UNSEEN)
+        for each in coverage.unseen
+    )
+    seen = (_flush_target(each, depth) for each, depth in innermost_first(filesystems))
+    return (*seen, *unseen)
+
+
+def _flush_target(filesystem: Filesystem, depth: int) -> FlushTarget:
+    found = ways(filesystem)
+    return FlushTarget(
+        path=found[0].shown if found else filesystem.mounts[0].path,
+        fstype=filesystem.fstype,
+        key=filesystem.key,
+        ways=found,
+        depth=depth,
+        obstacle=None if found else Obstacle.HIDDEN,
+    )
 
 
 def innermost_first(filesystems: Mapping[str, Filesystem]) -> list[tuple[Filesystem, int]]:
-    """Return filesystems with how many of the others carry each, the deepest first.
+    """Return filesystems, the deepest first, each with how many of the others carry it.
 
-    Images come before what they lie on; among equals nested mounts before what is above them.
+    Images come before what they lie on; among equals, nested mounts come before those above them.
     """
     depth: dict[str, int] = {}
     for key in filesystems:
@@ -64,7 +66,7 @@ def innermost_first(filesystems: Mapping[str, Filesystem]) -> list[tuple[Filesys
 
 def _below_first(filesystem: Filesystem) -> tuple[int, str]:
     path = filesystem.mounts[0].path
-    return (0 if path == "/" else -path.count("/")), path
+    return -path.rstrip("/").count("/"), path
 
 
 def _measure(key: str, filesystems: Mapping[str, Filesystem], depth: dict[str, int]) -> int:

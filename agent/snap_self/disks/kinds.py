@@ -1,7 +1,7 @@
 """Recognise each kind of block device: what it is called and what lies below it.
 
-One small function per kind, tried in the order of ``RECOGNISERS``. To teach the agent a new kind,
-write one and put it in front of the more general ones.
+There is one small function per kind; they are tried in the order of ``RECOGNISERS``. For a new
+kind, write a function and put it before the more general ones.
 """
 
 from __future__ import annotations
@@ -12,9 +12,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from snap_self.disks.blocks import Block, last_name
+from snap_self.model.disks import PARTITION
 
 DISK = "disk"
 _DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackingFile:
+    """The file below a loop device.
+
+    Args:
+        path: its name in the mount namespace in which the device was set up, at that time.
+        devno: ``major:minor`` of its filesystem, from the kernel; empty if not known.
+        mount_id: a mount through which the name leads to this very file; None if none is known.
+    """
+
+    path: str
+    devno: str = ""
+    mount_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,18 +38,18 @@ class Device:
     """A block device, understood.
 
     Args:
-        kind: ``partition``, ``lvm``, ``crypt``, ``md`` …; ``disk`` or why it is none for a leaf.
+        kind: ``partition``, ``lvm``, ``crypt``, ``md`` …; for a leaf ``disk``, or why it is none.
         label: as users know it.
         lower: names of the devices right below; empty for a leaf.
-        backing_file: path of the file below a loop device.
-        one_of_paths: the devices below are paths to one and the same disk.
+        backing: the file below a loop device.
+        one_of_paths: the devices below are paths to the same disk.
     """
 
     block: Block
     kind: str
     label: str
     lower: tuple[str, ...] = ()
-    backing_file: str = ""
+    backing: BackingFile | None = None
     one_of_paths: bool = False
 
 
@@ -42,6 +58,11 @@ class Blocks:
 
     def __init__(self, blocks: Mapping[str, Block]) -> None:
         self.by_name = blocks
+
+    @cached_property
+    def by_devno(self) -> Mapping[str, str]:
+        """``major:minor`` to the name of the device that has it."""
+        return {block.devno: name for name, block in self.by_name.items()}
 
     @cached_property
     def bcache_members(self) -> Mapping[str, tuple[str, ...]]:
@@ -72,21 +93,29 @@ def recognise(block: Block, blocks: Blocks) -> Device:
 def _partition(block: Block, blocks: Blocks) -> Device | None:
     if not block.parent or block.parent not in blocks.by_name:
         return None
-    return Device(block=block, kind="partition", label=block.node, lower=(block.parent,))
+    return Device(block=block, kind=PARTITION, label=block.node, lower=(block.parent,))
 
 
 def _cloud_disk_link(block: Block, _blocks: Blocks) -> Device | None:
-    """Take what udev links as a cloud disk for one, whatever device presents it."""
+    """Recognise a cloud disk by udev's link, whatever kind of device presents it."""
     if block.serial_from == "by-id" and not block.lower:
         return Device(block=block, kind=DISK, label=block.node)
     return None
 
 
-def _loop(block: Block, _blocks: Blocks) -> Device | None:
+def _loop(block: Block, blocks: Blocks) -> Device | None:
+    """Recognise a loop device; its file may be a block device, which counts by its number."""
     if not block.name.startswith("loop"):
         return None
-    backing = block.text.get("loop/backing_file", "").removesuffix(_DELETED)
-    return Device(block=block, kind="loop", label=block.node, backing_file=backing)
+    path = block.text.get("loop/backing_file", "").removesuffix(_DELETED)
+    devno, _, rest = block.text.get("loop/file", "").partition(" ")
+    number, _, own = rest.partition(" ")
+    if lower := blocks.by_devno.get(own):
+        return Device(block=block, kind="loop", label=block.node, lower=(lower,))
+    backing = BackingFile(
+        path=path, devno=devno, mount_id=int(number) if number.isdigit() else None
+    )
+    return Device(block=block, kind="loop", label=block.node, backing=backing if path else None)
 
 
 def _dm(block: Block, _blocks: Blocks) -> Device | None:
@@ -99,7 +128,7 @@ def _dm(block: Block, _blocks: Blocks) -> Device | None:
     uuid = block.text.get("dm/uuid", "")
     kind = next((kind for prefix, kind in _DM_KINDS if uuid.startswith(prefix)), "dm")
     if uuid.startswith("part") and "-mpath-" in uuid:
-        kind = "partition"
+        kind = PARTITION
     label = block.text["dm/name"] or block.node
     return Device(
         block=block,
@@ -158,7 +187,7 @@ _NO_CLOUD_DISK = (
 
 
 def _disk(block: Block, _blocks: Blocks) -> Device | None:
-    """Recognise a disk by its ``device`` link, which only what sits on a bus has."""
+    """Recognise a disk by its ``device`` link, which only devices on a bus have."""
     if "device" not in block.links and not block.serial:
         return None
     return Device(block=block, kind=DISK, label=block.node)

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from snap_self.disks import fstypes, namespaces
-from snap_self.disks.blocks import Block, read_blocks
-from snap_self.disks.btrfs import members_by_fsid
-from snap_self.disks.journals import outer_journals
+from snap_self.disks.alive import unseen
+from snap_self.disks.blocks import read_blocks
+from snap_self.disks.btrfs import members_by_fsid, told_ids
+from snap_self.disks.journals import hidden_journals, outer_journals
+from snap_self.disks.kinds import Device
 from snap_self.disks.names import DeviceNames
-from snap_self.disks.stack import Stack
+from snap_self.disks.stack import Stack, joined
 from snap_self.disks.superblocks import OVERLAY, Superblock, Superblocks
 from snap_self.disks.swaps import parse_swaps
-from snap_self.model.disks import Filesystem, Layout, LocalDisk, NotCovered, Span
+from snap_self.model.disks import (
+    MOUNT,
+    Doubt,
+    Filesystem,
+    Layer,
+    Layout,
+    LocalDisk,
+    NotCovered,
+    Span,
+)
 from snap_self.model.machine import MachineText
 
 SWAPS = "proc/swaps"
@@ -22,15 +33,16 @@ def read_layout(machine: MachineText) -> Layout:
     """Return the machine's storage.
 
     Raises:
-        TopologyError: the text is not what the kernel writes, or describes something impossible.
+        TopologyError: the text is not as the kernel writes it, or describes something impossible.
     """
     blocks = read_blocks(machine)
-    names = DeviceNames(blocks, machine.links)
+    names = DeviceNames(blocks, machine)
     superblocks = Superblocks(
         namespaces.mount_tables(machine),
         blocks,
         names=names,
         btrfs_members=members_by_fsid(machine),
+        btrfs_told=told_ids(machine),
         journals=outer_journals(machine, blocks),
     )
     stack = superblocks.stack
@@ -40,7 +52,7 @@ def read_layout(machine: MachineText) -> Layout:
         alias: stack.below(paths.get(name, name)).disks for alias, name in names.aliases().items()
     }
     return Layout(
-        disks=_whole_disks(stack, paths),
+        disks=_whole_disks(superblocks, paths),
         filesystems=filesystems,
         spans=(*_device_spans(stack), *_filesystem_spans(superblocks, filesystems)),
         swaps=_swaps(machine.files.get(SWAPS, ""), superblocks, devices),
@@ -53,6 +65,9 @@ def read_layout(machine: MachineText) -> Layout:
             for mount in superblock.mounts()
             if mount.namespace is None
         ),
+        why_elsewhere=dict(_why_elsewhere(superblocks, filesystems)),
+        unseen=tuple(unseen(machine, superblocks)),
+        doubts=tuple(_doubts(machine, superblocks)),
     )
 
 
@@ -60,24 +75,26 @@ def _filesystems(superblocks: Superblocks) -> dict[str, Filesystem]:
     found = {}
     for superblock in superblocks.all.values():
         below = superblocks.below(superblock)
-        if not below.chains:
+        if not below.ways:
             continue
         line = superblock.first
+        mount = Layer(kind=MOUNT, name=line.path)
         found[superblock.key] = Filesystem(
             key=superblock.key,
             fstype=line.fstype,
             source=line.source,
             mounts=superblock.mounts(),
             disks=below.disks,
-            chain=tuple(f"{line.path} ← {below.chains[disk]}" for disk in sorted(below.chains)),
+            ways=tuple([way for _, way in sorted(below.under(mount).items())]),
             parents=below.carriers,
             devno=line.devno,
+            read_only=superblock.read_only,
         )
     return found
 
 
 def _paths(stack: Stack) -> dict[str, str]:
-    """Return each further path of a multipath disk to the path that stands for the disk."""
+    """Return each additional path of a multipath disk to the path that represents the disk."""
     paths = {}
     for name, device in stack.devices.items():
         if device.one_of_paths and len(kept := stack.below(name).disks) == 1:
@@ -85,10 +102,11 @@ def _paths(stack: Stack) -> dict[str, str]:
     return paths
 
 
-def _whole_disks(stack: Stack, paths: Mapping[str, str]) -> dict[str, LocalDisk]:
+def _whole_disks(superblocks: Superblocks, paths: Mapping[str, str]) -> dict[str, LocalDisk]:
     """Return the devices that lie on nothing else and hold anything at all."""
+    stack = superblocks.stack
     return {
-        name: _local_disk(device.block, device.kind)
+        name: _local_disk(device, superblocks.carrier_of(device.backing) if device.backing else "")
         for name, device in stack.devices.items()
         if stack.below(name).disks == {name}
         and name not in paths
@@ -96,19 +114,21 @@ def _whole_disks(stack: Stack, paths: Mapping[str, str]) -> dict[str, LocalDisk]
     }
 
 
-def _local_disk(block: Block, kind: str) -> LocalDisk:
+def _local_disk(device: Device, carried_by: str) -> LocalDisk:
+    block = device.block
     return LocalDisk(
         name=block.name,
         devno=block.devno,
         size_bytes=block.size_bytes,
         serial=block.serial,
         serial_from=block.serial_from,
-        kind=kind,
+        kind=device.kind,
+        carried_by=carried_by,
     )
 
 
 def _device_spans(stack: Stack) -> Iterable[Span]:
-    """Yield each volume that joins disks, not those that merely lie on such a one."""
+    """Yield each volume that joins disks, not the volumes that only lie on one."""
     for name, device in stack.devices.items():
         disks = stack.below(name).disks
         if len(disks) > 1 and all(stack.below(lower).disks != disks for lower in device.lower):
@@ -130,6 +150,19 @@ def _filesystem_spans(
                 name=superblock.first.path,
                 disks=filesystem.disks,
             )
+    for devno, name in superblocks.unresolved.items():
+        superblock = superblocks.all[devno]
+        yield Span(
+            kind=superblocks.title(superblock.first),
+            name=superblock.first.path,
+            disks=superblocks.below(superblock).disks,
+            unknown=name,
+        )
+    for fsid in superblocks.untied:
+        members = superblocks.members_of(fsid)
+        disks = joined([superblocks.stack.below(member) for member in members]).disks
+        if len(disks) > 1:
+            yield Span(kind="btrfs", name=fsid, disks=disks)
 
 
 def _swaps(
@@ -147,15 +180,17 @@ def _swaps(
 def _not_covered(machine: MachineText, superblocks: Superblocks) -> Iterable[NotCovered]:
     for superblock in superblocks.all.values():
         line = superblock.first
-        if line.fstype in fstypes.PSEUDO or superblocks.below(superblock).chains:
+        if line.fstype in fstypes.PSEUDO or superblocks.below(superblock).ways:
             continue
         if line.fstype == OVERLAY and not _is_own(superblock):
             continue  # its layers are paths of a namespace that cannot be asked
         yield NotCovered(
             what=_place(superblock),
             kind=line.fstype,
-            why=fstypes.why_not_covered(line.fstype),
+            why=_why_nowhere(superblock, superblocks),
             data_at_risk=True,
+            left_out=_is_on_devices(superblock) and not superblock.read_only,
+            paths=tuple(m.path for m in superblock.mounts() if m.namespace is None),
         )
     unread = [why for path, why in machine.failures.items() if path.startswith(namespaces.FOLDER)]
     if unread:
@@ -165,6 +200,52 @@ def _not_covered(machine: MachineText, superblocks: Superblocks) -> Iterable[Not
             why=f"their mount namespace could not be read: {unread[0]}",
             data_at_risk=False,
         )
+
+
+def _doubts(machine: MachineText, superblocks: Superblocks) -> Iterable[Doubt]:
+    hidden = hidden_journals(machine)
+    for superblock in superblocks.all.values():
+        fstype = superblock.first.fstype
+        if fstype in fstypes.SEVERAL_DEVICES:
+            why = f"nothing tells whether this {fstype} lies on further devices"
+        elif hidden and superblocks.device_of(superblock) in hidden:
+            why = (
+                "whether its journal lies on a device of its own cannot be told, since its thread "
+                "is not visible here"
+            )
+        else:
+            continue
+        if disks := superblocks.below(superblock).disks:
+            yield Doubt(what=_place(superblock), why=why, disks=disks)
+
+
+def _why_nowhere(superblock: Superblock, superblocks: Superblocks) -> str:
+    devno = superblock.first.devno
+    if not devno.startswith("0:") and superblocks.device_of(superblock) is None:
+        return f"its device {devno} is not there any more"
+    return fstypes.why_not_covered(superblock.first.fstype)
+
+
+def _is_on_devices(superblock: Superblock) -> bool:
+    """Tell whether a filesystem lies on block devices, though on which is not known.
+
+    One of another namespace alone cannot be named, so it could not be excluded either.
+    """
+    line = superblock.first
+    on_devices = line.fstype in fstypes.ON_DEVICES or not line.devno.startswith("0:")
+    return on_devices and _is_own(superblock)
+
+
+def _why_elsewhere(
+    superblocks: Superblocks, filesystems: Mapping[str, Filesystem]
+) -> Iterable[tuple[int, str]]:
+    for superblock in superblocks.all.values():
+        if superblock.key in filesystems or superblock.first.fstype in fstypes.PSEUDO:
+            continue
+        why = _why_nowhere(superblock, superblocks)
+        for mount in superblock.mounts():
+            if mount.namespace is None:
+                yield mount.mount_id, why
 
 
 def _is_own(superblock: Superblock) -> bool:

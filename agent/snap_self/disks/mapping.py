@@ -1,8 +1,8 @@
-"""Tie local disks to cloud disks, or say why one cannot be tied for certain.
+"""Match local disks to cloud disks, or say why a disk cannot be matched with certainty.
 
-The serial number is the evidence; the cloud's own list must confirm that the disk is attached to
-this instance, and both must tell the same size. Device letters are never used: they follow the
-order of discovery and need not agree with the ``Device`` that the API shows.
+The serial number is the evidence. The cloud's own list must confirm that the disk is attached to
+this instance, and both must give the same size. Device letters are never used: they follow the
+order of discovery and may differ from the ``Device`` that the API shows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snap_self.disks.blocks import UNREADABLE
+from snap_self.disks.blocks import AMBIGUOUS, UNREADABLE
 from snap_self.disks.kinds import DISK
 from snap_self.model.disks import CloudDisk, Layout, LocalDisk, MappedDisk
 from snap_self.model.ids import DiskId, InstanceId
@@ -27,18 +27,20 @@ class DiskMap:
 
     Args:
         disks: every disk attached to this instance; ``local`` is None where none was found.
-        doubts: disk id to why no local disk could be tied to it for certain.
-        local_only: local disk to why it is none of the attached cloud disks.
+        doubts: disk id to why no local disk could be matched to it with certainty.
+        local_only: local disk to why it is not one of the attached cloud disks.
+        foreign: those of these whose serial no attached cloud disk has.
     """
 
     disks: tuple[MappedDisk, ...]
     doubts: Mapping[DiskId, str]
     local_only: Mapping[str, str]
+    foreign: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Claim:
-    """A local disk that says which cloud disk it is, and by what."""
+    """A local disk with the evidence that it is a certain cloud disk."""
 
     local: LocalDisk
     evidence: str
@@ -52,10 +54,10 @@ def map_disks(
     serial_to_disk: Mapping[str, DiskId],
     user_map: Mapping[str, DiskId],
 ) -> DiskMap:
-    """Return what is known; what is doubtful is refused only when a selection concerns it.
+    """Return what is known; a doubtful disk is refused only when a selection includes it.
 
     Args:
-        serial_to_disk: what the metadata service says (``disks/SERIAL/id``); may be empty.
+        serial_to_disk: from the metadata service (``disks/SERIAL/id``); may be empty.
         user_map: device (``vdb``, ``/dev/vdb``) to disk id, from the configuration.
     """
     attached = {disk.disk_id: disk for disk in cloud_disks if instance_id in disk.attached_to}
@@ -64,9 +66,11 @@ def map_disks(
     claims: dict[DiskId, list[_Claim]] = defaultdict(list)
     by_user = _claim_by_user(layout, user_map, claims, doubts)
     serials = _Serials(attached, serial_to_disk)
+    foreign = set()
     for local in _sorted_disks(layout):
         if local.serial and not serials.claim(local, claims, doubts) and local.name not in by_user:
             local_only[local.name] = serials.why_foreign(local, instance_id)
+            foreign.add(local.name)
     claims = {disk_id: told for disk_id, told in claims.items() if disk_id in attached}
     _claim_without_serial(layout, attached, claims, by_user)
     mapped = _judge(attached, claims, doubts)
@@ -75,11 +79,12 @@ def map_disks(
         disks=tuple(_mapped(disk, mapped.get(disk.disk_id)) for disk in attached.values()),
         doubts={disk_id: why for disk_id, why in doubts.items() if disk_id in attached},
         local_only=local_only,
+        foreign=frozenset(foreign),
     )
 
 
 class _Serials:
-    """Every answer to the question which cloud disk has a serial."""
+    """Answers which cloud disk has a serial, from every source."""
 
     def __init__(
         self, attached: Mapping[DiskId, CloudDisk], serial_to_disk: Mapping[str, DiskId]
@@ -97,7 +102,7 @@ class _Serials:
         claims: Mapping[DiskId, list[_Claim]],
         doubts: dict[DiskId, str],
     ) -> bool:
-        """Note which attached disks the serial stands for; return whether it stands for any."""
+        """Note which attached disks the serial means; return whether it means any."""
         candidates = self._candidates(local.serial)
         known = [disk_id for disk_id in candidates if disk_id in self._attached]
         for disk_id in known:
@@ -109,7 +114,7 @@ class _Serials:
         return bool(known)
 
     def why_foreign(self, local: LocalDisk, instance_id: InstanceId) -> str:
-        """Return why a local disk with a serial is none of the attached ones."""
+        """Return why a local disk with a serial is not one of the attached disks."""
         candidates = self._candidates(local.serial)
         guess = f" (would be {candidates[0]})" if candidates else ""
         return (
@@ -119,14 +124,15 @@ class _Serials:
 
     def _candidates(self, serial: str) -> list[DiskId]:
         """Return the disk ids told by metadata and API, else the guess from the serial."""
-        told = dict.fromkeys(self._api.get(serial, ()))
-        if serial in self._metadata:
-            told[self._metadata[serial]] = None
+        told = list(self._api.get(serial, ()))
+        named = self._metadata.get(serial)
+        if named is not None and named not in told:
+            told.append(named)
         if told:
-            return list(told)
+            return told
         guess = DiskId(_ID_PREFIX + serial)
-        # The API knowing another serial for that disk speaks against the guess.
-        if guess in self._attached and self._attached[guess].serial not in ("", serial):
+        # Another serial that the API knows for that disk speaks against the guess.
+        if guess in self._attached and self._attached[guess].serial:
             return []
         return [guess]
 
@@ -137,12 +143,12 @@ def _claim_by_user(
     claims: Mapping[DiskId, list[_Claim]],
     doubts: dict[DiskId, str],
 ) -> set[str]:
-    """Note what the configuration says; return the local disks it names."""
+    """Note the configuration's claims; return the local disks it names."""
     named = set()
     for device, disk_id in user_map.items():
         names = layout.devices.get(device.removeprefix("/dev/"), frozenset())
-        local = layout.disks.get(min(names, default=""))
-        if local is None or len(names) != 1:
+        local = layout.disks.get(min(names)) if len(names) == 1 else None
+        if local is None:
             doubts[disk_id] = f"[disks.map] names {device}, which is not one disk of this machine"
             continue
         named.add(local.name)
@@ -156,14 +162,16 @@ def _claim_without_serial(
     claims: dict[DiskId, list[_Claim]],
     by_user: set[str],
 ) -> None:
-    """Pair the only cloud disk without serial with the only local disk without one."""
+    """Pair the only cloud disk without a serial with the only local disk without one.
+
+    A local disk whose serial could not be read may have a serial or not, so no disk is known to be
+    the only one without.
+    """
     cloud = [d for d in attached.values() if not d.serial and d.disk_id not in claims]
-    local = [
-        d
-        for d in _sorted_disks(layout)
-        if not d.serial and d.serial_from != UNREADABLE and d.name not in by_user
-    ]
-    if len(cloud) == len(local) == 1 and cloud[0].size_gib * GIB == local[0].size_bytes:
+    local = [d for d in _sorted_disks(layout) if not d.serial and d.name not in by_user]
+    if len(cloud) != 1 or len(local) != 1 or local[0].serial_from in (UNREADABLE, AMBIGUOUS):
+        return
+    if cloud[0].size_gib * GIB == local[0].size_bytes:
         evidence = "the only disk without a serial, here and in the cloud's list"
         claims[cloud[0].disk_id] = [_Claim(local=local[0], evidence=evidence)]
 
@@ -173,7 +181,7 @@ def _judge(
     claims: Mapping[DiskId, Sequence[_Claim]],
     doubts: dict[DiskId, str],
 ) -> dict[DiskId, _Claim]:
-    """Return the claims that hold; note a doubt for each disk whose claim does not."""
+    """Return the claims that hold; note a doubt for each disk whose claim fails."""
     rivals: dict[str, set[DiskId]] = defaultdict(set)
     for disk_id, claimed in claims.items():
         for claim in claimed:
@@ -185,7 +193,7 @@ def _judge(
             continue
         if len(rivals[claim.local.name]) > 1:
             told = " and ".join(sorted(rivals[claim.local.name]))
-            doubts[disk_id] = f"{claim.local.name} would be {told} at once"
+            doubts[disk_id] = f"{claim.local.name} would be {told} at the same time"
         elif doubt := _doubt(attached[disk_id], claimed):
             doubts[disk_id] = doubt
         else:
@@ -199,7 +207,7 @@ def _doubt(disk: CloudDisk, claimed: Sequence[_Claim]) -> str:
         told = "; ".join(f"{claim.local.name}: {claim.evidence}" for claim in claimed)
         return f"{len(locals_)} local disks claim to be it ({told})"
     local = claimed[0].local
-    if local.size_bytes != disk.size_gib * GIB:
+    if disk.size_gib and local.size_bytes != disk.size_gib * GIB:
         return (
             f"the cloud says {disk.size_gib} GiB, but {local.name} has "
             f"{local.size_bytes / GIB:g} GiB; a disk that was enlarged must be rescanned, or the "
@@ -227,6 +235,8 @@ def _explain_rest(
             why = f"it is of kind {local.kind}, not a cloud disk"
         elif local.serial_from == UNREADABLE:
             why = "its serial number could not be read in time"
+        elif local.serial_from == AMBIGUOUS:
+            why = "links under /dev/disk/by-id give it several serial numbers"
         elif local.serial:
             why = "it could not be tied to its cloud disk for certain"
         else:
@@ -253,5 +263,6 @@ def _sorted_disks(layout: Layout) -> list[LocalDisk]:
 def _mapped(disk: CloudDisk, claim: _Claim | None) -> MappedDisk:
     if claim is None:
         return MappedDisk(cloud=disk, local=None, how="")
-    how = f"{claim.evidence}, both {disk.size_gib} GiB"
+    size = f"both {disk.size_gib} GiB" if disk.size_gib else "its size in the cloud is not known"
+    how = f"{claim.evidence}, {size}"
     return MappedDisk(cloud=disk, local=claim.local, how=how)

@@ -18,7 +18,8 @@ class MountLine:
     """One line of mountinfo, unescaped except for ``super_options``.
 
     Args:
-        devno: ``major:minor`` of the superblock; the only name of a device that can be trusted.
+        devno: ``major:minor`` of the superblock; the only device name that can be trusted.
+        read_only: either this mount or its superblock is.
         source: may be stale, ``/dev/root``, ``none`` or a label.
         super_options: still escaped, since a value may hold the comma that separates options.
     """
@@ -33,6 +34,11 @@ class MountLine:
     source: str
     super_options: str
 
+    @property
+    def nothing_to_write(self) -> bool:
+        """Whether the superblock is read-only; if only this mount is, others may still write."""
+        return _is_read_only(self.super_options)
+
 
 def unescape(text: str) -> str:
     r"""Return the text with ``\ooo`` replaced by the byte it stands for."""
@@ -41,13 +47,13 @@ def unescape(text: str) -> str:
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
     if raw.isascii():
         return raw
-    # Escapes are bytes of UTF-8; characters that were never escaped are whole already.
+    # Escapes are bytes of UTF-8; characters that were not escaped are already whole.
     parts = _ESCAPE.split(text)
     encoded = b"".join(
-        bytes([int(part, 8)]) if index % 2 else part.encode("utf-8", "surrogateescape")
+        bytes([int(part, 8)]) if index % 2 else part.encode(errors="surrogateescape")
         for index, part in enumerate(parts)
     )
-    return encoded.decode("utf-8", "surrogateescape")
+    return encoded.decode(errors="surrogateescape")
 
 
 def parse_mountinfo(text: str, *, origin: str) -> list[MountLine]:
@@ -57,7 +63,7 @@ def parse_mountinfo(text: str, *, origin: str) -> list[MountLine]:
         origin: the file's path, for messages.
 
     Raises:
-        TopologyError: a line has not the documented form.
+        TopologyError: a line does not have the documented form.
 
     Source: proc_pid_mountinfo(5).
     """
@@ -71,7 +77,7 @@ def parse_mountinfo(text: str, *, origin: str) -> list[MountLine]:
 def _parse_line(line: str, origin: str, number: int) -> MountLine:
     fields = line.split(" ")
     try:
-        # Optional fields end at the first lone hyphen; one in a path lies before field 7.
+        # Optional fields end at the first lone hyphen; a hyphen in a path comes before field 7.
         tail = fields.index("-", _FIRST_OPTIONAL)
         fstype, source = fields[tail + 1], fields[tail + 2]
         # ext3 and others may show an empty option string.
@@ -82,15 +88,18 @@ def _parse_line(line: str, origin: str, number: int) -> MountLine:
             f"{origin} line {number} is not a mountinfo line: {line[:120]!r}",
             hint="please report this line together with the kernel's version",
         ) from None
+    root, path = fields[3], fields[4]
+    if "\\" in line:
+        root, path, fstype, source = map(unescape, (root, path, fstype, source))
     return MountLine(
         mount_id=mount_id,
         parent_id=parent_id,
         devno=fields[2],
-        root=unescape(fields[3]),
-        path=unescape(fields[4]),
+        root=root,
+        path=path,
         read_only=_is_read_only(fields[5]) or _is_read_only(options),
-        fstype=unescape(fstype),
-        source=unescape(source),
+        fstype=fstype,
+        source=source,
         super_options=options,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 
 from snap_self.disks.mountinfo import MountLine
@@ -28,6 +28,7 @@ class MountTable:
         self._children: dict[int, dict[str, int]] = {}
         self._stacks: dict[str, list[MountLine]] = {}
         self._folders: dict[str, MountLine | None] = {}
+        self._clear: dict[int, set[str]] = {}
         for line in lines:
             self._stacks.setdefault(line.path, []).append(line)
             if line.parent_id != line.mount_id:
@@ -35,21 +36,28 @@ class MountTable:
 
     @cached_property
     def hidden(self) -> frozenset[int]:
-        """The ids of mounts whose mount point leads to something mounted over them."""
+        """The ids of mounts whose mount point leads to another mount instead."""
         reachable: dict[int, bool] = {}
         for line in self.lines:
-            self._reach(line, reachable)
+            if line.parent_id in reachable and line.mount_id not in reachable:
+                free = reachable[line.parent_id] and not self._is_overmounted(line)
+                reachable[line.mount_id] = free
+            else:  # the root, or a mount that the kernel lists before its parent
+                self._reach(line, reachable)
         return frozenset(
-            line.mount_id
-            for line in self.lines
-            if not reachable[line.mount_id] or self._cover(line) is not None
+            [
+                line.mount_id
+                for line in self.lines
+                if not reachable[line.mount_id]
+                or line.path in self._children.get(line.mount_id, ())
+            ]
         )
 
     def find(self, path: str, *, without: Collection[str] = ()) -> MountLine | None:
         """Return the mount that an absolute path lies on.
 
         Args:
-            without: device numbers to look through, as if not mounted.
+            without: device numbers to ignore, as if not mounted.
         """
         line = self._find_visible(path)
         if line is None or line.devno not in without:
@@ -61,28 +69,36 @@ class MountTable:
         return None
 
     def below_any(
-        self, paths: Iterable[str], *, without: Collection[str] = ()
-    ) -> Iterable[MountLine]:
-        """Return the mounts that absolute paths lie on, each once: ``find`` for thousands.
+        self, paths: Sequence[str], *, without: Collection[str] = ()
+    ) -> Collection[MountLine]:
+        """Return the mounts that absolute paths lie on, each once: ``find`` for thousands of paths.
 
-        A host's overlays have ten times as many layers, most of them in one folder.
+        A host's overlays have ten times as many layers as overlays, most of them in one folder.
         """
-        visible, folders = self._visible, self._folders
-        found: dict[int, MountLine] = {}
-        for path in paths:
-            line = visible.get(path) or folders.get(path.rpartition("/")[0])
-            if line is None or "/." in path or "//" in path or line.devno in without:
-                line = self.find(path, without=without)
-            if line is not None:
-                found[line.mount_id] = line
-        return found.values()
+        together = "\0".join(paths)
+        plain = "/." not in together and "//" not in together
+        if plain and self._visible.keys().isdisjoint(paths):
+            # None of them is a mount point, so each lies on the same mount as its folder.
+            one_in = {path.rpartition("/")[0]: path for path in paths}
+            lines = [self._below_folder(place) or self.find(one_in[place]) for place in one_in]
+            if all(line is None or line.devno not in without for line in lines):
+                return {line.mount_id: line for line in lines if line}.values()
+        lines = [self.find(path, without=without) for path in paths]
+        return {line.mount_id: line for line in lines if line}.values()
+
+    def _below_folder(self, place: str) -> MountLine | None:
+        """Return the mount of a folder's files, if it is known for the folder or the one above."""
+        line = self._folders.get(place)
+        if line is None and place not in self._visible:
+            line = self._folders.get(place.rpartition("/")[0])
+        return line
 
     @cached_property
     def _visible(self) -> dict[str, MountLine]:
         return {line.path: line for line in self.lines if line.mount_id not in self.hidden}
 
     def _find_visible(self, path: str) -> MountLine | None:
-        """Return the mount; remember it for the folders above, since paths come in thousands."""
+        """Return the mount; remember it for the folders above: there can be thousands of paths."""
         if "/." in path or "//" in path:
             path = "/" + posixpath.normpath(path).lstrip("/")
         visible, folders = self._visible, self._folders
@@ -96,7 +112,7 @@ class MountTable:
         return line
 
     def _reach(self, line: MountLine, known: dict[int, bool]) -> None:
-        """Note for a mount and its ancestors whether the path to each is free."""
+        """Note for a mount and its ancestors whether the path to each is not covered."""
         chain: list[MountLine] = []
         seen: set[int] = set()
         step: MountLine | None = line
@@ -110,25 +126,30 @@ class MountTable:
             known[link.mount_id] = free
 
     def _is_overmounted(self, line: MountLine) -> bool:
-        """Return whether a sibling covers the mount, or a directory above it."""
+        """Return whether a sibling covers the mount or a directory above it."""
         parent = self._by_id.get(line.parent_id)
         if parent is None or parent.mount_id == line.mount_id:
             return False
         siblings = self._children[parent.mount_id]
-        for place in _upwards(line.path):
-            if siblings.get(place, line.mount_id) != line.mount_id:
+        if siblings[line.path] != line.mount_id:
+            return True
+        clear = self._clear.setdefault(parent.mount_id, set())
+        climbed = []
+        place = line.path
+        while place not in ("/", parent.path):
+            place = place.rpartition("/")[0] or "/"
+            if place in clear:
+                return False
+            if place in siblings:
                 return True
-            if place == parent.path:
-                break
+            climbed.append(place)
+        clear.update(climbed)
         return False
-
-    def _cover(self, line: MountLine) -> int | None:
-        return self._children.get(line.mount_id, {}).get(line.path)
 
 
 def _upwards(path: str) -> Iterator[str]:
     """Yield the path and each directory above it, the root last."""
-    while path and path != "/":
+    while path:
         yield path
         path = path.rpartition("/")[0]
     yield "/"

@@ -1,4 +1,4 @@
-"""Find the kernel's name of a block device from any name people and programs use for it."""
+"""Find the kernel's name of a block device from any name that people or programs use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from snap_self.disks.blocks import Block, last_name
+from snap_self.model.machine import MachineText
 
 _DEV = "/dev/"
 _LONE_HYPHEN = re.compile(r"(?<!-)-(?!-)")
@@ -14,9 +15,11 @@ _LONE_HYPHEN = re.compile(r"(?<!-)-(?!-)")
 class DeviceNames:
     """The names of block devices: nodes, device-mapper names, links below ``/dev``."""
 
-    def __init__(self, blocks: Mapping[str, Block], links: Mapping[str, str]) -> None:
+    def __init__(self, blocks: Mapping[str, Block], machine: MachineText) -> None:
         self._names: dict[str, str] = {}
-        for path, target in links.items():
+        self._files = machine.files
+        self._by_devno = {block.devno: name for name, block in blocks.items()}
+        for path, target in machine.links.items():
             if path.startswith(_DEV[1:]):
                 self._add_link(path[len(_DEV) - 1 :], last_name(target), blocks)
         for name, block in blocks.items():
@@ -34,6 +37,18 @@ class DeviceNames:
             name: with or without ``/dev/`` in front.
         """
         return self._names.get(name.removeprefix(_DEV))
+
+    def named_by_mount(self, name: str, namespace: int | None) -> str | None:
+        """Return the kernel's name of a device that a mount option names.
+
+        The device that the name leads to counts: through any link, and to a node in any folder.
+
+        Args:
+            namespace: the mount namespace in which it was read; None for the agent's own.
+        """
+        place = "proc/self" if namespace is None else f"proc/ns/{namespace}"
+        number = self._files.get(f"{place}/number{name}", "").strip()
+        return self._by_devno.get(number) if number else self.find(name)
 
     def aliases(self) -> Mapping[str, str]:
         """Return every name, without ``/dev/``, to the kernel's name."""

@@ -1,8 +1,8 @@
 """Parse the mounts of the agent's own namespace, and of others where they add something.
 
-A host can run thousands of containers, each with its own namespace, and nearly all of what they
-mount is known already or no data. So another namespace is parsed only if it mounts a filesystem
-that the agent's own namespace does not lead to.
+A host can run thousands of containers, each with its own namespace. Nearly everything they mount
+is already known or holds no data. So another namespace is parsed only if it mounts a filesystem
+that cannot be reached from the agent's own namespace.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _adds_something(text: str, known: Collection[str]) -> bool:
     for line in text.split("\n"):
         fields = line.split(" ", _DEVNO_FIELD + 1)
         if len(fields) > _DEVNO_FIELD and fields[_DEVNO_FIELD] not in known:
-            fstype = line.rpartition(" - ")[2].partition(" ")[0]
+            fstype = line.partition(" - ")[2].partition(" ")[0]
             if fstype not in fstypes.PSEUDO:
                 return True
     return False

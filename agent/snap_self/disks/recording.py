@@ -24,7 +24,7 @@ def load(text: str, *, origin: str) -> MachineText:
         origin: the file's path, for messages.
 
     Raises:
-        UsageError: it is no such recording; the message names the attribute.
+        UsageError: it is not a recording; the message names the attribute.
     """
     try:
         recorded = json.loads(text)

@@ -1,8 +1,10 @@
-"""Turn what a request names into cloud disks, each with the reason it is meant."""
+"""Turn what a request names into cloud disks, each with the reason why it is meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from snap_self.disks.categories import why_left_out
 from snap_self.disks.mapping import DiskMap
@@ -11,11 +13,41 @@ from snap_self.errors import DiskUnmapped, NothingToSnapshot, UsageError
 from snap_self.model.disks import Filesystem, Layout, MappedDisk, Selection
 from snap_self.model.ids import DISK_ID, DiskId
 from snap_self.model.machine import PathFact
+from snap_self.model.snapshots import TEMPORARY_TAG
+
+ARROW = " ← "
+TEMPORARY = "a temporary disk, with which snap-self has a snapshot open"
 
 _MAP_HINT = (
     "`snap-self plan` shows how each disk was judged; name the device under [disks.map] in the "
     "configuration if you know which cloud disk it is"
 )
+
+ITEM_HINT = "give a disk id (d-…), a device (/dev/vdb) or a mount point (/data)"
+_PATH_HINT = "; for any other path use --path"
+_CONFIG_HINT = (
+    "; it stands in /etc/snap-self/config.toml or in conf.d beside it; a disk id may stand there "
+    "also while the disk is detached"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusions:
+    """What is left out as asked, each with by what.
+
+    Args:
+        disks: cloud disks, also such as are not attached.
+        devices: local disks, with all that lies on them.
+        filesystems: those on a partition or volume that was named, by their keys.
+        places: filesystems by a mount point, wherever they lie.
+        vain: exclusions that leave nothing out, each with why.
+    """
+
+    disks: dict[DiskId, str] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)
+    filesystems: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    vain: list[str] = field(default_factory=list)
 
 
 class Chooser:
@@ -29,7 +61,7 @@ class Chooser:
         self._by_local = {entry.local.name: entry for entry in disk_map.disks if entry.local}
 
     def wanted(self, selection: Selection, paths: Sequence[PathFact]) -> Mapping[DiskId, str]:
-        """Return the disks asked for, to why; all attached ones if none is named.
+        """Return each disk asked for with the reason; all attached disks if none is named.
 
         Raises:
             UsageError, DiskUnmapped, NothingToSnapshot: as ``coverage.choose``.
@@ -45,31 +77,78 @@ class Chooser:
                 wanted.setdefault(disk_id, f"--disk {item}")
         return wanted
 
-    def excluded(self, selection: Selection) -> Mapping[DiskId, str]:
-        """Return the disks not to be snapshotted, to why.
+    def excluded(self, selection: Selection) -> Exclusions:
+        """Return what is excluded, with the reason; what a snapshot is opened with always is.
 
         Raises:
-            UsageError: an item is no disk, device or mount point here.
+            UsageError: an item is not a disk, device or mount point here.
         """
-        excluded: dict[DiskId, str] = {}
+        found = Exclusions()
+        for entry in self._map.disks:
+            if TEMPORARY_TAG in entry.cloud.tags:
+                found.disks[entry.cloud.disk_id] = TEMPORARY
         for item in selection.exclude:
-            if DISK_ID.fullmatch(item):
-                self._known_id(item, "--exclude")
-                excluded[DiskId(item)] = f"left out by --exclude {item}"
-                continue
-            for name in self._local_disks(item, "--exclude"):
-                if entry := self._by_local.get(name):
-                    excluded[entry.cloud.disk_id] = f"left out by --exclude {item}"
-        return excluded
+            self._exclude(item, selection.origin_of(item), found)
+        return found
 
-    def vain(self, selection: Selection) -> Iterator[str]:
-        """Yield why an exclusion leaves no disk out, for each that does not."""
-        for item in selection.exclude:
-            names = [] if DISK_ID.fullmatch(item) else self._local_disks(item, "--exclude")
-            unknown = [name for name in names if name not in self._by_local]
-            if unknown and unknown == names:
-                why = self._map.local_only.get(unknown[0], "the cloud does not know it")
-                yield f"--exclude {item} leaves no disk out: {unknown[0]}: {why}"
+    def _exclude(self, item: str, origin: str, found: Exclusions) -> None:
+        why = f"left out by {origin} {item}"
+        if DISK_ID.fullmatch(item):
+            # What was typed is meant for what is here; what is configured may be detached for now.
+            if origin == "--exclude":
+                self._known_id(item, origin)
+            elif DiskId(item) not in self._by_id:
+                found.vain.append(f"{origin} {item} leaves no disk out: it is not attached")
+            found.disks[DiskId(item)] = why
+            return
+        if names := self._layout.devices.get(item.removeprefix("/dev/")):
+            part = self._through(item.removeprefix("/dev/"))
+            found.filesystems.update(dict.fromkeys(part, why))
+            if not part:
+                found.devices.update(dict.fromkeys(names, why))
+            holds = bool(part) or self._carries(names)
+        elif place := self._places.of_mount_point(item):
+            names = place.filesystem.disks if place.filesystem else frozenset()
+            found.places[place.mount.path] = why
+            holds = True
+        elif origin == "disks.exclude" and self._is_unmounted(item):
+            found.vain.append(f"{origin} {item} leaves nothing out: nothing is mounted there")
+            return
+        else:
+            raise _no_such(item, origin)
+        known = [self._by_local[name] for name in sorted(names) if name in self._by_local]
+        found.disks.update((entry.cloud.disk_id, why) for entry in known)
+        if not known and not holds:
+            first = min(names)
+            reason = self._map.local_only.get(first, "the cloud does not know it")
+            found.vain.append(f"{origin} {item} leaves no disk out: {first}: {reason}")
+
+    def _carries(self, names: Iterable[str]) -> bool:
+        """Tell whether a filesystem lies on any of these local disks."""
+        wanted = frozenset(names)
+        return any(each.disks & wanted for each in self._layout.filesystems.values())
+
+    def _through(self, name: str) -> list[str]:
+        """Return the filesystems that lie on a device which is a part of a disk, or on a volume."""
+        return [
+            each.key
+            for each in self._layout.filesystems.values()
+            for way in each.ways
+            if any(name in (layer.name, layer.device) for layer in way[1:-1])
+        ]
+
+    def _is_unmounted(self, item: str) -> bool:
+        """Tell whether a name is a mount point at which nothing is mounted for now.
+
+        Not where it may be that of an attached disk that is not mounted: that one was to be left
+        out.
+        """
+        idle = any(
+            entry.local and not self._carries((entry.local.name,)) for entry in self._map.disks
+        )
+        return (
+            item.startswith("/") and not posixpath.normpath(item).startswith("/dev/") and not idle
+        )
 
     def _path(self, fact: PathFact) -> list[DiskId]:
         place = self._places.of_path(fact)
@@ -78,17 +157,36 @@ class Chooser:
                 f"no known filesystem holds {fact.asked}",
                 hint="it may have been unmounted a moment ago; see /proc/self/mountinfo",
             )
-        filesystem = self._on_disks(fact.asked, place)
-        return [self._entry(name, fact.asked, filesystem) for name in sorted(filesystem.disks)]
+        found: dict[DiskId, None] = {}
+        for filesystem in self._below(fact, place):
+            found |= {
+                self._entry(name, fact.asked, filesystem): None for name in sorted(filesystem.disks)
+            }
+        return list(found)
+
+    def _below(self, fact: PathFact, place: Place) -> Sequence[Filesystem]:
+        """Return the filesystem, or those of an overlay's layers if they were looked at."""
+        places = [(layer, self._places.of_path(layer)) for layer in fact.layers]
+        found = [(layer, each) for layer, each in places if each and each.filesystem]
+        if not found or any(each is None for _, each in places):
+            return [self._on_disks(fact.asked, place)]
+        return [each for layer, under in found for each in self._below(layer, under)]
 
     def _on_disks(self, asked: str, place: Place) -> Filesystem:
-        if place.filesystem is None:
-            raise NothingToSnapshot(
-                f"{asked} lies on {place.mount.path} ({place.mount.fstype}), which no disk of this "
-                "instance carries",
-                hint="name a path on one of the instance's disks",
-            )
-        return place.filesystem
+        if place.filesystem is not None:
+            return place.filesystem
+        mount = place.mount
+        why = self._layout.why_elsewhere.get(mount.mount_id)
+        device = asked.removeprefix("/dev/") in self._layout.devices
+        raise NothingToSnapshot(
+            f"{asked} lies on {mount.path} ({mount.fstype}): {why}"
+            if why
+            else f"{asked} lies on {mount.path} ({mount.fstype}), which no disk of this instance "
+            "carries",
+            hint=f"to mean the device itself: --disk {asked}"
+            if device
+            else "name a path on one of the instance's disks, or a disk with --disk",
+        )
 
     def _item(self, item: str, option: str) -> list[DiskId]:
         if DISK_ID.fullmatch(item):
@@ -109,13 +207,9 @@ class Chooser:
         """Return the whole local disks below a device or mount point."""
         if names := self._layout.devices.get(item.removeprefix("/dev/")):
             return sorted(names)
-        place = self._places.of_mount_point(item) if item.startswith("/") else None
+        place = self._places.of_mount_point(item)
         if place is None:
-            raise UsageError(
-                f"{option} {item} is no disk id, block device or mount point of this machine",
-                hint="give a disk id (d-…), a device (/dev/vdb) or a mount point (/data); "
-                "for any other path use --path",
-            )
+            raise _no_such(item, option)
         return sorted(self._on_disks(item, place).disks)
 
     def _entry(self, name: str, asked: str, filesystem: Filesystem | None) -> DiskId:
@@ -125,7 +219,7 @@ class Chooser:
         if entry is None:
             why = self._map.local_only.get(name, "it is not known to the cloud")
             raise DiskUnmapped(
-                f"{asked} lies on {name} ({chain}), which cannot be tied to a cloud disk: {why}",
+                f"{_lying(asked, name, chain)} cannot be tied to a cloud disk: {why}",
                 hint=self._hint(),
             )
         self._refuse_unsupported(entry, asked, chain)
@@ -138,15 +232,29 @@ class Chooser:
     def _refuse_unsupported(self, entry: MappedDisk, asked: str, chain: str) -> None:
         if why := why_left_out(entry.cloud):
             raise NothingToSnapshot(
-                f"{asked} lies on {entry.cloud.disk_id} ({chain}), which gets no snapshot: {why}",
+                f"{_lying(asked, entry.cloud.disk_id, chain)} gets no snapshot: {why}",
                 hint="move the data to a cloud disk, or name another path or disk",
             )
 
 
+def _lying(asked: str, disk: str, chain: str) -> str:
+    """Return the beginning of a sentence about the disk that something lies on, or is."""
+    name = asked.removeprefix("/dev/")
+    if name == disk:
+        return asked
+    if name == chain:
+        return f"{asked} is {disk}, which"
+    way = f" ({chain})" if chain != disk else ""
+    return f"{asked} lies on {disk}{way}, which"
+
+
+def _no_such(item: str, option: str) -> UsageError:
+    return UsageError(
+        f"{option} {item} is no disk id, block device or mount point of this machine",
+        hint=ITEM_HINT + (_CONFIG_HINT if option == "disks.exclude" else _PATH_HINT),
+    )
+
+
 def _chain(filesystem: Filesystem | None, name: str) -> str:
-    if filesystem is None:
-        return name
-    for disk, chain in zip(sorted(filesystem.disks), filesystem.chain, strict=True):
-        if disk == name:
-            return chain
-    return name
+    way = filesystem.way_to(name) if filesystem else ()
+    return ARROW.join(layer.words for layer in way) or name

@@ -1,15 +1,15 @@
-"""Walk from a block device down to the whole disks below it, and keep the way."""
+"""Walk from a block device down to the whole disks below it, and keep the path."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snap_self.disks.blocks import Block
-from snap_self.disks.kinds import Blocks, Device, recognise
+from snap_self.disks.kinds import BackingFile, Blocks, Device, recognise
 from snap_self.errors import TopologyError
+from snap_self.model.disks import Layer
 
-ARROW = " ← "
 MAX_LAYERS = 64
 
 
@@ -18,32 +18,45 @@ class Below:
     """What lies below a device or filesystem.
 
     Args:
-        chains: whole disk to the way down to it, in words.
-        carriers: keys of filesystems of which a file is the next thing below.
+        ways: whole disk to the layers down to it; the disk itself is the last.
+        carriers: keys of the filesystems that hold the files right below.
     """
 
-    chains: Mapping[str, str] = field(default_factory=dict)
+    ways: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
     carriers: frozenset[str] = frozenset()
 
     @property
     def disks(self) -> frozenset[str]:
         """Names of the whole disks."""
-        return frozenset(self.chains)
+        return frozenset(self.ways)
+
+    def under(self, upper: Layer) -> Mapping[str, tuple[Layer, ...]]:
+        """Return the ways, starting at a layer that lies on all of this."""
+        return {disk: (upper, *way) for disk, way in self.ways.items()}
 
 
-FileBelow = Callable[[str, Collection[str]], Below]
+def joined(parts: Sequence[Below]) -> Below:
+    """Return what lies below all of several parts."""
+    ways: dict[str, tuple[Layer, ...]] = {}
+    for part in parts:
+        for disk, way in part.ways.items():
+            ways.setdefault(disk, way)
+    return Below(ways=ways, carriers=frozenset().union(*(p.carriers for p in parts)))
+
+
+ImageBelow = Callable[[BackingFile, Collection[str]], Below]
 
 
 class Stack:
     """The block devices of a machine, each resolved once.
 
     Args:
-        file_below: tells what lies below a file, looking through the mounts of some devices.
+        image_below: returns what lies below an image, ignoring the mounts of some devices.
     """
 
-    def __init__(self, blocks: Mapping[str, Block], file_below: FileBelow) -> None:
+    def __init__(self, blocks: Mapping[str, Block], image_below: ImageBelow) -> None:
         self._blocks = Blocks(blocks)
-        self._file_below = file_below
+        self._image_below = image_below
         self._known: dict[str, Below] = {}
         self._open: dict[str, Device] = {}
         self.devices = {
@@ -54,7 +67,7 @@ class Stack:
         """Return the disks below a device; a leaf lies below itself.
 
         Raises:
-            TopologyError: devices lie on each other in a ring, or too deep.
+            TopologyError: devices lie on each other in a ring, or are stacked too deep.
         """
         known = self._known.get(name)
         if known is not None:
@@ -78,26 +91,21 @@ class Stack:
 
     def _walk(self, device: Device) -> Below:
         name = device.block.name
-        if device.backing_file:
-            # An image may be mounted over the folder it lies in: look through what is open.
+        if device.backing:
+            # An image may be mounted over the folder it lies in: ignore the devices in progress.
             open_numbers = [entry.block.devno for entry in self._open.values()]
-            inside = self._file_below(device.backing_file, open_numbers)
-            if inside.chains:
-                title = f"{device.label} (image {device.backing_file})"
-                return Below(
-                    chains={disk: title + ARROW + way for disk, way in inside.chains.items()},
-                    carriers=inside.carriers,
-                )
+            inside = self._image_below(device.backing, open_numbers)
+            if inside.ways:
+                loop = _layer(device, image=device.backing.path)
+                return Below(ways=inside.under(loop), carriers=inside.carriers)
         parts = [self.below(lower) for lower in device.lower]
         if device.one_of_paths and self._is_one_disk(device):
             parts = parts[:1]
-        if not any(part.chains for part in parts):
-            return Below(chains={name: title_of(device)})
-        title = title_of(device)
+        layer = _layer(device)
+        if not any(part.ways for part in parts):
+            return Below(ways={name: (layer,)})
         return Below(
-            chains={
-                disk: title + ARROW + way for part in parts for disk, way in part.chains.items()
-            },
+            ways={disk: way for part in parts for disk, way in part.under(layer).items()},
             carriers=frozenset().union(*(part.carriers for part in parts)),
         )
 
@@ -106,8 +114,5 @@ class Stack:
         return len(serials) == 1
 
 
-def title_of(device: Device) -> str:
-    """Return the device's name with its kind where the name does not tell it."""
-    if device.kind in ("partition", "disk"):
-        return device.label
-    return f"{device.label} ({device.kind})"
+def _layer(device: Device, *, image: str = "") -> Layer:
+    return Layer(kind=device.kind, name=device.label, device=device.block.name, image=image)

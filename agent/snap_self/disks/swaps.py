@@ -23,8 +23,9 @@ def parse_swaps(text: str) -> list[SwapArea]:
     Source: proc_swaps(5); the path is escaped like in mountinfo and padded with spaces.
     """
     areas = []
-    for line in text.splitlines()[1:]:
-        fields = line.split()
+    for line in text.split("\n")[1:]:
+        fields = line.replace("\t", " ").split(" ")
+        fields = [field for field in fields if field]
         if len(fields) >= 2:
             path = unescape(fields[0]).removesuffix(_DELETED)
             areas.append(SwapArea(path=path, is_file=fields[1] == "file"))

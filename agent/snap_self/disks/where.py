@@ -30,32 +30,43 @@ class Places:
         self._layout = layout
 
     def of_path(self, fact: PathFact) -> Place | None:
-        """Return where a path lies; None if no known mount holds it."""
+        """Return where a path lies; None if it lies on no known mount."""
         if fact.mount_id is not None:
-            return self._by_id.get(fact.mount_id)
+            # A mount in another namespace may be unknown although its filesystem is known.
+            return self._by_id.get(fact.mount_id) or self._by_devno.get(fact.devno)
         path = posixpath.normpath(fact.real)
         while path not in self._by_path:
-            if path in ("/", ""):
+            if path == "/":
                 return None
             path = path.rpartition("/")[0] or "/"
         return self._by_path[path]
 
     def of_mount_point(self, path: str) -> Place | None:
-        """Return what is mounted at exactly that path."""
+        """Return what is mounted exactly at that path."""
         return self._by_path.get(posixpath.normpath(path))
 
-    def _own_places(self) -> Iterable[Place]:
+    def _places(self) -> Iterable[Place]:
         for filesystem in self._layout.filesystems.values():
             for mount in filesystem.mounts:
-                if mount.namespace is None:
-                    yield Place(mount=mount, filesystem=filesystem)
+                yield Place(mount=mount, filesystem=filesystem)
         for mount in self._layout.elsewhere:
             yield Place(mount=mount, filesystem=None)
 
     @cached_property
     def _by_id(self) -> Mapping[int, Place]:
-        return {place.mount.mount_id: place for place in self._own_places()}
+        return {place.mount.mount_id: place for place in self._places()}
 
     @cached_property
     def _by_path(self) -> Mapping[str, Place]:
-        return {place.mount.path: place for place in self._own_places() if not place.mount.hidden}
+        return {
+            place.mount.path: place
+            for place in self._places()
+            if place.mount.namespace is None and not place.mount.hidden
+        }
+
+    @cached_property
+    def _by_devno(self) -> Mapping[str, Place]:
+        return {
+            filesystem.devno: Place(mount=filesystem.mounts[0], filesystem=filesystem)
+            for filesystem in self._layout.filesystems.values()
+        }

@@ -1,4 +1,4 @@
-"""Who and where this instance is, as the metadata service says."""
+"""Who and where this instance is, according to the metadata service."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Submit = Callable[[str], "Future[str]"]
 
 
 def looks_like_ecs(dmi_product_name: str) -> bool:
-    """Tell whether the firmware calls this machine an ECS instance.
+    """Return whether the firmware calls this machine an ECS instance.
 
     Source: ``/sys/class/dmi/id/product_name``; cloud-init's Aliyun data source tests the same.
     """
@@ -55,16 +55,16 @@ def looks_like_ecs(dmi_product_name: str) -> bool:
 def read_identity(metadata: MetadataClient, *, product_name: str | None = None) -> Identity:
     """Return who and where this instance is.
 
-    The identity document answers all in one read; what it lacks is read item by item. The disks'
-    serial numbers are read beside it, as far as they can be: a disk's absence proves nothing.
+    The identity document answers everything in one read; what it lacks is read item by item. The
+    disks' serial numbers are read in parallel, as far as possible: a missing disk proves nothing.
 
     Args:
-        product_name: the firmware's, if known; decides between the errors.
+        product_name: the firmware's, if known; it decides between the errors.
 
     Raises:
         NotOnEcs: no usable answer, and the firmware does not say ECS.
         MetadataUnreachable: the service does not answer.
-        MetadataRefused: it refuses, or answers in no documented form.
+        MetadataRefused: it refuses, or its answer does not have the documented form.
     """
     try:
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -94,7 +94,7 @@ def read_identity(metadata: MetadataClient, *, product_name: str | None = None) 
 
 
 def _document(metadata: MetadataClient) -> dict[str, str]:
-    """Return the document's facts that we use; none if there is no document."""
+    """Return the facts we use from the document; empty if there is no document."""
     try:
         document = metadata.get_json(DOCUMENT)
     except MetadataAbsent:
@@ -106,7 +106,7 @@ def _document(metadata: MetadataClient) -> dict[str, str]:
         value = document.get(key)
         if value in (None, ""):
             continue
-        # Only what is required may make the answer unusable; account numbers may come bare.
+        # Only a required fact may make the answer unusable; account numbers may be unquoted.
         if key in REQUIRED:
             facts[key] = _checked(f"{DOCUMENT}: {key}", key, value)
         elif SHAPES[key].fullmatch(str(value)):
@@ -115,7 +115,7 @@ def _document(metadata: MetadataClient) -> dict[str, str]:
 
 
 def _complete(known: dict[str, str], submit: Submit) -> tuple[dict[str, str], str]:
-    """Add what is lacking from the single items."""
+    """Read the missing facts from the single items."""
     if all(key in known for key in REQUIRED):
         return known, "identity document"
     reads = {key: submit(ITEMS[key]) for key in ITEMS if key not in known}
@@ -155,5 +155,5 @@ def _checked(where: str, key: str, value: object) -> str:
 def _wrong(where: str, expected: str) -> MetadataRefused:
     return MetadataRefused(
         f"metadata {where} is not {expected}",
-        hint="Something else than the ECS metadata service may answer at its address.",
+        hint="Something other than the ECS metadata service may answer at its address.",
     )

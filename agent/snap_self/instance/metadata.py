@@ -1,4 +1,4 @@
-"""The client of the ECS metadata service: token mode first, plain mode where allowed.
+"""The client of the ECS metadata service: token mode first, plain mode if allowed.
 
 Source: ECS User Guide, "Instance metadata" (normal mode and security hardening mode).
 """
@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from snap_self.errors import ConfigError, MetadataAbsent, MetadataRefused, MetadataUnreachable
-from snap_self.instance.addresses import METADATA_HOST, is_loopback, split_url
+from snap_self.instance.addresses import METADATA_HOST, split_url
+from snap_self.model.addresses import is_loopback
 from snap_self.ports import Clock, HttpFailed, HttpRequest, HttpResponse, HttpTransport
 
 DEFAULT_URL = f"http://{METADATA_HOST}"
@@ -43,21 +44,22 @@ def checked_base_url(text: str) -> str:
     """Return a metadata base URL without trailing slash.
 
     Raises:
-        ConfigError: it is neither the service's own address nor on loopback.
+        ConfigError: it is neither the service's own address nor a loopback address.
     """
     parts = split_url(text)
     plain = parts is not None and parts.path in ("", "/") and not (parts.query or parts.fragment)
     if parts is None or not plain or not _allowed(parts.hostname or "", parts.scheme):
         raise ConfigError(
             "the metadata URL is not one the agent may ask",
-            hint=f"Use {DEFAULT_URL}, or an http URL of a loopback address without a path.",
+            hint=f"Use {DEFAULT_URL}, or an http URL of a loopback address such as 127.0.0.1 (not "
+            "localhost, which is a name) without a path.",
         )
     return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """How to read: with a token, or plain when the token is empty."""
+    """How to read: with a token, or plain if the token is empty."""
 
     token: str
     until: float
@@ -65,7 +67,7 @@ class _Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long an answer is waited for.
+    """How long to wait for an answer.
 
     Args:
         budget_s: no attempt begins later than this after a read began.
@@ -76,20 +78,20 @@ class Patience:
     timeout_s: float
 
 
-# Where nobody may be at that address, the wait is for nothing.
+# For machines where nothing may answer at that address.
 SHORT = Patience(budget_s=3.0, timeout_s=1.5)
 # An instance that is busy upgrading itself answers its own requests late: an emulated guest under
-# load took more than 1.5 s for one.
+# load took more than 1.5 s for one request.
 LONG = Patience(budget_s=12.0, timeout_s=5.0)
 
 
 class MetadataClient:
-    """Reads metadata; safe for side-by-side reads, which share one token.
+    """Reads metadata; safe for parallel reads, which share one token.
 
     Args:
-        plain_allowed: read without a token when the service hands none out.
-        ttl_s: asked for each token, 1 to 21600.
-        patience: how long an answer is waited for.
+        plain_allowed: read without a token if the service gives none out.
+        ttl_s: the lifetime asked for with each token, 1 to 21600.
+        patience: how long to wait for an answer.
 
     Raises:
         ConfigError: the base URL is not allowed, see `checked_base_url`.
@@ -129,7 +131,7 @@ class MetadataClient:
 
         Raises:
             MetadataAbsent: there is no such item.
-            MetadataRefused: any other answer than 200, or not UTF-8.
+            MetadataRefused: an answer other than 200, or not UTF-8.
             MetadataUnreachable: no answer within the budget.
         """
         deadline = self._clock.monotonic() + self._budget_s
@@ -145,13 +147,13 @@ class MetadataClient:
         """Return the parsed JSON of an item.
 
         Raises:
-            MetadataRefused: it is no JSON; otherwise as `get`.
+            MetadataRefused: it is not JSON; otherwise as `get`.
         """
         text = self.get(path)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            # The parser's error carries the whole text, which may be credentials.
+            # The parser's error contains the whole text, which may be credentials.
             raise MetadataRefused(f"metadata item {path} is not JSON") from None
 
     def list_dir(self, path: str) -> tuple[str, ...]:
@@ -197,7 +199,7 @@ class MetadataClient:
         try:
             response = self._send(request, deadline, once=True)
         except HttpFailed as failed:
-            if plain_allowed:
+            if plain_allowed and not failed.lasting:
                 return _Access("", began + PLAIN_AGAIN_S)
             raise _unreachable(failed) from None
         if response.status in NO_TOKEN_STATUSES:
@@ -221,13 +223,13 @@ class MetadataClient:
             timeout_s=self._timeout_s,
         )
         try:
-            # Without a token nothing shows yet that anybody answers there: no second try.
+            # Without a token it is not known yet whether anything answers there: no second try.
             return self._send(request, deadline, once=not access.token)
         except HttpFailed as failed:
             raise _unreachable(failed) from None
 
     def _send(self, request: HttpRequest, deadline: float, *, once: bool) -> HttpResponse:
-        """Send, and again while the service is busy or, unless ``once``, gives no answer."""
+        """Send; repeat while the service is busy or, unless ``once``, does not answer."""
         delay_s = FIRST_DELAY_S
         while True:
             left_s = deadline - self._clock.monotonic()
@@ -235,8 +237,8 @@ class MetadataClient:
             bounded = replace(request, total_s=max(left_s, self._timeout_s))
             try:
                 response = self._transport.send(bounded)
-            except HttpFailed:
-                if once or last:
+            except HttpFailed as failed:
+                if once or last or failed.lasting:
                     raise
             else:
                 if last or response.status not in BUSY_STATUSES:
@@ -250,7 +252,7 @@ def _allowed(host: str, scheme: str) -> bool:
 
 
 def _text(path: str, response: HttpResponse) -> str:
-    """Return the body of a 200; no other body is looked at."""
+    """Return the body of a 200 answer; no other body is looked at."""
     status = response.status
     if status == 404:
         raise MetadataAbsent(f"the metadata service has no item {path}")
@@ -275,5 +277,5 @@ def _hint(status: int) -> str:
 
 def _unreachable(failed: HttpFailed) -> MetadataUnreachable:
     return MetadataUnreachable(
-        f"the metadata service does not answer: {failed}", hint=UNREACHABLE_HINT
+        f"the metadata service does not answer: {failed}", hint=failed.hint or UNREACHABLE_HINT
     )

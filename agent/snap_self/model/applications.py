@@ -1,9 +1,20 @@
-"""Values of the applications that are brought to rest: what is configured, what is running."""
+"""What is configured of the applications that are brought to rest."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+# Every kind of application by its name in the configuration, with its title for people. How one is
+# brought to rest is in ``quiesce/applications/registry.py``, in the order in which that is done.
+APPLICATIONS: Mapping[str, str] = {
+    "mariadb": "MariaDB",
+    "mysql": "MySQL",
+    "postgresql": "PostgreSQL",
+    "redis": "Redis",
+    "mongodb": "MongoDB",
+}
 
 
 class Use(Enum):
@@ -23,30 +34,11 @@ class ApplicationSettings:
         socket: path of the server's local socket.
         user: whom to connect as.
         password_file: file whose first line is the password; root alone may read it.
+        server_user: the account that the server runs as; empty: root, or one its packages make.
     """
 
     use: Use = Use.OFF
     socket: str = ""
     user: str = ""
     password_file: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessFact:
-    """A running program.
-
-    Args:
-        name: as the kernel has it (``mariadbd``).
-        cwd: working directory as the process sees it; empty if unknown.
-        sockets: local sockets it listens on.
-        ports: TCP ports it listens on where loopback leads to.
-        files: regular files it has open.
-    """
-
-    pid: int
-    name: str
-    argv: tuple[str, ...] = ()
-    cwd: str = ""
-    sockets: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
-    files: tuple[str, ...] = ()
+    server_user: str = ""

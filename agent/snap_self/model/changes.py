@@ -13,10 +13,12 @@ class LoggedChange:
 
     Args:
         at: ISO 8601, in UTC.
+        manager: one of ``packages.MANAGERS``; empty in what an older version wrote.
         program: what announced it: ``apt``, ``dnf5`` …
     """
 
     at: str
+    manager: str
     program: str
     packages: tuple[Package, ...]
 

@@ -9,6 +9,8 @@ from snap_self.errors import ExitStatus
 
 # A shell adds this to the number of the signal that ended a command.
 SIGNALLED = 128
+# signal(7)
+SIGINT = 2
 MADE = frozenset({ExitStatus.DONE, ExitStatus.WEAKER, ExitStatus.LEFT_OUT})
 
 
@@ -44,6 +46,11 @@ class Ended:
     def failed(self) -> bool:
         """Tell whether it ended in any other way than with status 0."""
         return self.status != 0
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether it ended because the user had it end by Ctrl-C, or says so itself."""
+        return SIGINT in (self.signal, (self.status or 0) - SIGNALLED)
 
     @property
     def exit_status(self) -> int:

@@ -64,6 +64,7 @@ class FreezeFacts:
         hung_task_panic: the kernel panics when a task is blocked for ``hung_task_timeout_s``.
         markers_key: key of the filesystem that holds the marker's directory.
         root_tested: freezing the root filesystem was tried on this machine and went well.
+        unjournaled: keys of the filesystems that the ext4 driver serves without a journal.
     """
 
     release: str
@@ -78,6 +79,7 @@ class FreezeFacts:
     hung_task_timeout_s: float = 120.0
     markers_key: str = ""
     root_tested: bool = False
+    unjournaled: frozenset[str] = frozenset()
 
 
 def kernel_version(release: str) -> tuple[int, int]:
@@ -86,7 +88,8 @@ def kernel_version(release: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-# First with the fault, first without it; a branch that is not named never was mended.
+# Kernel ranges: the first version with the fault, the first version with the fix. All branches
+# in between never got the fix.
 _IO_URING_HANGS = (
     ((5, 1, 0), (5, 10, 230)),
     ((5, 11, 0), (5, 15, 172)),

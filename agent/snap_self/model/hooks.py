@@ -27,30 +27,6 @@ class HookResult(Enum):
     INTERRUPTED = "interrupted"
 
 
-class PathKind(Enum):
-    """What lies at a path."""
-
-    FOLDER = "folder"
-    FILE = "file"
-    LINK = "link"
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathHop:
-    """One step on the way to a file: a directory, a symbolic link, or what is there at the end.
-
-    Args:
-        mode: permission bits.
-        owner: user id.
-    """
-
-    path: str
-    kind: PathKind
-    mode: int
-    owner: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookCommand:
     """A program to start.

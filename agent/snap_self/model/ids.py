@@ -14,6 +14,4 @@ RunId = NewType("RunId", str)
 
 INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,60}")
 DISK_ID = re.compile(r"d-[0-9a-z]{1,60}")
-SNAPSHOT_ID = re.compile(r"s-[0-9a-z]{1,60}")
-GROUP_ID = re.compile(r"ssg-[0-9a-z]{1,60}")
 REGION_ID = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")

@@ -31,10 +31,17 @@ class PathFact:
         real: the absolute path without symbolic links.
         mount_id: field 1 of the mountinfo line it lies on; None where the kernel was not asked
             (a recorded machine), then the longest mount point that is a prefix counts.
-        devno: field 3 of that line, also where it is in another mount namespace; empty if unknown.
+        devno: ``major:minor`` of the filesystem it is on, also where that is mounted in another
+            namespace only; of a btrfs it may be a subvolume's. Empty if unknown.
+        overlay: that line of mountinfo if it is an overlay's; else empty.
+        layers: where the layers of that overlay lie, as far as they could be looked at.
+        owner: the user id that it belongs to; None where that was not asked.
     """
 
     asked: str
     real: str
     mount_id: int | None
     devno: str = ""
+    overlay: str = ""
+    layers: tuple[PathFact, ...] = ()
+    owner: int | None = None

@@ -1,4 +1,4 @@
-"""The plan of a run: data that the text, the JSON, the journal and the executor all read."""
+"""The plan of a run: what it will do, and what its log names once it has done it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from snap_self.model.disks import Coverage
+from snap_self.model.flushing import FlushTarget
 from snap_self.model.snapshots import Consistency, SnapshotOrder
 
 
@@ -14,7 +15,6 @@ class StepName(Enum):
 
     IDENTIFY = "identify"
     MAP = "map-disks"
-    REUSE = "reuse"
     FLUSH = "flush"
     QUIESCE = "quiesce"
     FREEZE = "freeze"
@@ -26,7 +26,7 @@ class StepName(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing a run will do.
+    """One thing that a run does.
 
     Args:
         what: what it is done to (a mount point, a disk id), for people.
@@ -37,18 +37,29 @@ class Step:
     what: str
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """Return both for people."""
+        return f"{self.what}: {self.reason}"
+
+
+class NoteKind(Enum):
+    """What a note of the plan is about, which decides when it is told."""
+
+    # Of the disks' earlier snapshots: may be why another one is refused.
+    EARLIER = "earlier"
+    # Of the snapshots to be made.
+    MADE = "made"
+    KEPT = "kept"
+    NO_REBOOT = "no-reboot"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlushTarget:
-    """A filesystem to be synced through one of its mount points.
+class Note:
+    """Something that the user should know."""
 
-    Args:
-        depth: how many filesystems carry it (loop images); deeper ones are synced first.
-    """
-
-    path: str
-    fstype: str
-    depth: int = 0
+    kind: NoteKind
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +68,8 @@ class Plan:
 
     Args:
         orders: the create requests; more than one are started side by side.
-        flushes: filesystems to sync before the create, innermost first.
+        flushes: filesystems to sync before the create, innermost first, also those that no path
+            leads to.
         keep_days: retention of each snapshot in days, None for ever.
         weaker: why less than the asked consistency can be reached; empty if nothing is known.
         notes: what the user should know (first snapshot is slow, machine is busy …).
@@ -70,4 +82,4 @@ class Plan:
     consistency: Consistency
     keep_days: int | None
     weaker: str
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]

@@ -17,6 +17,8 @@ class EventKind(Enum):
     WARNING = "warning"
     DISK = "disk"
     RETRY = "retry"
+    # Names a disk of which a snapshot is about to be asked for.
+    TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +26,11 @@ class Event:
     """One thing worth telling.
 
     Args:
-        text: a sentence for people.
-        disk_id: for ``DISK`` events.
+        text: a sentence for people; of a ``TARGET`` its device and mount points.
+        disk_id: for ``DISK`` and ``TARGET`` events.
         percent: upload progress of that disk's snapshot, 0 to 100.
         state: ``asked``, ``cut``, ``available``, ``accomplished`` or ``failed``.
+        remaining_s: how long the upload will take on, by the cloud's guess; None without one.
     """
 
     kind: EventKind
@@ -35,6 +38,7 @@ class Event:
     disk_id: DiskId | None = None
     percent: int = 0
     state: str = ""
+    remaining_s: int | None = None
 
 
 Listener = Callable[[Event], None]

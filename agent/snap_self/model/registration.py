@@ -31,7 +31,7 @@ class RegisteredFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HookFault:
+class ManagerFault:
     """What keeps a hook from working as the configuration says.
 
     Args:
@@ -43,15 +43,46 @@ class HookFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a hook leaves behind that was reached in a rehearsal.
+
+    Args:
+        whole: it was told all packages.
+        skipped: why a change would get no snapshot; empty if it would.
+    """
+
+    whole: bool
+    skipped: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What came of a rehearsal by the package manager itself.
+
+    Args:
+        reached: our hook was; None if the rehearsal did not come about.
+        stopped: the manager heeded the hook's answer; None if the hook was not reached.
+        why: why it did not come about, or what the manager said last.
+        note: what the hook noted.
+    """
+
+    reached: bool | None
+    stopped: bool | None = None
+    why: str = ""
+    note: Note | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """What was found out about one package manager's hook.
 
     Args:
-        hook: apt, dnf4, dnf5, yum, zypper or pacman.
+        hook: the name of one of ``packages.HOOKS``.
         manager: its name in the configuration.
         version: of the package manager; empty where it does not tell.
         loaded_how: who says so.
         veto: how far a change can be stopped, in words; empty for entirely.
+        rehearsal: None where none was tried.
     """
 
     hook: str
@@ -62,7 +93,8 @@ class Registration:
     loaded_how: str
     can_veto: bool
     veto: str = ""
-    faults: tuple[HookFault, ...] = ()
+    faults: tuple[ManagerFault, ...] = ()
+    rehearsal: Rehearsal | None = None
 
     @property
     def placed(self) -> Placed:

@@ -5,23 +5,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from snap_self.errors import ExitStatus
+from snap_self.errors import ApiFault, ExitStatus, SnapSelfError
+from snap_self.model.asked import CutUnseen
 from snap_self.model.disks import NotCovered, Skipped, Target
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
-from snap_self.model.snapshots import Consistency, Identity
+from snap_self.model.result import Result
+from snap_self.model.retention import Retention
+from snap_self.model.snapshots import Consistency, Cut, Identity, SnapshotStatus
+from snap_self.model.ways import Step
+
+if TYPE_CHECKING:  # only a run at level application pays for the import
+    from snap_self.model.servers import RestedApplication
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReport:
-    """A failure as programs read it."""
+    """A failure as programs read it.
+
+    Args:
+        details: further lines for ``--verbose``.
+        api_code: the API's own code, with its message and the id of the request; empty where no
+            answer of the API stands behind it.
+        said: all three in one line.
+        action: what a RAM policy calls the operation that was refused; empty where none was.
+    """
 
     code: str
     message: str
     hint: str
+    details: tuple[str, ...] = ()
+    api_code: str = ""
+    api_message: str = ""
+    request_id: str = ""
+    said: str = ""
+    action: str = ""
+
+    @classmethod
+    def of(cls, error: SnapSelfError) -> ErrorReport:
+        """Return the report of an error."""
+        fault = error if isinstance(error, ApiFault) else None
+        return cls(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            details=(*error.details, *filter(None, (fault.said if fault else "",))),
+            said=fault.said if fault else "",
+            api_code=fault.api_code if fault else "",
+            api_message=fault.api_message if fault else "",
+            request_id=fault.request_id if fault else "",
+            action=fault.action if fault else "",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +76,42 @@ class StepReport:
     result: str
 
 
+# Beside the API's own words: what was made is not shown any more, or its state is not known.
+GONE = "gone"
+UNKNOWN = SnapshotStatus.UNKNOWN.value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotReport:
-    """One snapshot made (or reused) by the run."""
+    """One snapshot made (or reused) by the run.
+
+    Args:
+        status: the API's word, ``gone`` or ``unknown``.
+        progress: percent; None when it is not known.
+        cut: what is known of its cut; ``cut_time`` may be None although it was made.
+        expires: when it may be deleted; whether the cloud does so itself, ``retention`` tells.
+    """
 
     snapshot_id: SnapshotId | None
     group_id: GroupId | None
     disk_id: DiskId
     status: str
-    progress: int
+    progress: int | None
     available: bool
+    cut: Cut
     cut_time: datetime | None
     expires: datetime | None
+    retention: Retention = Retention.NONE
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether there is nothing to go back to."""
+        return self.status in (GONE, SnapshotStatus.FAILED.value)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Tell whether its upload may be going on."""
+        return self.status in (SnapshotStatus.PROGRESSING.value, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +143,18 @@ class Report:
     """Everything a run has to say.
 
     Args:
-        result: ``done``, ``planned``, ``reused``, ``resumed``, ``partial`` or ``failed``.
         frozen_s: how long filesystems were frozen; None if none was.
-        undo: how to go back, line by line.
+        undo: the steps that roll back in place what was made; none where nothing leads back.
         notes: what else the user should know.
+        news: those of them that nobody was told yet, and that are no matter of course.
         watch: None if no upload goes on.
+        applications: every server that was asked to come to rest.
+        unseen: why no cut of what was asked for was seen; None unless that is the result.
+        of_earlier: the snapshots are, or may be, those of an earlier run.
+        excluded: filesystems that are in no snapshot, as was asked.
     """
 
-    result: str
+    result: Result
     exit_status: ExitStatus
     error: ErrorReport | None
     run_id: RunId | None
@@ -104,7 +169,17 @@ class Report:
     consistency: ConsistencyReport
     steps: tuple[StepReport, ...]
     frozen_s: float | None
-    undo: tuple[str, ...]
+    undo: tuple[Step, ...]
     notes: tuple[str, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
     watch: UploadWatch | None = None
+    applications: tuple[RestedApplication, ...] = ()
+    unseen: CutUnseen | None = None
+    of_earlier: bool = False
+    excluded: tuple[NotCovered, ...] = ()
+    news: tuple[str, ...] = ()
+
+    @property
+    def content_is_fixed(self) -> bool:
+        """Tell whether each snapshot's cut is known to be made, so that the change may begin."""
+        return all(shot.cut is Cut.MADE for shot in self.snapshots)

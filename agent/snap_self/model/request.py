@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from snap_self.model.disks import Selection
+from snap_self.model.rules import retention_days
 from snap_self.model.snapshots import Consistency, WaitFor
 
 
@@ -31,11 +32,13 @@ class Request:
     Args:
         before: the risky change, in the user's words.
         timeout_s: for the wait; the snapshot goes on when it runs out.
-        keep_days: retention in whole days, None for ever.
-        keep_s: the same in seconds as asked, None for ever; sets the expiry tag.
+        keep_s: retention in seconds as asked, None for ever; sets the expiry tag.
         name: empty to have one generated.
         description: empty to have one generated.
         reuse_s: accept a good snapshot of the same disks at most this old; None for never.
+        spread_s: without a terminal it begins later by less than that; 0 for at once.
+        change_of: the process that is the change, as a hook names it; empty where none is told.
+        waited_for: a package manager waits for the run, so nothing is asked that it can do without.
     """
 
     before: str
@@ -44,9 +47,16 @@ class Request:
     on_quiesce_failure: OnQuiesceFailure = OnQuiesceFailure.CONTINUE
     wait: WaitFor = WaitFor.AVAILABLE
     timeout_s: float = 1800.0
-    keep_days: int | None = 14
     keep_s: int | None = 14 * 86400
     name: str = ""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     reuse_s: float | None = None
+    waited_for: bool = False
+    spread_s: int = 0
+    change_of: str = ""
+
+    @property
+    def keep_days(self) -> int | None:
+        """Retention in whole days, None for ever."""
+        return None if self.keep_s is None else retention_days(self.keep_s)

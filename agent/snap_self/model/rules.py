@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 
 from snap_self.errors import RuleError
 from snap_self.model.ids import InstanceId, RunId
-from snap_self.model.shown import UNPRINTABLE, shown
+from snap_self.model.shown import escaped, is_printable, shown
 
 MAX_NAME = 128
 MAX_DESCRIPTION = 256
@@ -26,7 +26,6 @@ MAX_TAGS = 20
 OWN_TAGS = 5
 MAX_BEFORE = 200
 MAX_RETENTION_DAYS = 65536
-MAX_CLIENT_TOKEN = 64
 RESERVED_TAG_PREFIX = "snap-self-"
 DAY_S = 86400
 
@@ -208,22 +207,6 @@ def retention_days(keep_s: int) -> int:
     return -(-check_keep_s(keep_s) // DAY_S)
 
 
-def check_client_token(token: str) -> str:
-    """Return the token if the API takes it.
-
-    Raises:
-        RuleError: it is empty, not plain ASCII, or longer than 64 characters.
-    """
-    if not re.fullmatch(f"[!-~]{{1,{MAX_CLIENT_TOKEN}}}", token):
-        raise _broken(
-            "client token",
-            token,
-            f"is not 1 to {MAX_CLIENT_TOKEN} printable ASCII characters",
-            hint="use letters, digits and - only",
-        )
-    return token
-
-
 def generated_name(before: str, started: datetime) -> str:
     """Return a valid snapshot and group name for any text.
 
@@ -252,7 +235,7 @@ def before_tag(before: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    one_line = UNPRINTABLE.sub(" ", _BEYOND_BMP.sub("\ufffd", text))
+    one_line = escaped(_BEYOND_BMP.sub("\ufffd", text), lambda _: " ")
     return " ".join(one_line.split())
 
 
@@ -269,11 +252,11 @@ def _in_slug(char: str) -> bool:
 
 
 def _check_printable(what: str, text: str) -> None:
-    if UNPRINTABLE.search(text):
+    if not is_printable(text):
         raise _broken(
             what,
             text,
-            "holds a line break, a control character or broken UTF-8",
+            "holds a line break, a control character, something unseen or broken UTF-8",
             hint="write it on one line, in printable characters",
         )
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from snap_self.model.asked import CutUnseen
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
+from snap_self.model.result import Result
+from snap_self.model.shown import shown
 from snap_self.model.snapshots import Consistency, SnapshotOrder
+from snap_self.model.verification import Verification
 
 
 class Stage(Enum):
@@ -20,6 +24,11 @@ class Stage(Enum):
     FINISHED = "finished"
     # The snapshot is made, and the command it was made for is running.
     COMMAND = "command"
+
+
+def rebooted(then: str, now: str) -> bool:
+    """Tell whether two boot ids are known to be of two boots; an empty one is not known."""
+    return bool(then and now) and then != now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,21 @@ class OrderRecord:
     error: str = ""
     retention_pending: tuple[SnapshotId, ...] = ()
     members_final: bool = False
+
+    @property
+    def is_made(self) -> bool:
+        """Tell whether the cloud is known to have made what was asked for."""
+        return bool(self.group_id or self.snapshot_ids)
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether fewer members of its group are known than disks were ordered."""
+        return bool(self.group_id) and len(self.snapshot_ids) < len(self.order.disk_ids)
+
+    @property
+    def lacks_members(self) -> bool:
+        """Tell whether members of its group may still appear."""
+        return self.is_short and not self.members_final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +114,11 @@ class Upload:
     Args:
         going_on: not all were seen to be finished or failed yet.
         boot_id: of the boot in which it began; a reboot meanwhile can spoil it.
-        text: what became of it, in words.
+        text: what became of it, in words for people; no decision hangs on them.
         ended: when its end was seen, which may be long after it.
         failed: snapshots that came to nothing.
+        deleted: snapshots that somebody deleted.
+        accomplished: all were seen to be finished.
     """
 
     going_on: bool
@@ -100,6 +126,8 @@ class Upload:
     text: str = ""
     ended: datetime | None = None
     failed: tuple[SnapshotId, ...] = ()
+    deleted: tuple[SnapshotId, ...] = ()
+    accomplished: bool = False
     follower: FollowerRecord | None = None
 
 
@@ -110,11 +138,41 @@ class RetentionTries:
     Args:
         last: when it was tried last.
         why: what the cloud said.
+        mend: what is to be done about it, as far as that is known.
     """
 
     count: int
     last: datetime
     why: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestRecord:
+    """Whether there is a manifest of the machine as it was before the snapshot.
+
+    Args:
+        left_out: the parts that are not whole in it, by the names of its fields.
+        why: why there is none, in words; empty if there is one.
+    """
+
+    kept: bool
+    left_out: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRecord:
+    """A rollback to the run that was asked of the cloud; written before it is.
+
+    Args:
+        client_token: of the order, which starts no second one.
+        execution_id: empty until the cloud has answered.
+    """
+
+    asked: datetime
+    client_token: str
+    execution_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +185,22 @@ class RunRecord:
         boot_id: of the boot in which it ran.
         keep_days: retention in days for group members, None for ever.
         exit_status: None until finished.
-        result: one word for people and programs: ``done``, ``interrupted``, ``failed`` …
         explained: what a later command found out about an interrupted run.
         kept: what a restore needs beside the snapshots, by name.
         outcome: what came of the change the snapshot was made for, if known.
         commands: those started after it by ``snap-self run``; several where it was reused.
         upload: None in records of old, and where nothing was made.
         retention: None if it was never refused.
+        unseen: why no cut of what was asked for was seen; None if it was, or nothing was asked
+            for. The result is then ``asked``.
+        keys: the source of the keys that what was made was asked for with; empty in records of
+            old, and where nothing was made.
+        carried: where each disk of the run was mounted then, the shortest first; some of many.
+        lacking: what was mounted then and lies on no disk of the run; None in records of old.
+        manifest: None in records of old, and where none is taken.
+        lacking_why: why not, of those of these for which it is known.
+        verified: what the last look into each snapshot has proved.
+        rollback: the last one to this run that was asked for; None if none was.
     """
 
     run_id: RunId
@@ -153,10 +220,33 @@ class RunRecord:
     orders: tuple[OrderRecord, ...]
     finished: datetime | None = None
     exit_status: int | None = None
-    result: str = ""
+    result: Result = Result.OPEN
     explained: str = ""
     outcome: str = ""
     kept: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[CommandRecord, ...] = ()
     upload: Upload | None = None
     retention: RetentionTries | None = None
+    unseen: CutUnseen | None = None
+    keys: str = ""
+    carried: Mapping[DiskId, tuple[str, ...]] = field(default_factory=dict)
+    lacking: tuple[str, ...] | None = None
+    manifest: ManifestRecord | None = None
+    lacking_why: Mapping[str, str] = field(default_factory=dict)
+    verified: Mapping[SnapshotId, Verification] = field(default_factory=dict)
+    rollback: RollbackRecord | None = None
+
+    @property
+    def snapshot_ids(self) -> tuple[SnapshotId, ...]:
+        """Return the snapshots that are known of the run."""
+        return tuple(sid for order in self.orders for sid in order.snapshot_ids.values())
+
+    @property
+    def label(self) -> str:
+        """How messages name the run."""
+        return f"run {self.run_id} (before {shown(self.before)})"
+
+    @property
+    def disk_ids(self) -> tuple[DiskId, ...]:
+        """The disks of which snapshots were asked for."""
+        return tuple(disk_id for each in self.orders for disk_id in each.order.disk_ids)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from snap_self.model.actions import ANYTHING, TEMPLATE, Holder
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, SnapshotId
 
 OWNER_TAG = "snap-self-owner"
@@ -15,23 +16,52 @@ BEFORE_TAG = "snap-self-before"
 CONSISTENCY_TAG = "snap-self-consistency"
 EXPIRES_TAG = "snap-self-expires"
 OUTCOME_TAG = "snap-self-outcome"
+VERIFIED_TAG = "snap-self-verified"
+# Of temporary disks: the instance it is for, what it was made for, and until when it may exist.
+TEMPORARY_TAG = "snap-self-temp"
+RESTORE_TAG = "snap-self-restore"
+UNTIL_TAG = "snap-self-temp-until"
 
 
 class Consistency(Enum):
-    """What a snapshot is worth, weakest first."""
+    """What a snapshot is worth, weakest first; the weaker one is the smaller."""
 
     CRASH = "crash"
     FLUSH = "flush"
     FILESYSTEM = "filesystem"
     APPLICATION = "application"
 
+    def __lt__(self, other: Consistency) -> bool:
+        return _LEVELS.index(self) < _LEVELS.index(other)
+
+    def at_least(self, other: Consistency) -> bool:
+        """Tell whether it is worth as much as the other one, or more."""
+        return not self < other
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether filesystems are frozen until the cut."""
+        return self.at_least(Consistency.FILESYSTEM)
+
+
+_LEVELS = tuple(Consistency)
+
 
 class SnapshotStatus(Enum):
-    """The API's ``Status``."""
+    """The API's ``Status``; a word that is not documented stands for none of the others yet."""
 
     PROGRESSING = "progressing"
     ACCOMPLISHED = "accomplished"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Cut(Enum):
+    """What is known of the instant a snapshot's content is fixed at."""
+
+    MADE = "made"
+    NOT_YET = "not-yet"
+    NOT_KNOWN = "not-known"
 
 
 class WaitFor(Enum):
@@ -48,13 +78,16 @@ class Snapshot:
     """A snapshot as DescribeSnapshots shows it.
 
     Args:
-        progress: percent, 0 to 100.
-        cut_time: ``CreationTime``; None until the cut is made.
+        progress: percent, 0 to 100; None when it is not known.
+        cut_time: ``CreationTime``; None until the cut is made, or when it cannot be read.
         usage: ``none``, ``image``, ``disk`` or ``image_disk``: what depends on it.
-        retention_days: None when kept for ever.
+        retention_days: None when kept for ever, or when it cannot be read.
         group_id: from the ``Created_from_ssg-…`` text the cloud leaves on group members, if seen.
         size_gib: of the source disk.
         automatic: made by an automatic snapshot policy, which has a limit of its own.
+        unread: attributes of the API that are there and cannot be read.
+        cut_unread: what a ``CreationTime`` that is no time tells of the cut.
+        remaining_s: how long the upload will take on, by the cloud's guess; None without one.
     """
 
     snapshot_id: SnapshotId
@@ -63,7 +96,7 @@ class Snapshot:
     disk_id: DiskId
     disk_kind: str
     status: SnapshotStatus
-    progress: int
+    progress: int | None
     available: bool
     cut_time: datetime | None
     retention_days: int | None
@@ -72,15 +105,30 @@ class Snapshot:
     group_id: GroupId | None
     tags: Mapping[str, str]
     automatic: bool = False
+    unread: frozenset[str] = frozenset()
+    cut_unread: Cut = Cut.NOT_YET
+    remaining_s: int | None = None
+
+    @property
+    def cut(self) -> Cut:
+        """What is known of its cut."""
+        if self.cut_time is not None or self.status is SnapshotStatus.ACCOMPLISHED:
+            return Cut.MADE
+        return self.cut_unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMember:
-    """A member as DescribeSnapshotGroups shows it."""
+    """A member as DescribeSnapshotGroups shows it.
+
+    Args:
+        disk_id: empty when the cloud does not name it there.
+        progress: percent, 0 to 100; None when it is not known.
+    """
 
     snapshot_id: SnapshotId
     disk_id: DiskId
-    progress: int
+    progress: int | None
     available: bool
 
 
@@ -96,6 +144,7 @@ class SnapshotGroup:
     created: datetime | None
     members: tuple[GroupMember, ...]
     tags: Mapping[str, str]
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +153,15 @@ class MemberDeletion:
 
     Args:
         api_code: why it was kept; empty when it was deleted.
+        api_message: the same in the cloud's words.
+        request_id: of the deletion.
     """
 
     snapshot_id: SnapshotId
     deleted: bool
     api_code: str
+    api_message: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +186,18 @@ class SnapshotOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceState:
-    """An instance as DescribeInstances shows it."""
+    """An instance as DescribeInstances shows it.
+
+    Args:
+        stopped_mode: how it was stopped (``KeepCharging``, ``StopCharging`` for economical mode);
+            empty when the cloud does not tell it.
+    """
 
     instance_id: InstanceId
     status: str
     instance_type: str
     locks: tuple[str, ...] = ()
+    stopped_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +218,16 @@ class Identity:
     mode: str
     serial_to_disk: Mapping[str, DiskId] = field(default_factory=dict)
 
+    @property
+    def holder(self) -> Holder:
+        """Whose disks a RAM policy of this instance is about, as far as the metadata tell."""
+        return Holder(
+            region=self.region,
+            account=self.account or ANYTHING,
+            instance_id=self.instance_id,
+            disks=tuple(dict.fromkeys(self.serial_to_disk.values())) or TEMPLATE.disks,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -174,3 +243,8 @@ class Credentials:
     security_token: str = field(repr=False)
     source: str
     expires: datetime | None
+
+
+def uploaded(progress: int | None) -> str:
+    """Return in words how far an upload is."""
+    return "upload not known" if progress is None else f"{progress} % uploaded"

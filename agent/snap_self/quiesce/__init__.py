@@ -1,1 +1,1 @@
-"""What is done to filesystems and applications so that a snapshot is worth more."""
+"""Freezes filesystems and quiesces applications so that a snapshot reaches a higher level."""

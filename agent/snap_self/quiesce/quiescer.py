@@ -1,4 +1,4 @@
-"""What the quiesce session works with: things that are brought to rest and released again."""
+"""What a quiesce session brings to rest and releases again."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Quiescer(Protocol):
         """Bring it to rest before the clock's monotonic time ``deadline``.
 
         Raises:
-            QuiesceFailed: it could not be; nothing is held then.
+            QuiesceFailed: it could not be brought to rest; then nothing is held.
         """
         ...
 
     def check(self) -> str:
-        """Return an empty text while it is surely still at rest, else why not; writes nothing."""
+        """Return an empty text while it is certainly still at rest, else why not; write nothing."""
         ...
 
     def stop(self) -> str:
-        """Release it, also when called twice; return an empty text or what went wrong."""
+        """Release it; a second call is allowed. Return an empty text or what went wrong."""
         ...

@@ -16,10 +16,10 @@ class QuiesceResult:
     """One thing's part in a quiesce.
 
     Args:
-        started_s: when its start began, in seconds after that of the first.
+        started_s: when its start began, in seconds after the first one's.
         seconds: how long its start took.
-        ok: it came to rest; what went wrong with its release does not change that.
-        why: why it did not.
+        ok: it came to rest; a fault of its release does not change that.
+        why: why it did not come to rest.
         release_s: how long its release took.
         release_why: what went wrong with its release.
     """
@@ -34,7 +34,7 @@ class QuiesceResult:
 
 
 class QuiesceSession:
-    """A quiesce: entered before its first effect, everything released when left.
+    """A quiesce; enter it before its first effect, and everything is released at the exit.
 
     Args:
         quiescers: in the order of starting; released in reverse.
@@ -50,11 +50,10 @@ class QuiesceSession:
 
     @property
     def results(self) -> tuple[QuiesceResult, ...]:
-        """Return what is known of each that was begun, in the order of starting."""
+        """Return the result of each one that was begun, in the order of starting."""
         return tuple(self._results)
 
     def __enter__(self) -> QuiesceSession:
-        """Begin; nothing is done yet."""
         return self
 
     def __exit__(
@@ -63,14 +62,13 @@ class QuiesceSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Release what was not released."""
         self.stop()
 
     def start(self) -> None:
         """Bring everything to rest, in order.
 
         Raises:
-            QuiesceFailed: one could not be; those before it are released again.
+            QuiesceFailed: one could not be; those before it are released.
         """
         begun = self._clock.monotonic()
         for quiescer in self._quiescers:
@@ -81,7 +79,7 @@ class QuiesceSession:
                 raise
 
     def check(self) -> str:
-        """Return an empty text while everything is surely still at rest, else what is not, why."""
+        """Return an empty text while everything is certainly at rest, else what is not, and why."""
         found = ((quiescer.name, quiescer.check()) for quiescer, _ in self._held)
         return "; ".join(f"{name}: {why}" for name, why in found if why)
 
@@ -90,7 +88,7 @@ class QuiesceSession:
         faults = []
         try:
             while self._held:
-                # Struck off only once it is released: a signal's exception can come before that.
+                # Removed only after its release: a signal's exception can come before that.
                 quiescer, place = self._held[-1]
                 begun = self._clock.monotonic()
                 why = quiescer.stop()
@@ -106,7 +104,7 @@ class QuiesceSession:
         return tuple(faults)
 
     def _release_rest(self) -> None:
-        """Release what an exception left: each once more, whatever becomes of the one before."""
+        """Release what an exception left: try each once more, even if another one fails."""
         if self._held:
             quiescer, _ = self._held[-1]
             try:
@@ -126,7 +124,7 @@ class QuiesceSession:
         try:
             quiescer.start(deadline=first + self._limit_s)
         except QuiesceFailed as error:
-            self._held.pop()  # by its contract it holds nothing then
+            self._held.pop()  # by contract it then holds nothing
             taken_s = self._clock.monotonic() - begun
             self._results[-1] = replace(result, seconds=taken_s, why=error.message)
             raise

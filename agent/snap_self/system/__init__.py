@@ -1,1 +1,1 @@
-"""The thin adapters for everything outside the process: kernel, files, clock, network."""
+"""Thin adapters for everything outside the process: kernel, files, clock, network."""

@@ -1,4 +1,4 @@
-"""Runs other programs with bounded time and output."""
+"""Runs other programs with limits on time and output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -22,10 +22,18 @@ LAST_LOOK_S = 0.05
 class SystemCommands:
     """Implement ``ports.Commands`` with ``subprocess``.
 
-    The program runs in a process group of its own, without standard input. Of each output stream
-    the first MiB is kept and the rest dropped. What it leaves running in the background after its
-    own end is not waited for.
+    The program runs in a process group of its own, without standard input. The first MiB of each
+    output stream is kept and the rest dropped. Background processes that it leaves behind are not
+    waited for.
+
+    Args:
+        env: the program's environment; None for the agent's own.
+        folder: its working directory; None for the agent's own.
     """
+
+    def __init__(self, *, env: Mapping[str, str] | None = None, folder: str | None = None) -> None:
+        self._env = env
+        self._folder = folder
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> tuple[int, str, str]:
         """Return exit status (negative: ended by that signal), standard output and standard error.
@@ -40,6 +48,8 @@ class SystemCommands:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env=self._env,
+            cwd=self._folder,
         )
         try:
             out, err = _collect(process, time.monotonic() + timeout_s)
@@ -52,7 +62,7 @@ class SystemCommands:
 
 
 def _collect(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
-    """Read both pipes until the program has ended, then what is left in them."""
+    """Read both pipes until the program has ended, then the rest that is in them."""
     assert process.stdout is not None
     assert process.stderr is not None
     kept = {process.stdout: bytearray(), process.stderr: bytearray()}
@@ -77,7 +87,7 @@ def _collect(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, 
 
 
 def _drain(pipe: object, kept: dict[IO[bytes], bytearray]) -> bool:
-    """Move what is in a pipe now to its buffer; tell whether more can come."""
+    """Move what is in a pipe now to its buffer; return whether more can come."""
     target = next(file for file in kept if file is pipe)
     with suppress(BlockingIOError):
         # Bounded: a background process may fill the pipe as fast as it is emptied.
@@ -90,7 +100,7 @@ def _drain(pipe: object, kept: dict[IO[bytes], bytearray]) -> bool:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes; unless its leader has ended, ask the whole group to end, then kill it."""
+    """Close the pipes. Unless its leader has ended, ask the whole group to end, then kill it."""
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
@@ -100,7 +110,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + TERMINATE_GRACE_S
     while not _has_ended(process) and time.monotonic() < deadline:
         time.sleep(FIRST_LOOK_S)
-    # The leader is not reaped yet, so the group's number still is this group's.
+    # The leader is not reaped yet, so the number still belongs to this group.
     _signal_group(process, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
         process.wait(TERMINATE_GRACE_S)

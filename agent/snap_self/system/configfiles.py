@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from snap_self.config.load import ConfigFile
+from snap_self.model.trust import Distrust
+from snap_self.system.textfile import read_small_file
+from snap_self.system.trust import faults
 
-MAX_BYTES = 1 << 20
 
-
-def read_config_file(path: Path) -> ConfigFile:
-    """Return a file's content, permissions and owner; a FIFO or device is not waited for.
+def read_config_file(path: Path) -> bytes:
+    """Return a file's content; never wait for a FIFO or device.
 
     Raises:
-        OSError: it is not there, not readable, larger than 1 MiB or no regular file.
+        OSError: it is not there, not readable, larger than 1 MiB or not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise OSError(errno.EFBIG, "larger than 1 MiB", str(path))
-    return ConfigFile(content=content, mode=stat.S_IMODE(status.st_mode), owner=status.st_uid)
+    return read_small_file(str(path))[0]
 
 
 def list_config_folder(path: Path) -> Sequence[str]:
@@ -37,3 +26,12 @@ def list_config_folder(path: Path) -> Sequence[str]:
         OSError: it is not there or not readable.
     """
     return [entry.name for entry in path.iterdir()]
+
+
+def distrust_config(path: Path) -> Sequence[Distrust]:
+    """Return everything that users other than root could change on the path to a file or folder.
+
+    Raises:
+        OSError: it is not there.
+    """
+    return faults(str(path))

@@ -1,11 +1,10 @@
-"""Start the follower where neither the session nor the terminal nor a cgroup ends it too soon."""
+"""Start the follower where no end of a session, terminal or cgroup ends it too soon."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,19 +13,15 @@ from pathlib import Path
 from snap_self.model.ids import RunId
 from snap_self.model.report import UploadWatch
 from snap_self.ports import Clock
+from snap_self.system.environment import program_environment
 from snap_self.system.inhibitor import SYSTEMD, why_none
+from snap_self.system.python_child import child_command
 
 UNIT = "snap-self-follow@{}.service"
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-# A unit does not see the caller's environment, and what a unit is given can be read by everybody.
+# A unit does not see the caller's environment, and everybody can read what a unit is given.
 OWN_VARIABLES = ("SNAP_SELF_", "ALIBABA_CLOUD_", "ALICLOUD_")
 SYSTEMCTL_S = 3.0
-# The path of this process goes along: an isolated interpreter finds the agent by nothing else.
-_BOOT = (
-    "import sys; n = int(sys.argv[1]); sys.path[:] = sys.argv[2:n + 2]; "
-    "sys.argv[:] = ['snap-self', *sys.argv[n + 2:]]; "
-    "from snap_self.cli.entry import main; main()"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +41,12 @@ class FollowerStart:
             return _nobody("the follower could not be started")
         why = why_none()
         if not why and os.geteuid():
-            why = "only root may surely hold a reboot back"
+            why = "only root can be sure to hold a reboot back"
         until = self.clock.now() + timedelta(seconds=self.limit_s)
         return UploadWatch(held=not why, until=until, why=why)
 
     def _as_unit(self, run_id: RunId) -> bool:
-        """Start the unit, which no end of a session or of another unit takes along."""
+        """Start the unit; the end of a session or another unit does not end it."""
         known = any((Path(folder) / UNIT.format("")).exists() for folder in UNIT_FOLDERS)
         if os.geteuid() or not SYSTEMD.is_dir() or not known:
             return False
@@ -65,19 +60,20 @@ class FollowerStart:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=SYSTEMCTL_S,
+                env=program_environment(),
                 check=False,
             )
             return done.returncode == 0
         return False
 
     def _detached(self, run_id: RunId) -> bool:
-        """Start it with nothing of ours: no terminal, group, streams or other descriptors.
+        """Start it without our terminal, group, streams or other descriptors.
 
-        A package manager waits for whoever still holds the pipes that it gave its hooks.
+        A package manager waits for every process that still holds the pipes of its hooks.
         """
         try:
             process = subprocess.Popen(
-                command(("follow", run_id)),
+                child_command(("follow", run_id)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -88,16 +84,9 @@ class FollowerStart:
             )
         except OSError:
             return False
-        # It outlives this process, which therefore never waits for it, nor is to be warned of it.
+        # It outlives this process, which never waits for it; Popen must not warn about that.
         process.returncode = 0
         return True
-
-
-def command(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return what starts another agent in the way that this one runs."""
-    flags = ("-I", "-S", "-B") if sys.flags.isolated else ("-B",)
-    path = [entry for entry in sys.path if entry]
-    return (sys.executable, *flags, "-c", _BOOT, str(len(path)), *path, *arguments)
 
 
 def _nobody(why: str) -> UploadWatch:

@@ -6,37 +6,44 @@ import errno
 import os
 import select
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 from snap_self.model.command import Ended, NotStartable
+from snap_self.system.cores import CORE_LIMIT
+from snap_self.system.environment import given_environment
 
-# The terminal sends these to its whole foreground group, and so to the command itself.
+# The terminal sends these to its whole foreground group, so also to the command.
 FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-# Python ignores these for itself; the command gets what programs usually get.
+# Python ignores these; the command gets the default.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 SHELL = "/bin/sh"
-LC_CTYPE = b"LC_CTYPE"
 
 
 class SystemForeground:
-    """Implement ``ports.ForegroundCommands``; for one command in the process's life.
+    """Implement ``ports.ForegroundCommands`` for one command in the life of the process.
 
-    The command stays in the agent's process group. So it is the terminal's foreground job like the
-    agent: keys reach it once and from the terminal, as do stops, continuations and changes of the
-    window's size. Signals are not handed back to who handled them before: what is left to do after
-    the command is short, and an interruption would put the agent's status in the command's place.
+    The command stays in the agent's process group, so it is the terminal's foreground job like the
+    agent. Keys reach it once and from the terminal, as do stops, continuations and changes of the
+    window size. Earlier signal handlers are not restored: little is left to do after the command,
+    and an interruption would replace the command's status with the agent's.
     """
 
     def __init__(self) -> None:
         self._pid = 0
         self._early: list[int] = []
         self._ended = False
+        self.ending: Ended | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the command was started."""
+        return self._pid != 0
 
     def fault(self, program: str) -> NotStartable | None:
-        """Look for the program as execvp(3) does."""
+        """Return why the program cannot be started; look for it as execvp(3) does."""
         places = list(_places(program))
         if any(os.access(place, os.X_OK) and not os.path.isdir(place) for place in places):  # noqa: PTH112
             return None
@@ -55,17 +62,18 @@ class SystemForeground:
                 return NotStartable.NOT_EXECUTABLE
             for number in self._early:
                 self._send(number)
-            # Not collected yet, so that no signal is passed on to a stranger with the same number.
+            # It is not reaped yet, so no signal is passed on to another process with its number.
             while os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
                 _wait(woken)
             self._ended = True
-            return _ended(os.waitpid(self._pid, 0)[1])
+            self.ending = _ended(os.waitpid(self._pid, 0)[1])
+            return self.ending
 
     def _take_signals(self) -> None:
-        # If it were ignored, the kernel would throw the command's status away.
+        # If the signal were ignored, the kernel would drop the command's status.
         signal.signal(signal.SIGCHLD, _do_nothing)
         for number in (*FROM_KEYBOARD, *PASSED_ON):
-            # What is ignored, as by nohup(1), stays ignored, also by the command.
+            # A signal that is ignored, as by nohup(1), stays ignored, also in the command.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
@@ -80,16 +88,16 @@ class SystemForeground:
 
     def _send(self, number: int) -> None:
         if not self._ended:
-            with suppress(OSError):  # a command with another user's rights may not be signalled
+            with suppress(OSError):  # not allowed if the command has another user's rights
                 os.kill(self._pid, number)
 
 
 @contextmanager
 def _wakeups() -> Iterator[int]:
-    """Give a descriptor that every signal to this process writes to.
+    """Yield a descriptor that every signal to this process writes to.
 
-    A wait for the child itself could miss one: it may come just before the wait begins, or to
-    another thread, and then the wait is not interrupted.
+    A wait for the child could miss a signal: one that comes just before the wait begins, or to
+    another thread, does not interrupt the wait.
     """
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -104,7 +112,7 @@ def _wakeups() -> Iterator[int]:
 
 
 def _wait(woken: int) -> None:
-    """Return after the next signal, the end of a child among them."""
+    """Return after the next signal; the end of a child is one too."""
     select.select([woken], [], [])
     with suppress(BlockingIOError):
         while os.read(woken, 512):
@@ -112,54 +120,51 @@ def _wait(woken: int) -> None:
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
-    """Be there, so that the signal wakes who waits."""
+    """Exist, so that the signal wakes the waiting process."""
 
 
 def _start(argv: Sequence[str]) -> int:
-    try:
-        return _spawn(argv[0], argv)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
-            raise
-    # A script without a first line that names its interpreter: the shell's, by execvp(3).
-    script = next(place for place in _places(argv[0]) if os.access(place, os.X_OK))
-    return _spawn(SHELL, (SHELL, script, *argv[1:]))
-
-
-def _spawn(program: str, argv: Sequence[str]) -> int:
-    # A caller may have blocked the signal that tells of its end; the command gets that as it was.
+    """Start the first program of that name that can be executed, as execvp(3) does."""
+    fault = OSError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    # The caller may have blocked the signal for a child's end; the command gets it as it was.
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    return os.posix_spawnp(
-        program, list(argv), _environment(), setsigdef=IGNORED_BY_PYTHON, setsigmask=blocked
-    )
+    for place in _places(argv[0]):
+        try:
+            return _spawn(place, argv, blocked)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            fault = error
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script whose first line names no interpreter is run by the shell.
+            return _spawn(SHELL, (SHELL, place, *argv[1:]), blocked)
+    raise fault
 
 
-def _environment() -> Mapping[bytes, bytes]:
-    """Return the environment as the agent got it.
-
-    In the C locale, as cron and many services have it, Python sets LC_CTYPE in its own.
-    Source: PEP 538.
-    """
-    environment = dict(os.environb)
-    try:
-        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
-            given = dict(each.partition(b"=")[::2] for each in file.read().split(b"\0"))
-    except OSError:
-        return environment
-    environment.pop(LC_CTYPE, None)
-    return environment | ({LC_CTYPE: given[LC_CTYPE]} if LC_CTYPE in given else {})
+def _spawn(program: str, argv: Sequence[str], blocked: Collection[int]) -> int:
+    with CORE_LIMIT.lent():
+        return os.posix_spawn(
+            program,
+            list(argv),
+            given_environment(),
+            setsigdef=IGNORED_BY_PYTHON,
+            setsigmask=blocked,
+        )
 
 
 def _places(program: str) -> Iterator[str]:
     if "/" in program or not program:
         yield program
         return
-    for folder in os.get_exec_path():
+    given = {os.fsdecode(name): os.fsdecode(value) for name, value in given_environment().items()}
+    for folder in os.get_exec_path(given):
         yield os.path.join(folder, program)  # noqa: PTH118
 
 
 def _in_foreground() -> bool:
-    """Tell whether this process group is the one that the terminal's keys signal."""
+    """Return whether the terminal's keys signal this process group."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:

@@ -1,4 +1,4 @@
-"""A shutdown inhibitor of systemd-logind, held by its own program.
+"""A shutdown inhibitor of systemd-logind, held by systemd's own program.
 
 Source: systemd-inhibit(1); https://systemd.io/INHIBITOR_LOCKS.
 """
@@ -12,22 +12,24 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from snap_self.system.environment import program_environment
+
 PROGRAM = "systemd-inhibit"
 # What libsystemd's sd_booted(3) looks for.
 SYSTEMD = Path("/run/systemd/system")
-# logind makes this folder when it starts.
+# logind creates this folder when it starts.
 SEATS = Path("/run/systemd/seats")
 ANSWER_S = 5.0
 END_S = 2.0
 HELD = b"held\n"
-# It holds on for as long as somebody has the other end of its standard input open, so a follower
-# that is killed holds nothing back.
+# It holds the lock while the other end of its standard input is open, so a killed follower holds
+# nothing back.
 HOLDER = ("sh", "-c", "echo held; exec cat")
 MOST_WHY = 400
 
 
 def why_none() -> str:
-    """Return why nothing can be held back on this machine; empty if it may be possible."""
+    """Return why no reboot can be held back on this machine; empty if it may be possible."""
     if shutil.which(PROGRAM) is None:
         return f"{PROGRAM} is not installed"
     if not SYSTEMD.is_dir():
@@ -44,7 +46,7 @@ class LogindInhibitor:
         self._holder: subprocess.Popen[bytes] | None = None
 
     def hold(self, why: str) -> str:
-        """Hold with these words; what was held before is only let go after."""
+        """Hold with this reason; the hold before is released only afterwards."""
         if none := why_none():
             return none
         before = self._holder
@@ -62,7 +64,6 @@ class LogindInhibitor:
         return ""
 
     def release(self) -> None:
-        """Hold nothing any more."""
         if self._holder is not None:
             _end(self._holder)
             self._holder = None
@@ -82,12 +83,12 @@ def _start(why: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd="/",
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        env=program_environment("C.UTF-8"),
     )
 
 
 def _refusal(holder: subprocess.Popen[bytes]) -> str:
-    """Return why the program did not come to hold anything; empty if it does."""
+    """Return why the program holds nothing; empty if it does hold."""
     assert holder.stdout is not None
     assert holder.stderr is not None
     ready, _, _ = select.select([holder.stdout], [], [], ANSWER_S)

@@ -23,6 +23,11 @@ class Gate:
         else:
             self._listener(event)
 
+    @property
+    def is_shut(self) -> bool:
+        """Tell whether anything may be frozen now, so that nothing may be written."""
+        return self._shut
+
     @contextmanager
     def shut(self) -> Iterator[None]:
         """Keep every event inside the block; pass them on in order after it."""

@@ -1,59 +1,33 @@
-"""List this instance's snapshots made by the agent, and show one in full."""
+"""List this instance's snapshots made by the agent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from snap_self.disks.layout import read_layout
-from snap_self.disks.mapping import map_disks
-from snap_self.errors import (
-    ApiFault,
-    CloudUnreachable,
-    StateUnusable,
-    TopologyError,
-    UsageError,
+from snap_self.errors import ApiFault, CloudUnreachable, StateUnusable
+from snap_self.model.ids import DiskId, RunId
+from snap_self.model.listed import ListedSnapshot, SnapshotState, newness, runs_of
+from snap_self.model.result import Result
+from snap_self.model.retention import Retention, expires_by_itself, retention_of
+from snap_self.model.run import RunRecord, Stage
+from snap_self.model.snapshots import (
+    OUTCOME_TAG,
+    OWNER_TAG,
+    VERIFIED_TAG,
+    Consistency,
+    Identity,
+    SnapshotStatus,
 )
-from snap_self.model.changes import LoggedChange
-from snap_self.model.disks import CloudDisk
-from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
-from snap_self.model.run import RunRecord
-from snap_self.model.snapshots import OUTCOME_TAG, Consistency, Identity
-from snap_self.model.ways import Way
+from snap_self.model.verification import Verification
 from snap_self.ports import RunStore
-from snap_self.usecases.aftercare import explain_interrupted
-from snap_self.usecases.copies import Copied, copied_by_disk
-from snap_self.usecases.own import OwnSnapshot, own_snapshots
-from snap_self.usecases.pending import finish_pending
-from snap_self.usecases.reporting import LEVELS
-from snap_self.usecases.tools import Tools
-from snap_self.usecases.undo import ways_back
-from snap_self.usecases.ways import Ground, Shot, all_ways
+from snap_self.usecases.aftercare.interrupted import explain_interrupted
+from snap_self.usecases.aftercare.pending import Answers, Asked, Seen, note_seen
+from snap_self.usecases.inventory.own import OwnSnapshot, OwnSnapshots, own_snapshots
+from snap_self.usecases.tools import Here, Tools
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedSnapshot:
-    """One line of the list.
-
-    Args:
-        state: ``accomplished``, ``available``, ``progressing`` or ``failed``.
-        outcome: what came of the change, from the journal or the tag; empty if not known.
-    """
-
-    snapshot_id: SnapshotId
-    group_id: GroupId | None
-    run_id: RunId | None
-    disk_id: DiskId
-    before: str
-    level: Consistency
-    state: str
-    progress: int
-    cut_time: datetime | None
-    size_gib: int
-    expires: datetime | None
-    used_by: str
-    outcome: str
+# Named in a note; the list shows all.
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,186 +40,116 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One run's snapshots in full.
+class Wanted:
+    """Which runs to list; one that has a snapshot of one of the disks is listed whole.
 
     Args:
-        undo: the shortest way back, line by line.
-        upload: how far the upload is by the journal, and who watches it.
-        ways: every way back in full.
-        changes: those of package managers that the snapshots were made for.
+        last: so many of the newest; None for all.
+        before: what the text must hold, in whatever case.
+        disks: ids, devices and mount points, as the main job takes them.
     """
 
-    identity: Identity
-    snapshots: tuple[ListedSnapshot, ...]
-    record: RunRecord | None
-    undo: tuple[str, ...]
-    notes: tuple[str, ...]
-    upload: str = ""
-    ways: tuple[Way, ...] = ()
-    changes: tuple[LoggedChange, ...] = ()
+    last: int | None = None
+    before: str = ""
+    disks: tuple[str, ...] = ()
+
+    def chosen(
+        self, shots: Sequence[ListedSnapshot], disk_ids: Collection[DiskId]
+    ) -> tuple[ListedSnapshot, ...]:
+        """Return those of the snapshots, in the same order.
+
+        Args:
+            disk_ids: what ``disks`` mean here.
+        """
+        runs = [run for run in runs_of(shots) if self.before.casefold() in run.before.casefold()]
+        if self.disks:
+            runs = [run for run in runs if any(shot.disk_id in disk_ids for shot in run.shots)]
+        kept = {shot.snapshot_id for run in runs[: self.last] for shot in run.shots}
+        return tuple(shot for shot in shots if shot.snapshot_id in kept)
 
 
-def list_snapshots(tools: Tools) -> Listing:
-    """Return this instance's snapshots made by us, from the cloud's tags and our journal."""
-    tools.warm()
-    identity = tools.identify()
-    cloud = tools.connect(identity)
-    own = own_snapshots(cloud, identity.instance_id)
-    notes = [own.incomplete] if own.incomplete else []
-    notes += _aftercare(tools, identity)
+ALL = Wanted()
+
+
+def list_snapshots(tools: Tools, wanted: Wanted = ALL) -> Listing:
+    """Return this instance's snapshots made by us, from the cloud's tags and our journal.
+
+    Raises:
+        UsageError: a disk that is wanted is none of this machine.
+    """
+    here = tools.here()
+    disk_ids: Collection[DiskId] = ()
+    if wanted.disks:  # what understands the kernel's disks is not loaded for a plain list
+        from snap_self.usecases.inventory.attached import disks_named
+
+        disk_ids = disks_named(here, wanted.disks)
+    listing = list_here(here)
+    shots = listing.snapshots
+    if wanted == ALL or not shots:
+        return listing
+    if chosen := wanted.chosen(shots, disk_ids):
+        return replace(listing, snapshots=chosen)
+    none = f"none of the {len(runs_of(shots))} runs that have snapshots is as asked for"
+    return replace(listing, snapshots=(), notes=(none, *listing.notes))
+
+
+def list_here(here: Here) -> Listing:
+    """Return the list for a command that has more to ask."""
+    own = own_snapshots(here.cloud, here.identity.instance_id)
+    notes = [*filter(None, (own.incomplete,)), *_aftercare(here, own)]
     if not own.found:
         notes.append(
             "the cloud shows none; an instance role that may not list snapshots looks the same"
         )
-    records = _records(tools.store)
-    listed = (_listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
-    return Listing(
-        identity=identity,
-        snapshots=tuple(sorted(listed, key=_newest_first)),
-        notes=tuple(notes),
-    )
+    records = journal_records(here.tools.store)
+    every = (listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
+    by_disk = sorted(every, key=lambda shot: shot.disk_id)
+    shots = tuple(sorted(by_disk, key=newness, reverse=True))
+    notes += _without_retention(shots)
+    return Listing(identity=here.identity, snapshots=shots, notes=tuple(notes))
 
 
-def show(tools: Tools, wanted: str) -> Shown:
-    """Return one run's snapshots in full, named by snapshot, group or run id.
-
-    Raises:
-        UsageError: none of ours has that id.
-    """
-    listing = list_snapshots(tools)
-    named = [s for s in listing.snapshots if wanted in (s.snapshot_id, s.group_id, s.run_id)]
-    record = _record(tools.store, wanted, named)
-    if not named and record is None:
-        raise UsageError(
-            f"{wanted} is not a snapshot, group or run of this instance that snap-self made",
-            hint="`snap-self list` shows their ids",
+def _without_retention(shots: Iterable[ListedSnapshot]) -> Iterator[str]:
+    """Tell of what nobody but a person deletes; a refusal is told with its run."""
+    names = [each.snapshot_id for each in shots if each.retention is Retention.NOT_SET]
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield (
+            f"{', '.join(names[:SHOWN])}{more}: the cloud has no retention for them, so they are "
+            "kept, and cost money, until somebody deletes them (`snap-self prune`, after their "
+            "date)"
         )
-    run_id = named[0].run_id if named else None
-    whole = [s for s in listing.snapshots if run_id and s.run_id == run_id] or named
-    undo, ways = _ways(tools, listing.identity, whole, record)
-    return Shown(
-        identity=listing.identity,
-        snapshots=tuple(whole),
-        record=record,
-        undo=undo,
-        ways=ways,
-        notes=listing.notes,
-        upload=_upload(tools, record),
-        changes=tools.changes_of(run_id or (record.run_id if record else RunId(""))),
-    )
 
 
-def _upload(tools: Tools, record: RunRecord | None) -> str:
-    upload = record.upload if record else None
-    if upload is None:
-        return ""
-    if not upload.going_on:
-        return upload.text
-    one = upload.follower
-    if one is None:
-        return "going on; nobody watches it, and nothing holds a reboot back"
-    if one.ended:
-        return f"going on when it was left: {one.ended}; nothing holds a reboot back"
-    same_boot = one.boot_id == tools.process.boot_id
-    if not same_boot or tools.process_started(one.pid) != one.pid_started:
-        return "going on; the follower was ended, and nothing holds a reboot back"
-    if one.why:
-        return f"going on; a follower watches it, but nothing holds a reboot back: {one.why}"
-    return (
-        "going on; a follower holds a reboot back until then, at the latest until "
-        f"{one.until:%Y-%m-%d %H:%M} UTC"
-    )
-
-
-def _ways(
-    tools: Tools, identity: Identity, shots: list[ListedSnapshot], record: RunRecord | None
-) -> tuple[tuple[str, ...], tuple[Way, ...]]:
-    """Return the short way back, and every way in full."""
-    good = [shot for shot in shots if shot.state != "failed"]
-    if not good:
-        return (), ()
-    disks = tools.connect(identity).describe_disks(identity.instance_id)
-    copied, local = _copied(tools, identity, disks)
-    ground = Ground(
-        instance_id=identity.instance_id,
-        region=identity.region,
-        zone=identity.zone,
-        disks={disk.disk_id: disk for disk in disks},
-        copied=copied,
-        local=local,
-        lost=_lost(record, good),
-        before=good[0].before,
-    )
-    short = ways_back(
-        instance_id=identity.instance_id,
-        region=identity.region,
-        pairs={shot.disk_id: shot.snapshot_id for shot in good if shot.disk_id in ground.disks},
-        disks=disks,
-    )
-    return short, all_ways([_shot(shot) for shot in good], ground)
-
-
-def _shot(listed: ListedSnapshot) -> Shot:
-    return Shot(
-        snapshot_id=listed.snapshot_id,
-        disk_id=listed.disk_id,
-        group_id=listed.group_id,
-        size_gib=listed.size_gib,
-        usable=listed.state in ("available", "accomplished"),
-        uploaded=listed.state == "accomplished",
-    )
-
-
-def _copied(
-    tools: Tools, identity: Identity, disks: Sequence[CloudDisk]
-) -> tuple[Mapping[DiskId, tuple[Copied, ...]], Mapping[DiskId, str]]:
-    """Return what lies on which disk here, and its name; nothing where that cannot be told."""
+def _aftercare(here: Here, own: OwnSnapshots) -> tuple[str, ...]:
+    """Explain interrupted runs and note what is seen of others, unless a run is going on now."""
     try:
-        layout = read_layout(tools.machine.read())
-        disk_map = map_disks(
-            layout,
-            disks,
-            instance_id=identity.instance_id,
-            serial_to_disk=identity.serial_to_disk,
-            user_map=tools.user_map,
-        )
-    except TopologyError:
-        return {}, {}
-    local = {each.cloud.disk_id: each.local.name for each in disk_map.disks if each.local}
-    return copied_by_disk(layout, disk_map), local
-
-
-def _lost(record: RunRecord | None, good: Sequence[ListedSnapshot]) -> tuple[DiskId, ...]:
-    ordered = (d for order in record.orders for d in order.order.disk_ids) if record else ()
-    return tuple(disk_id for disk_id in ordered if disk_id not in {shot.disk_id for shot in good})
-
-
-def _aftercare(tools: Tools, identity: Identity) -> list[str]:
-    """Explain interrupted runs and set due retention, unless a run is going on right now."""
-    try:
-        with tools.lock.attempt(purpose="list") as held:
+        with here.tools.lock.attempt(purpose="list") as held:
             if not held:
-                return ["another run is going on; its snapshots may not be listed yet"]
-            ended = tools.end_stale_freeze()
-            return [*filter(None, (ended,)), *_explained(tools, identity)]
+                return ("another run is going on; its snapshots may not be listed yet",)
+            ended = here.tools.end_stale_freeze()
+            return (*filter(None, (ended,)), *_explained(here, own))
     except StateUnusable as error:
-        return [f"the journal was left alone: {error.message}"]
+        return (f"the journal was left alone: {error.message}",)
 
 
-def _explained(tools: Tools, identity: Identity) -> list[str]:
-    cloud = tools.connect(identity)
-    explained = explain_interrupted(tools, cloud, identity.instance_id, but=None, tell=False)
-    notes = [record.explained for record in explained]
+def _explained(here: Here, own: OwnSnapshots) -> tuple[str, ...]:
+    instance_id = here.identity.instance_id
+    explained = explain_interrupted(here.tools, here.cloud, instance_id, but=None, tell=False)
+    notes = tuple(record.explained for record in explained)
+    seen: Answers = Seen({one.shot.snapshot_id: one.shot for one in own.found}, own.groups)
+    if own.incomplete:  # what it does not show may be there
+        seen = Asked(here.cloud)
     try:
-        notes += finish_pending(tools, cloud, identity.instance_id).news
+        pending = note_seen(here.tools, seen, instance_id)
     except (ApiFault, CloudUnreachable) as error:
         # The list itself is there: what the journal lacks must not hide it.
-        notes.append(f"what became of earlier runs was not looked for: {error.message}")
-    return notes
+        text = f"what became of earlier runs was not looked for: {error.told}"
+        return (*notes, text)
+    return (*notes, *pending.news, *pending.refusals)
 
 
-def _records(store: RunStore) -> dict[RunId, RunRecord]:
+def journal_records(store: RunStore) -> Mapping[RunId, RunRecord]:
     """Return the journal's records; whoever may not read them still has the cloud's tags."""
     try:
         return {record.run_id: record for record in store.all()}
@@ -253,14 +157,10 @@ def _records(store: RunStore) -> dict[RunId, RunRecord]:
         return {}
 
 
-def _record(store: RunStore, wanted: str, named: list[ListedSnapshot]) -> RunRecord | None:
-    run_ids = {wanted, *(s.run_id for s in named if s.run_id)}
-    return next((record for record in _records(store).values() if record.run_id in run_ids), None)
-
-
-def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
+def listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
+    """Return a snapshot as it is told, with what the journal knows better."""
     shot = own.shot
-    ready = shot.available and shot.status.value == "progressing"
+    dates = [date for date in (own.expires, expires_by_itself(shot)) if date]
     return ListedSnapshot(
         snapshot_id=shot.snapshot_id,
         group_id=own.group_id,
@@ -268,21 +168,52 @@ def _listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:
         disk_id=shot.disk_id,
         before=record.before if record else own.before,
         level=_level(own, record),
-        state="available" if ready else shot.status.value,
+        state=SnapshotState.of(shot),
         progress=shot.progress,
+        cut=shot.cut,
         cut_time=shot.cut_time,
         size_gib=shot.size_gib,
-        expires=own.expires,
+        expires=min(dates, default=None),
         used_by="" if shot.usage == "none" else shot.usage,
         outcome=(record.outcome if record else "") or own.tags.get(OUTCOME_TAG, ""),
+        retention=_retention(own, record),
+        mounts=record.carried.get(shot.disk_id, ()) if record else (),
+        partial=_PARTIAL.get(record.result) if record else None,
+        verified=(record.verified.get(shot.snapshot_id) if record else None)
+        or Verification.of_tag(own.tags.get(VERIFIED_TAG, "")),
+        tagged=OWNER_TAG in shot.tags,
+    )
+
+
+_PARTIAL = {
+    Result.PARTIAL: True,
+    Result.DONE: False,
+    Result.REUSED: False,
+    Result.RESUMED: False,
+}
+
+
+def _retention(own: OwnSnapshot, record: RunRecord | None) -> Retention:
+    """Return what the cloud shows of a retention, and what the journal has to add."""
+    name = own.shot.snapshot_id
+    orders = record.orders if record else ()
+    pending = any(name in order.retention_pending for order in orders)
+    uploading = own.group_id is not None and own.shot.status is not SnapshotStatus.ACCOMPLISHED
+    return retention_of(
+        own.shot,
+        expires=own.expires,
+        pending=pending or uploading,
+        refused=pending and record is not None and record.retention is not None,
     )
 
 
 def _level(own: OwnSnapshot, record: RunRecord | None) -> Consistency:
-    """Return the level proved; the tag may say less, if the role may not tag after the fact."""
+    """Return the level proved; the tag may say otherwise, if the role may not tag afterwards.
+
+    A journal that ends before the snapshots were made knows of no hold that came after.
+    """
     told, proved = own.level, record.consistency_reached if record else None
-    return max(told, proved, key=LEVELS.index) if proved else told
-
-
-def _newest_first(shot: ListedSnapshot) -> tuple[float, str]:
-    return (-(shot.cut_time.timestamp() if shot.cut_time else float("inf")), shot.disk_id)
+    if record is None or proved is None:
+        return told
+    is_final = record.stage not in (Stage.PLANNED, Stage.CREATING)
+    return proved if is_final else max(told, proved)

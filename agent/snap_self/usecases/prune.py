@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snap_self.cloud.client import EcsClient
-from snap_self.cloud.faults import find
+from snap_self.cloud.codes import is_used_by_disk
+from snap_self.cloud.faults import refusal
 from snap_self.errors import (
     CloudThrottled,
     CloudUnreachable,
@@ -20,17 +21,24 @@ from snap_self.errors import (
     SnapSelfError,
 )
 from snap_self.model.ids import GroupId, SnapshotId
+from snap_self.model.listed import ListedSnapshot
 from snap_self.model.progress import Event, EventKind
-from snap_self.model.snapshots import Identity, SnapshotGroup
-from snap_self.usecases.own import OwnSnapshots, own_snapshots
-from snap_self.usecases.pruning import Holdings, PrunePolicy, PruneStep, prune_steps
-from snap_self.usecases.tools import Tools
+from snap_self.model.snapshots import Identity, MemberDeletion, SnapshotGroup
+from snap_self.usecases.aftercare.manifests import (
+    forget_deleted,
+    forget_outlived,
+    forget_strays,
+)
+from snap_self.usecases.aftercare.pending import see_to_retention
+from snap_self.usecases.inventory.keep import Holdings, PrunePolicy, PruneStep, prune_steps
+from snap_self.usecases.inventory.own import OwnSnapshots, own_snapshots
+from snap_self.usecases.listing import journal_records, listed
+from snap_self.usecases.tools import Here, Tools
 
 POLICY_HINT = (
-    "on purpose the role's default policy allows no deletion: attach the policy "
-    "packaging/ram/snap-self-prune.json to it as well, or prune with other credentials"
+    "on purpose the role's default policy allows no deletion: `snap-self policy --prune` prints "
+    "one that does; or prune with other credentials"
 )
-USED_BY_DISK = "SnapshotCreatedDisk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,8 @@ class Pruned:
 
     Args:
         dry_run: nothing was deleted; the outcomes are the plan.
+        outcomes: the oldest first.
+        listed: each snapshot that they are about, as `list` tells it.
         error: the first thing that went wrong.
     """
 
@@ -63,6 +73,7 @@ class Pruned:
     now: datetime
     outcomes: tuple[PruneOutcome, ...]
     notes: tuple[str, ...]
+    listed: Mapping[SnapshotId, ListedSnapshot]
     error: SnapSelfError | None = None
 
     @property
@@ -93,44 +104,53 @@ def prune(tools: Tools, policy: PrunePolicy, *, dry_run: bool) -> Pruned:
         LockHeld: a run of the main job is going on; nothing was deleted.
         SnapSelfError: nothing could be found out. What fails later is in the result.
     """
-    tools.warm()
-    identity = tools.identify()
-    cloud = tools.connect(identity)
+    here = tools.here()
     if dry_run:
-        return _planned(tools, cloud, identity, policy)
+        return _planned(here, policy)
     with tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="prune"):
         ended = tools.end_stale_freeze()
-        plan = _planned(tools, cloud, identity, policy)
-        pruner = _Pruner(tools, cloud)
+        plan = _planned(here, policy)
+        pruner = _Pruner(tools, here.cloud)
         outcomes = tuple(pruner.outcome(outcome.step) for outcome in plan.outcomes)
         gone = {sid for outcome in outcomes for sid in outcome.deleted}
         _forget_retention(tools, gone)
+        forget_deleted(tools, gone, left=plan.listed.keys() - gone)
+        forget_outlived(tools)
+        forget_strays(tools)
+        notes = plan.notes + see_to_retention(tools, here.cloud, here.identity.instance_id)
     return replace(
         plan,
         dry_run=False,
         outcomes=outcomes,
         error=pruner.error,
-        notes=(*filter(None, (ended,)), *plan.notes),
+        notes=(*filter(None, (ended,)), *notes),
     )
 
 
-def _planned(tools: Tools, cloud: EcsClient, identity: Identity, policy: PrunePolicy) -> Pruned:
-    own = own_snapshots(cloud, identity.instance_id)
-    holdings = Holdings(instance_id=identity.instance_id, own=own.found, groups=_groups(cloud, own))
-    now = tools.clock.now()
+def _planned(here: Here, policy: PrunePolicy) -> Pruned:
+    instance_id = here.identity.instance_id
+    own = own_snapshots(here.cloud, instance_id)
+    groups = _groups(here.cloud, own)
+    holdings = Holdings(instance_id=instance_id, own=own.found, groups=groups)
+    now = here.tools.clock.now()
     steps = prune_steps(holdings, policy, now=now)
     notes = [own.incomplete] if own.incomplete else []
+    records = journal_records(here.tools.store)
     if not own.found:
         notes.append(
             "the cloud shows no snapshots of this instance made by snap-self; a role that may not "
             "list them looks the same"
         )
     return Pruned(
-        identity=identity,
+        identity=here.identity,
         dry_run=True,
         now=now,
         outcomes=tuple(PruneOutcome(step=step) for step in steps),
         notes=tuple(notes),
+        listed={
+            one.shot.snapshot_id: listed(one, records.get(one.run_id) if one.run_id else None)
+            for one in own.found
+        },
     )
 
 
@@ -180,10 +200,10 @@ class _Pruner:
             member = told.get(snapshot_id)
             if member is None or member.deleted:
                 continue
-            if step.forced and member.api_code == USED_BY_DISK:
+            if step.forced and is_used_by_disk(member):
                 failed |= self._delete_one(snapshot_id, forced=True)
             else:
-                failed[snapshot_id] = self._met(_refusal(member.api_code), (snapshot_id,))
+                failed[snapshot_id] = self._met(_refusal(member), (snapshot_id,))
         return failed
 
     def _delete_one(self, snapshot_id: SnapshotId, *, forced: bool) -> dict[SnapshotId, str]:
@@ -213,14 +233,14 @@ class _Pruner:
 
     def _met(self, error: SnapSelfError, ids: Iterable[SnapshotId]) -> str:
         """Note what went wrong; return it in words."""
-        # Each further one would meet the same, after the same long wait.
+        # Every further call would fail in the same way, after the same long wait.
         self._stopped |= isinstance(error, (CredentialsError, CloudThrottled, CloudUnreachable))
         if self.error is None:
             self.error = copy(error)
             self.error.message = f"{', '.join(ids)}: not deleted: {error.message}"
             if isinstance(error, PermissionRefused):
                 self.error.hint = POLICY_HINT
-        return error.message
+        return error.told
 
     def _tell(self, text: str) -> None:
         self._tools.listener(Event(kind=EventKind.WARNING, text=text))
@@ -233,15 +253,14 @@ def _still_there(group_id: GroupId) -> SnapSelfError:
     )
 
 
-def _refusal(api_code: str) -> SnapSelfError:
+def _refusal(member: MemberDeletion) -> SnapSelfError:
     """Return what the answer of a group's deletion says of one member."""
-    row = find(api_code)
-    kind = row.error if row else PreconditionRefused
-    why = row.message.replace("{action}", "DeleteSnapshotGroup") if row else "the cloud refused"
-    return kind(
-        f"{why} ({api_code or 'no code'})",
+    return refusal(
+        member.api_code,
+        member.api_message,
+        action="DeleteSnapshotGroup",
         hint="the others of its group are gone; the next `snap-self prune` tries it again",
-        api_code=api_code,
+        request_id=member.request_id,
     )
 
 

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
 
-from snap_self.errors import (
-    LockHeld,
-    PreconditionRefused,
-    QuiesceFailed,
-    SnapSelfError,
-    StateUnusable,
-)
-from snap_self.model.disks import Coverage
+from snap_self.disks.carried import carried_by, lacking_in
+from snap_self.errors import ApiFault, CloudUnreachable, CutNotSeen, SnapSelfError
+from snap_self.model.asked import CutUnseen
+from snap_self.model.awaited import AwaitedChange
 from snap_self.model.plan import Plan
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report
-from snap_self.model.request import OnQuiesceFailure, Request
-from snap_self.model.run import OrderRecord, RunRecord, Stage, Upload
-from snap_self.model.snapshots import Consistency, WaitFor
-from snap_self.plan import expiry, is_held, ungrouped, with_level
-from snap_self.usecases.aftercare import (
-    explain_interrupted,
-    set_retention,
-    tag_level,
-)
-from snap_self.usecases.flushing import flush
-from snap_self.usecases.making import Made, adopt, make
-from snap_self.usecases.own import own_snapshots
-from snap_self.usecases.pending import finish_pending
-from snap_self.usecases.planning import begin, look_around, plan_run
-from snap_self.usecases.recording import Recorder, fingerprint
-from snap_self.usecases.reporting import build_report
-from snap_self.usecases.resuming import fits, outcome_is_open, resumable
-from snap_self.usecases.reuse import find_reusable
-from snap_self.usecases.survey import JOB_PAGES, Survey
+from snap_self.model.request import Request
+from snap_self.model.result import Result
+from snap_self.model.run import OrderRecord, RunRecord, Stage
+from snap_self.model.snapshots import Consistency, Cut, WaitFor
+from snap_self.plan import expiry, retention_steps, ungrouped, wait_step, with_level
+from snap_self.usecases.aftercare.interrupted import leave_to_others, see_to_earlier, tag_level
+from snap_self.usecases.aftercare.retention import Retained, retain_settled, tries_after
+from snap_self.usecases.aftercare.uploads import begun, settled_upload
+from snap_self.usecases.job.advice import Beside, why_not_ready
+from snap_self.usecases.job.create import Made, adopt
+from snap_self.usecases.job.judge import WAITED_FOR, ran_out, spoiled, verdict, without_missing
+from snap_self.usecases.job.look import Survey
+from snap_self.usecases.job.manifest import RunManifest
+from snap_self.usecases.job.planning import begin, look_around, plan_run
+from snap_self.usecases.job.record import Recorder, failure, fingerprint
+from snap_self.usecases.job.report import build_report, exit_status, told_result
+from snap_self.usecases.job.resume import answer_is_lost, fits, outcome_is_open, resumable
+from snap_self.usecases.job.reuse import find_reusable
+from snap_self.usecases.job.send import Sender
+from snap_self.usecases.job.sync import flush_again, flush_first
+from snap_self.usecases.job.turn import in_turn
+from snap_self.usecases.job.wait import Settled, Waiter, ended_before, not_seen, trouble_of
 from snap_self.usecases.tools import Tools
-from snap_self.usecases.uploads import begun, looked_at
-from snap_self.usecases.verdict import WAITED_FOR, failed, ran_out, verdict, without_missing
-from snap_self.usecases.waiting import Settled, Waiter
 
-# A throttled action is callable again in the next minute window, so a create may have to wait for
-# one, and be answered in it.
-CREATE_LIMIT_S = 150.0
 # `--wait none` returns once the cloud took the order; a group's members are looked for so long.
 MEMBERS_LIMIT_S = 3.0
-# Whoever is content with an earlier snapshot looks after so long, then after twice as long and so
-# on, whether the run that holds the lock has made one by now.
-FIRST_TURN_S = 1.0
 
 
 def take_snapshot(request: Request, tools: Tools) -> Report:
@@ -65,153 +53,219 @@ class _SnapshotRun:
         self._tools = tools
         self.facts = begin(request, tools)
         self._log = self.facts.steps
-        self._result = "done"
-        self._made = False
-        self._beside: Survey | None = None
+        self._result = Result.DONE
+        self._recorder = Recorder(tools.store, self.facts, tools.listener)
+        # Orders are sent from here on, or were by the run that is taken over.
+        self._asking = False
+        self._uncut: CutUnseen | None = None
+        # Who waits for the run waits no longer, so none of its calls may.
+        end = tools.clock.monotonic() + request.timeout_s
+        self._job_end = end if request.waited_for else None
+        self._found: Survey | None = None
+        self._advice: Beside | None = None
+        self._manifest = RunManifest(tools)
+        self._asked: float | None = None
 
     def execute(self) -> Report:
+        handed_over = False
         try:
-            self._in_turn()
+            self._work()
+            self._follow()
+            self._take_advice()
+            report = self._report(finished=self._tools.clock.now())
+            # A signal while it is being told is to name what was made.
+            if report.snapshots or report.unseen:
+                self._tools.cut_short(report)
+            handed_over = True
+            return report
+        finally:
+            self._manifest.drop()
+            if not handed_over:
+                self._cut_short()
+                if self.facts.watch is None:  # what was asked for is uploaded all the same
+                    self._follow(changing=False)
+
+    def _work(self) -> None:
+        try:
+            in_turn(self._tools, self._request, work=self._under_lock, content=self._reuse_beside)
         except SnapSelfError as error:
             self.facts.error = error
-            self._result = "partial" if self.facts.snapshots else "failed"
-        finally:
-            # Also when a signal ends the wait: what was asked for is uploaded all the same.
-            self._follow()
-        self.facts.finished = self._tools.clock.now()
-        return build_report(self.facts, result=self._result)
+            otherwise = Result.PARTIAL if self.facts.snapshots else Result.FAILED
+            self._result = Result.ASKED if self.facts.unseen else otherwise
 
-    def _in_turn(self) -> None:
-        """Do the job when no other run is going on, or be content with what that one made.
+    def _report(self, *, finished: datetime | None = None) -> Report:
+        return build_report(self.facts, result=self._result, finished=finished)
 
-        It holds the lock until its wait is over: for hours, if that is for the upload.
-        """
-        clock, begun = self._tools.clock, self._tools.clock.monotonic()
-        end = begun + min(self._tools.lock_wait_s, self._request.timeout_s)
-        turn_s = FIRST_TURN_S if self._request.reuse_s is not None else self._tools.lock_wait_s
-        while True:
-            left_s = max(0.0, end - clock.monotonic())
-            try:
-                with self._tools.lock.hold(
-                    timeout_s=min(turn_s, left_s), purpose=f"before {self._request.before}"
-                ):
-                    return self._under_lock()
-            except LockHeld as held:
-                if self._reuse_beside():
-                    return None
-                if clock.monotonic() >= end:
-                    waited = f"it was waited for {end - begun:g} s; try again when it has ended"
-                    raise LockHeld(held.message, hint=waited) from None
-            turn_s *= 2
+    def _cut_short(self) -> None:
+        """Tell what was asked for by a run that a signal ends, and note it in the journal."""
+        recorder = self._recorder
+        # What it takes over an earlier run has asked for.
+        asked = self._asking or self._result is Result.RESUMED
+        if self.facts.record is None or not asked:
+            return
+        if not any(order.sent for order in recorder.record.orders):
+            return
+        if self._only_refused():
+            orders = [replace(order, sent=False) for order in recorder.record.orders]
+            recorder.note(orders=tuple(orders))
+            return
+        uncut = any(shot.cut is not Cut.MADE for shot in self.facts.snapshots)
+        if recorder.record.stage is not Stage.FINISHED and (uncut or not self.facts.snapshots):
+            # What was not shown so far may not have been looked for.
+            known = self._uncut not in (None, CutUnseen.NOT_SHOWN)
+            recorder.note_unseen(self._uncut if known else CutUnseen.ENDED)
+        self._result = Result.ASKED if self.facts.unseen else Result.PARTIAL
+        if not self.facts.snapshots:  # not waited for yet: what is known of them is their ids
+            self.facts.settle(ended_before(recorder.record.orders))
+        self._tools.cut_short(self._report())
+
+    def _only_refused(self) -> bool:
+        """Tell whether the cloud has refused all that this run, and none before, asked it for."""
+        if self._found is None or self.facts.snapshots or self._result is Result.RESUMED:
+            return False
+        return self._found.cloud.creates_only_refused()
 
     def _reuse_beside(self) -> bool:
         """Look without the lock, which reading needs not, for a snapshot that serves."""
-        if self._request.reuse_s is None:
+        if self._request.reuse_s is None or not self._reuse(self._look_around()):
             return False
-        if self._beside is None:
-            self._beside = look_around(self.facts, self._tools, history_pages=JOB_PAGES)
-        if not self._reuse(self._beside, self.facts.need_coverage()):
-            return False
-        self._result = "reused"
+        self._result = Result.REUSED
         return True
 
     def _under_lock(self) -> None:
         if ended := self._tools.end_stale_freeze():
             self._tell(ended)
         earlier = resumable(self._tools, self._request)
-        found = look_around(self.facts, self._tools, history_pages=JOB_PAGES)
-        coverage = self.facts.need_coverage()
-        if earlier and not fits(found.cloud, earlier, coverage):
+        if not earlier:
+            self._manifest.begin()
+        found = self._look_around()
+        if earlier and not fits(found.cloud, earlier, self.facts.need_coverage()):
             earlier = None
-        instance_id = found.identity.instance_id
-        explain_interrupted(self._tools, found.cloud, instance_id, but=earlier)
+        leave_to_others(self._tools, found.identity.instance_id)
         if earlier:
             self._resume(found, earlier)
-        elif self._request.reuse_s is not None and self._reuse(found, coverage):
-            self._result = "reused"
+        elif self._reuse(found):
+            self._result = Result.REUSED
         else:
-            # Once this run's snapshots are being made, no other one of their disks can be modified.
-            with suppress(SnapSelfError):
-                finish_pending(self._tools, found.cloud, instance_id)
             self._new_run(found)
+        if not self._request.waited_for:
+            idle = not any(shot.may_go_on for shot in self.facts.snapshots)
+            self.facts.notes += see_to_earlier(
+                self._tools, found, but=self.facts.run_id, retention=idle
+            )
 
-    def _follow(self) -> None:
-        """Have the uploads watched that go on after this run."""
-        going_on = [s for s in self.facts.snapshots if s.status == "progressing"]
-        if going_on or (self._made and not self.facts.snapshots):
+    def _look_around(self) -> Survey:
+        """Learn what an order needs, once in a run."""
+        if self._found is None:
+            self._found = look_around(self.facts, self._tools, job_end=self._job_end)
+        return self._found
+
+    def _follow(self, *, changing: bool = True) -> None:
+        """Have the uploads watched that go on after this run.
+
+        Args:
+            changing: the change may follow; not where a signal ends this run.
+        """
+        going_on = any(shot.may_go_on for shot in self.facts.snapshots)
+        record = self.facts.record
+        upload = record.upload if record is not None and self._asking else None
+        unseen = upload is not None and upload.going_on and not self.facts.snapshots
+        awaited = self._await_change() if changing else None
+        if going_on or unseen:
             self.facts.watch = self._tools.start_follower(self.facts.run_id)
+        watch = self.facts.watch
+        if awaited is not None:
+            watch = watch or self._tools.start_follower(awaited.run_id)
+            if watch.until is None and self._tools.awaited is not None:
+                self._tools.awaited.forget(awaited)  # nobody would wait for it
+
+    def _await_change(self) -> AwaitedChange | None:
+        """Have what the change makes of the machine noted when it has ended."""
+        run_id = self.facts.reused.run_id if self.facts.reused else self.facts.run_id
+        if not self._request.change_of or not (self.facts.snapshots or self.facts.unseen):
+            return None
+        from snap_self.usecases.aftercare.changed import await_change
+
+        return await_change(self._tools, run_id, self._request.change_of)
 
     def _resume(self, found: Survey, record: RunRecord) -> None:
-        self._result = "resumed"
+        self._result = Result.RESUMED
         self._tell(
             f"run {record.run_id} of the same command did not come to its end after it had asked "
             "the cloud; it is finished now, and no second snapshot is made"
         )
-        self.facts.run_id = record.run_id
-        self.facts.started = record.started
-        self.facts.reached = record.consistency_reached
-        self.facts.why = record.consistency_why
-        self.facts.expires = record.expires
+        self.facts.take_over(record)
         plan_run(self.facts, self._tools, found)
-        recorder = Recorder(self._tools.store, record)
-        recorder.save(
+        self._recorder.save(
             pid=self._tools.process.pid,
             stage=Stage.CREATING,
             finished=None,
             exit_status=None,
-            result="",
+            result=Result.OPEN,
             explained="",
+            unseen=None,
         )
-        recorder.save(orders=adopt(found.cloud, record.run_id, record.orders))
-        if all(_is_made(order) for order in recorder.record.orders):
-            self._finish(found, recorder, Made(records=recorder.record.orders, errors=()))
+        self._adopt(found)
+        orders = self._recorder.record.orders
+        if all(order.is_made for order in orders):
+            self._finish(found, Made(records=orders, errors=()))
             return
         # What was asked for but never made is cut only now: memory must go to disk again.
-        if why := flush(self._tools.filesystems, self.facts.need_plan().flushes):
-            self.facts.reached, self.facts.why = Consistency.CRASH, why
-        self._create_and_wait(found, recorder)
+        if self._request.consistency is not Consistency.CRASH:
+            flush_again(self.facts, self._tools)
+        self._create_and_wait(found)
 
-    def _reuse(self, found: Survey, coverage: Coverage) -> bool:
-        own = own_snapshots(found.cloud, found.identity.instance_id)
-        reusable = find_reusable(own.found, self._tools.clock.now(), self._request, coverage)
+    def _adopt(self, found: Survey) -> None:
+        """Take over what the cloud holds of the run; one that cannot be looked for stays asked for.
+
+        Raises:
+            SnapSelfError: it cannot be looked for.
+        """
+        record = self._recorder.record
+        try:
+            self._recorder.save(orders=adopt(found.cloud, record.run_id, record.orders))
+        except (ApiFault, CloudUnreachable) as error:
+            self.facts.settle(not_seen(record.orders, error))
+            self._recorder.note_unseen(trouble_of(error))
+            raise
+
+    def _reuse(self, found: Survey) -> bool:
+        if self._request.reuse_s is None:
+            return False
+        coverage = self.facts.need_coverage()
+        reusable, why = find_reusable(self._tools, found, self._request, coverage)
+        if why and why not in self.facts.notes:
+            self._tell(why)
         if reusable is None:
             return False
+        self.facts.reused = reusable
         self.facts.snapshots = reusable.snapshots
-        self.facts.reached = reusable.level
-        self.facts.run_id = reusable.run_id
-        self.facts.expires = reusable.expires
-        self._tell(f"run {reusable.run_id} made a snapshot of these disks; it is reused")
+        text = f"run {reusable.run_id} made a snapshot of these disks; it is reused"
+        self.facts.notes.append(text)
+        self.facts.told.append(text)  # the report says so itself
         if not reusable.is_as_far_as(self._request.wait):
-            settled = self._wait(found, Made(records=reusable.records, errors=()))
-            if error := failed(settled) or ran_out(self._request, settled):
+            settled, unwatched = self._wait(found, Made(records=reusable.records, errors=()))
+            if error := unwatched or spoiled(settled) or ran_out(self.facts, settled):
                 raise error
         return True
 
     def _new_run(self, found: Survey) -> None:
         plan = plan_run(self.facts, self._tools, found)
-        self.facts.expires = expiry(self._request, self.facts.started)
-        recorder = Recorder(self._tools.store, self._first_record(found, plan))
-        recorder.save()
+        manifest = self._manifest.keep(self.facts)
+        self._recorder.begin(replace(self._first_record(found, plan), manifest=manifest))
         try:
-            self._flush(plan)
+            flush_first(self.facts, self._tools, plan)
         except SnapSelfError as error:
-            recorder.save(
-                stage=Stage.FINISHED,
-                finished=self._tools.clock.now(),
-                exit_status=int(error.exit_status),
-                result="failed",
-                explained=error.message,
-            )
+            self._recorder.save(**failure(error, self._tools.clock.now()))
             raise
         level = self.facts.reached or Consistency.CRASH
-        recorder.save(
-            consistency_reached=level,
-            consistency_why=self.facts.why,
-            orders=tuple(OrderRecord(order=with_level(order, level)) for order in plan.orders),
+        self._recorder.save(
+            orders=tuple(OrderRecord(order=with_level(order, level)) for order in plan.orders)
         )
-        self._create_and_wait(found, recorder)
+        self._create_and_wait(found)
 
     def _first_record(self, found: Survey, plan: Plan) -> RunRecord:
+        lacking = lacking_in(found.layout, plan.coverage)
         return RunRecord(
             run_id=self.facts.run_id,
             before=self._request.before,
@@ -226,195 +280,164 @@ class _SnapshotRun:
             consistency_reached=None,
             consistency_why="",
             keep_days=self._request.keep_days,
-            expires=self.facts.expires,
+            expires=expiry(self._request, self.facts.started),
             orders=tuple(OrderRecord(order=order) for order in plan.orders),
+            carried=carried_by(plan.coverage.targets),
+            lacking=tuple(lacking),
+            lacking_why={path: why for path, why in lacking.items() if why},
         )
 
-    def _flush(self, plan: Plan) -> None:
-        if plan.consistency is Consistency.CRASH:
-            self.facts.reached = Consistency.CRASH
-            return
-        why = plan.weaker
-        if plan.flushes:
-            with self._log.step("flush", f"sync {len(plan.flushes)} filesystems to their disks"):
-                why = "; ".join(filter(None, (why, flush(self._tools.filesystems, plan.flushes))))
-        self.facts.reached = Consistency.CRASH if why else Consistency.FLUSH
-        self.facts.why = why
-        if why and self._request.on_quiesce_failure is OnQuiesceFailure.ABORT:
-            raise QuiesceFailed(
-                f"the filesystems could not all be flushed: {why}",
-                hint="no snapshot was made; mend the filesystem, or allow a weaker snapshot with "
-                "--on-quiesce-failure continue",
-            )
-
-    def _create_and_wait(self, found: Survey, recorder: Recorder) -> None:
+    def _create_and_wait(self, found: Survey) -> None:
+        self._asking, recorder = True, self._recorder
         orders = [replace(order, sent=True) for order in recorder.record.orders]
         recorder.save(stage=Stage.CREATING, orders=tuple(orders))
-        with self._log.step("create", "ask the cloud for the snapshots"):
-            made = self._send_as_asked(found, recorder)
-            if made.group_refused and self._order_singles(recorder, made):
-                made = self._send_as_asked(found, recorder)
-            self._note(
-                recorder,
-                stage=Stage.CREATED,
-                orders=made.records,
-                consistency_reached=self.facts.reached,
-                consistency_why=self.facts.why,
-                kept=self.facts.kept,
-                upload=self._begun(recorder.record, made),
-            )
-            if made.errors and not any(_is_made(record) for record in made.records):
-                error = self.facts.maybe_frozen or made.errors[0]
-                self._close(recorder, error, *made.errors)
-                raise error
-        self._finish(found, recorder, made)
+        sender = Sender(self.facts, self._tools, found, job_end=self._job_end)
+        made = self._create(sender)
+        if made.group_refused and self._order_singles(made):
+            made = self._create(sender)
+        self._asked = sender.asked
+        known = replace(recorder.record, orders=made.records)
+        upload = known.upload or begun(known, self._tools.process.boot_id)
+        keys = found.cloud.created_with or known.keys
+        recorder.note(stage=Stage.CREATED, orders=made.records, upload=upload, keys=keys)
+        self._ask_advice(found, made)
+        # The first one is the error that the run ends with.
+        self.facts.notes += dict.fromkeys(error.told for error in made.errors[1:])
+        if made.errors and not any(record.is_made for record in made.records):
+            error = self.facts.maybe_frozen or made.errors[0]
+            lost = [each for each in made.errors if answer_is_lost(each)]
+            self._close(error, *lost)
+            if lost:
+                recorder.note_unseen(CutUnseen.NO_ANSWER)
+            raise error
+        self._finish(found, made)
 
-    def _send_as_asked(self, found: Survey, recorder: Recorder) -> Made:
-        if not is_held(self._request.consistency):
-            return self._send(found, recorder.record.orders)
+    def _create(self, sender: Sender) -> Made:
         try:
-            return self._send_held(found, recorder)
+            return sender.send()
         except SnapSelfError as error:
             # Nothing was asked of the cloud by this hold; what an earlier run asked for stays open.
-            if self._result != "resumed":
-                unsent = [replace(each, sent=False) for each in recorder.record.orders]
-                self._note(recorder, orders=tuple(unsent))
-                self._close(recorder, error)
+            if self._result is not Result.RESUMED:
+                unsent = [replace(each, sent=False) for each in self._recorder.record.orders]
+                self._recorder.note(orders=tuple(unsent))
+                self._close(error)
             raise
 
-    def _order_singles(self, recorder: Recorder, made: Made) -> bool:
+    def _ask_advice(self, found: Survey, made: Made) -> None:
+        """Ask beside the wait for what no order needs, unless a package manager waits."""
+        if self._request.waited_for:
+            return
+        self._advice = Beside(self._tools, found)
+        if why := why_not_ready(found, made.errors):
+            self.facts.notes.append(why)
+
+    def _take_advice(self) -> None:
+        """Take over what came of it in time."""
+        plan = self.facts.plan
+        if self._advice is not None and plan is not None:
+            made = self._recorder.record.orders
+            late = self._advice.notes(self.facts.need_coverage(), self.facts.run_id, made)
+            self.facts.plan = replace(plan, notes=(*late, *plan.notes))
+
+    def _order_singles(self, made: Made) -> bool:
         """Put single orders in place of a group that the cloud does not make here."""
         singles = ungrouped(self.facts.need_plan())
         if singles:
             self._tell(
-                f"no snapshot-consistent group here ({made.errors[0].message}); single snapshots "
+                f"no snapshot-consistent group here ({made.errors[0].told}); single snapshots "
                 "are made instead"
             )
             level = self.facts.reached or Consistency.CRASH
-            recorder.save(
+            self._recorder.save(
                 orders=tuple(OrderRecord(order=with_level(o, level), sent=True) for o in singles)
             )
         return bool(singles)
 
-    def _send_held(self, found: Survey, recorder: Recorder) -> Made:
-        """Send the orders while everything is held still, and take over what that was worth."""
-        # Only a run that freezes pays for the import.
-        from snap_self.usecases.cutting import HeldCalls
-        from snap_self.usecases.holding import Hold
+    def _finish(self, found: Survey, made: Made) -> None:
+        self._asking, recorder = True, self._recorder
+        settled, unwatched = self._wait(found, made)
+        if unwatched is None:
+            tag_level(found.cloud, settled, self.facts.reached)
+        record = recorder.record
+        retained = self._retain(found, settled, record)
+        self.facts.retain(done=retained.done, refused=retained.refused, refusals=retained.refusals)
+        refusal = next(iter(retained.refused.values()), None)
+        now = self._tools.clock.now()
+        tries = tries_after(record.retention, refusal, now) if refusal else record.retention
+        upload = settled_upload(record, settled, now)
+        recorder.note(orders=retained.records, upload=upload, retention=tries)
+        if unwatched is not None:
+            # The run stays open: the same command, given again, finishes it.
+            if not made.errors:
+                recorder.note_unseen(settled.why_uncut())
+            raise unwatched
+        self._judge(settled, made)
 
-        if self._tools.hold is None:
-            raise PreconditionRefused("nothing can be frozen here: the machine is a recording")
-        hold = Hold(
-            self._tools.hold,
-            self._tools.clock,
-            self._tools.gate,
-            asked=self._request.consistency,
-            strict=self._request.on_quiesce_failure is OnQuiesceFailure.ABORT,
-        )
-        calls = HeldCalls(
-            found.cloud,
-            self._tools.clock,
-            self._tools.listener,
-            instance_id=found.identity.instance_id,
-            orders=recorder.record.orders,
-            send_again=lambda orders: self._send_unheld(found, orders),
-        )
-        outcome = hold.run(self.facts.run_id, self.facts.need_coverage(), calls)
-        self.facts.take_hold(outcome.held)
-        return outcome.made
+    def _retain(self, found: Survey, settled: Settled, record: RunRecord) -> Retained:
+        """Set the retention of group members, as far as they are uploaded."""
+        orders = [each.order for each in settled.records]
+        steps = retention_steps(record.keep_days, orders) if record.keep_days else ()
+        with self._log.step(*steps) as results:
+            retained = retain_settled(found.cloud, settled, record.keep_days)
+            if retained.refused:
+                results[:] = ["failed: refused" for _ in steps]
+            elif not retained.done or any(each.retention_pending for each in retained.records):
+                results[:] = ["skipped: not uploaded yet" for _ in steps]
+        return retained
 
-    def _send_unheld(self, found: Survey, orders: Sequence[OrderRecord]) -> Made:
-        """Send what a hold could not get; what was flushed before the hold is old by now."""
-        if why := flush(self._tools.filesystems, self.facts.need_plan().flushes):
-            self.facts.reached = Consistency.CRASH
-            self.facts.why = "; ".join(filter(None, (self.facts.why, why)))
-        return self._send(found, orders)
+    def _wait(self, found: Survey, made: Made) -> tuple[Settled, SnapSelfError | None]:
+        """Return where the snapshots are, and why they could not be watched to the end.
 
-    def _finish(self, found: Survey, recorder: Recorder, made: Made) -> None:
-        settled = self._wait(found, made)
-        tag_level(found.cloud, settled, self.facts.reached)
-        retained = set_retention(found.cloud, settled, recorder.record.keep_days)
-        self._note(recorder, orders=retained, upload=self._uploaded(settled, recorder.record))
-        self._judge(settled, recorder, made)
-
-    def _begun(self, record: RunRecord, made: Made) -> Upload | None:
-        known = replace(record, orders=tuple(made.records))
-        upload = record.upload or begun(known, self._tools.process.boot_id)
-        self._made = upload is not None
-        return upload
-
-    def _uploaded(self, settled: Settled, record: RunRecord) -> Upload | None:
-        """Return the upload as it is at the end of the wait."""
-        shown = {shot.snapshot_id: shot.status for shot in settled.snapshots.values()}
-        known = replace(record, orders=settled.records)
-        return looked_at(known, shown, self._tools.clock.now(), missing=settled.missing).upload
-
-    def _send(self, found: Survey, orders: Sequence[OrderRecord]) -> Made:
-        limit_s = min(CREATE_LIMIT_S, max(self._request.timeout_s, 1.0))
-        return make(
-            found.cloud,
-            orders,
-            instance_id=found.identity.instance_id,
-            deadline_s=limit_s,
-        )
-
-    def _wait(self, found: Survey, made: Made) -> Settled:
-        waiter = Waiter(found.cloud, self._tools.clock, self._tools.listener)
+        Not allowed to look, say: what was made must be named all the same.
+        """
+        tools = self._tools
+        waiter = Waiter(found.cloud, tools.clock, tools.listener, random=tools.random)
         wait = self._request.wait
         limit_s = MEMBERS_LIMIT_S if wait is WaitFor.NONE else self._request.timeout_s
-        with self._log.step("wait", f"wait until the snapshots are {WAITED_FOR[wait]}"):
-            try:
-                settled = waiter.until(made.records, wait, timeout_s=limit_s)
-            except SnapSelfError:
-                # Not allowed to look, say: what was made must be named all the same.
-                self.facts.settle(waiter.known(made.records))
-                raise
-        self.facts.settle(settled)
-        return settled
+        settled: Settled | None = None
+        if self._job_end is not None:
+            limit_s = min(limit_s, self._job_end - self._tools.clock.monotonic())
+        unwatched: SnapSelfError | None = None
+        for target in self.facts.need_coverage().targets:
+            name = Event(kind=EventKind.TARGET, text=target.label, disk_id=target.cloud.disk_id)
+            tools.listener(name)
+        try:
+            told = f"wait until the snapshots are {WAITED_FOR[wait]}"
+            with self._log.step(wait_step(wait), told=told):
+                settled = waiter.until(made.records, wait, timeout_s=limit_s, asked=self._asked)
+        except SnapSelfError as error:
+            unwatched = error
+        finally:
+            # Also when a signal ends it.
+            settled = settled or waiter.known()
+            self._uncut = settled.why_uncut()
+            self.facts.settle(settled)
+        return settled, unwatched
 
-    def _judge(self, settled: Settled, recorder: Recorder, made: Made) -> None:
+    def _judge(self, settled: Settled, made: Made) -> None:
         """Close the record with what the outcome is worth, or raise what went wrong."""
         error = verdict(self.facts, settled, made.errors)
         if error is None:
             self.facts.coverage = without_missing(self.facts.need_coverage(), settled)
-            self._note(
-                recorder,
+            self._recorder.note(
                 stage=Stage.FINISHED,
                 finished=self._tools.clock.now(),
-                exit_status=int(build_report(self.facts, result=self._result).exit_status),
-                result=self._result,
+                exit_status=int(exit_status(self.facts, self._result)),
+                result=told_result(self.facts, self._result),
             )
             return
-        self._close(recorder, error, *made.errors)
+        self._close(error, *made.errors)
+        if isinstance(error, CutNotSeen):
+            self._recorder.note_unseen(settled.why_uncut())
         raise error
 
-    def _close(self, recorder: Recorder, error: SnapSelfError, *errors: SnapSelfError) -> None:
+    def _close(self, error: SnapSelfError, *errors: SnapSelfError) -> None:
         """Close the record as failed, unless the cloud may still make what it was asked for."""
         if any(outcome_is_open(each) for each in errors):
             return
-        self._note(
-            recorder,
-            stage=Stage.FINISHED,
-            finished=self._tools.clock.now(),
-            exit_status=int(error.exit_status),
-            result="failed",
-            explained=error.message,
-        )
-
-    def _note(self, recorder: Recorder, **changes: Any) -> None:
-        """Save what became of the run; a full disk must not hide what was made, or is frozen."""
-        try:
-            recorder.save(**changes)
-        except StateUnusable as error:
-            text = f"the journal does not tell what became of this run: {error.message}"
-            if text not in self.facts.notes:
-                self.facts.notes.append(text)
-                self._tools.listener(Event(kind=EventKind.WARNING, text=text))
+        self._recorder.note(**failure(error, self._tools.clock.now()))
 
     def _tell(self, text: str) -> None:
         self.facts.notes.append(text)
+        self.facts.told.append(text)
         self._tools.listener(Event(kind=EventKind.NOTE, text=text))
-
-
-def _is_made(record: OrderRecord) -> bool:
-    return bool(record.group_id or record.snapshot_ids)

@@ -18,7 +18,7 @@ import dnf
 import dnf.exceptions
 
 GUARD = "/etc/snap-self/hook-guard"
-STOP = 125
+STOP = 99
 # The person pressed Ctrl-C, or the agent was told to end: 128 and the signal, or minus the signal.
 INTERRUPTED = (129, 130, 143, -1, -2, -15)
 GRACE_S = 30
@@ -82,7 +82,7 @@ def _ask(event):
         told.seek(0)
         # dnf's standard output is the caller's; the agent talks to people on standard error.
         child = subprocess.Popen(
-            [GUARD, "dnf"], stdin=told, stdout=subprocess.DEVNULL, close_fds=True
+            [GUARD, "dnf4"], stdin=told, stdout=subprocess.DEVNULL, close_fds=True
         )
     try:
         child.wait()

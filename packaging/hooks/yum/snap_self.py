@@ -22,7 +22,7 @@ requires_api_version = "2.3"
 plugin_type = (TYPE_CORE,)
 
 GUARD = "/etc/snap-self/hook-guard"
-STOP = 125
+STOP = 99
 # The person pressed Ctrl-C, or the agent was told to end: 128 and the signal, or minus the signal.
 INTERRUPTED = (129, 130, 143, -1, -2, -15)
 

@@ -1,4 +1,4 @@
-"""The order of the sources, as the SDKs' default chain has it."""
+"""The order of the sources, as in the SDKs' default chain."""
 
 from __future__ import annotations
 

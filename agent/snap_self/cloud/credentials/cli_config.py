@@ -11,7 +11,7 @@ from snap_self.cloud.credentials.files import Found, find, warnings_about
 from snap_self.cloud.credentials.sources import Offer, Skipped, Surroundings, broken
 from snap_self.model.snapshots import Credentials
 
-# Of the SDKs only the one for Go reads this variable; who sets it means this file, so it counts.
+# Only the Go SDK reads this variable, but anybody who sets it means this file.
 FILE = "ALIBABA_CLOUD_CONFIG_FILE"
 SDK_SWITCH = "ALIBABA_CLOUD_CLI_PROFILE_DISABLED"
 CLI_SWITCH = "ALIBABA_CLOUD_IGNORE_PROFILE"
@@ -43,7 +43,7 @@ def look(around: Surroundings) -> Offer | Skipped:
 
 
 def _load(around: Surroundings) -> Credentials:
-    """Read the file anew each time, so that renewed keys in it are seen."""
+    """Read the file again each time, so that renewed keys in it are seen."""
     found = find(around, FILE, (".aliyun/config.json",))
     profile = None if isinstance(found, Skipped) else _chosen(around, found)
     if profile is None:

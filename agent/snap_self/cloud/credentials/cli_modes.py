@@ -27,10 +27,10 @@ MAX_CHAIN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A profile, with the others beside it that it may name as its source.
+    """A profile, with the other profiles that it may name as its source.
 
     Args:
-        via: names of the profiles that led here, to see a ring.
+        via: names of the profiles that led here, to detect a ring.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Profile:
 
     @property
     def mode(self) -> str:
-        """Return the mode in lower case: the CLI does not tell cases apart."""
+        """Return the mode in lower case: the CLI ignores case."""
         return self.fields.text("mode").lower()
 
     def source_profile(self) -> Profile:
@@ -52,7 +52,7 @@ class Profile:
         name = self.fields.required("source_profile")
         via = (*self.via, self.name)
         if name in via or len(via) > MAX_CHAIN:
-            raise broken(f"{self.fields.where}: source_profile leads round in a ring")
+            raise broken(f"{self.fields.where}: source_profile leads back to itself")
         if name not in self.others:
             raise broken(f"{self.fields.where}: source_profile names no profile of the file")
         return Profile(name=name, fields=self.others[name], others=self.others, via=via)
@@ -76,25 +76,25 @@ def load(around: Surroundings, profile: Profile) -> Credentials:
 
 
 def stale_margin_s(profile: Profile) -> float:
-    """Return how long before their end the profile's keys are renewed."""
+    """Return how long before their expiry the profile's keys are renewed."""
     return ROLE_STALE_MARGIN_S if profile.mode == "ecsramrole" else STALE_MARGIN_S
 
 
 def is_blank(profile: Profile) -> bool:
-    """Tell whether nobody has filled the profile in yet: no mode, or key mode without any key."""
+    """Return whether nobody has filled the profile in yet: no mode, or key mode without a key."""
     fields = profile.fields
     keys = ("access_key_id", "access_key_secret", "sts_token")
     return profile.mode in ("", "ak", "ststoken") and not any(fields.text(key) for key in keys)
 
 
 def shown_mode(profile: Profile) -> str:
-    """Return the mode's name if it is a known one; anything else could be a misplaced key."""
+    """Return the mode's name if it is known; any other text could be a misplaced key."""
     known = {name.lower(): name for name in (*NAMES, *REFUSED)}
     return known.get(profile.mode, "unknown")
 
 
 def shown_profile(name: str) -> str:
-    """Return a profile's name for messages, cut short."""
+    """Return a profile's name for messages, truncated."""
     return f"profile {name if len(name) <= 40 else name[:39] + '…'}"
 
 
@@ -158,8 +158,8 @@ NAMES: Mapping[str, Load] = {
     "CredentialsURI": _credentials_uri,
 }
 MODES: Mapping[str, Load] = {name.lower(): load for name, load in NAMES.items()}
-# Known to the CLI, but they need a person at a browser, a key format the cloud has retired, or are
-# no keys that can sign ECS calls.
+# The CLI knows these, but they need a person at a browser or a key format that the cloud has
+# retired, or their keys cannot sign ECS calls.
 REFUSED = ("CloudSSO", "OAuth", "BearerToken", "Anonymous", "RsaKeyPair")
 
 

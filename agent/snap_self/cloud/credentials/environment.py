@@ -9,8 +9,8 @@ from snap_self.model.snapshots import Credentials
 KEY_ID = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 KEY_SECRET = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105  (a variable's name)
 TOKEN = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105  (a variable's name)
-# Only the aliyun command line reads these. The SDK chain does not, and the last is so common a
-# name that its keys may well be another cloud's; so the agent mentions them and leaves them alone.
+# Only the aliyun command line reads these; the SDK chain does not. The last name is so common that
+# its key may belong to another cloud. So the agent mentions them and does not use them.
 OLD_KEY_IDS = ("ALIBABACLOUD_ACCESS_KEY_ID", "ALICLOUD_ACCESS_KEY_ID", "ACCESS_KEY_ID")
 
 

@@ -1,4 +1,4 @@
-"""Keys that a program prints, as the ``External`` mode of ``~/.aliyun/config.json`` has it."""
+"""Keys that a program prints, as in mode ``External`` of ``~/.aliyun/config.json``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shlex
 from snap_self.cloud.credentials.fields import parse_object
 from snap_self.cloud.credentials.sources import Surroundings, broken
 from snap_self.model.snapshots import Credentials
+from snap_self.model.trust import Distrusted
 
 TIMEOUT_S = 60.0
 FORM_HINT = (
@@ -15,7 +16,7 @@ FORM_HINT = (
 
 
 def load(around: Surroundings, command: str, source: str) -> Credentials:
-    """Return the keys that a program prints; neither its output nor its arguments are shown.
+    """Return the keys that a program prints; its output and arguments are never shown.
 
     Raises:
         CredentialsUnusable: it cannot be run, fails, or prints something else.
@@ -28,6 +29,10 @@ def load(around: Surroundings, command: str, source: str) -> Credentials:
         raise broken(f"{source}: process_command is empty")
     try:
         status, out, _ = around.commands.run(argv, timeout_s=TIMEOUT_S)
+    except Distrusted as error:
+        hint = f"Look at what it does, then: {error.found.hint}."
+        why = f"{source}: process_command is not run: {error.found.why}"
+        raise broken(why, hint=hint) from None
     except OSError as error:
         # TimeoutError is an OSError too.
         why = error.strerror or f"no end within {TIMEOUT_S:g} s"

@@ -1,4 +1,4 @@
-"""Typed getters at the border where JSON turns into credentials; errors never show a value."""
+"""Typed getters for the JSON of credentials; errors never show a value."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from snap_self.model.snapshots import Credentials
 
 _KEY_TEXT = re.compile(r"[!-~]{1,16384}")
 _API_CODE = re.compile(r"[A-Za-z]{1,40}([._][A-Za-z]{1,40}){0,4}")
+# The metadata service's answer for a role that ECS may not assume.
+UNTRUSTED = "AssumeRoleUnauthorized"
+TRUST_HINT = (
+    "Let the role trust the service ecs.aliyuncs.com, or bind another role; `snap-self policy` "
+    "prints the commands that make one."
+)
 _INSTANT = "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -28,7 +34,7 @@ class Fields:
         """Return a text field, empty if it is absent or null.
 
         Raises:
-            CredentialsUnusable: it is something else, or holds what cannot be encoded.
+            CredentialsUnusable: it is something else, or cannot be encoded.
         """
         value = self.values.get(name)
         if value is None:
@@ -41,7 +47,7 @@ class Fields:
         """Return a text of any number of lines (a policy document), empty if absent.
 
         Raises:
-            CredentialsUnusable: it is no text, or not encodable.
+            CredentialsUnusable: it is not a text, or cannot be encoded.
         """
         value = self.values.get(name)
         if value is None:
@@ -54,7 +60,7 @@ class Fields:
         """Return a text field that must be there.
 
         Raises:
-            CredentialsUnusable: it is absent, empty or no text.
+            CredentialsUnusable: it is absent, empty or not a text.
         """
         value = self.text(name)
         if not value:
@@ -110,7 +116,7 @@ class Fields:
         """Return a UTC instant written as ``2024-11-08T09:44:50Z``.
 
         Raises:
-            CredentialsUnusable: it is written in another way.
+            CredentialsUnusable: it has another form.
         """
         try:
             return datetime.strptime(self.required(name), _INSTANT).astimezone(timezone.utc)
@@ -118,7 +124,7 @@ class Fields:
             raise broken(f"{self.where}: {name} is not a UTC instant") from None
 
     def api_code(self) -> str:
-        """Return the field ``Code`` if it looks like a code of the API, else a placeholder."""
+        """Return the field ``Code`` if it looks like an API code, else a placeholder."""
         value = self.values.get("Code")
         fits = isinstance(value, str) and _API_CODE.fullmatch(value)
         return str(value) if fits else "no readable code"
@@ -128,12 +134,12 @@ def parse_object(text: str | bytes, where: str) -> Fields:
     """Return the fields of a JSON object.
 
     Raises:
-        CredentialsUnusable: the text is no JSON object.
+        CredentialsUnusable: the text is not a JSON object.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        # The parser's own error carries the whole text, keys and all.
+        # The parser's own error contains the whole text, including the keys.
         raise broken(f"{where} is not JSON") from None
     return as_fields(value, where)
 
@@ -142,7 +148,7 @@ def as_fields(value: object, where: str) -> Fields:
     """Return a JSON value's fields.
 
     Raises:
-        CredentialsUnusable: it is no object.
+        CredentialsUnusable: it is not an object.
     """
     if not isinstance(value, dict):
         raise broken(f"{where} is not a JSON object")
@@ -150,7 +156,7 @@ def as_fields(value: object, where: str) -> Fields:
 
 
 def role_credentials(fields: Fields, source: str) -> Credentials:
-    """Return temporary keys from the object that the metadata service, STS and key URIs answer.
+    """Return temporary keys from the object in answers of the metadata service, STS and key URIs.
 
     Raises:
         CredentialsUnusable: a field is missing or malformed.
@@ -172,5 +178,7 @@ def successful_role_credentials(text: str | bytes, where: str, source: str) -> C
     """
     fields = parse_object(text, where)
     if fields.values.get("Code") != "Success":
-        raise broken(f"{where} answered {fields.api_code()} instead of Success")
+        code = fields.api_code()
+        hint = TRUST_HINT if code == UNTRUSTED else ""
+        raise broken(f"{where} answered {code} instead of Success", hint=hint)
     return role_credentials(fields, source)

@@ -63,7 +63,7 @@ def _name(around: Surroundings) -> str:
 
 
 def _section(around: Surroundings, found: Found) -> Fields | None:
-    # Without interpolation: to the SDK a percent sign in a value is an error, to us a character.
+    # Without interpolation: for the SDK a percent sign in a value is an error, for us a character.
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(found.text)

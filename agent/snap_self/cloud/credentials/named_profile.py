@@ -1,6 +1,6 @@
-"""Stops the chain after the two files if a profile was named that neither has.
+"""Stops the chain after the two files if neither has the named profile.
 
-The SDKs go on to the instance role then. Who names a profile wants its keys and no others.
+The SDKs would go on to the instance role. But a user who names a profile wants no other keys.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ def look(around: Surroundings) -> Offer | Skipped:
         return Skipped(why="none")
     raise broken(
         f"{shown_profile(around.chosen_profile())} is in no credentials file",
-        hint="Mend or unset ALIBABA_CLOUD_PROFILE, or the profile in the agent's configuration.",
+        hint="Correct or unset ALIBABA_CLOUD_PROFILE, or the profile in the agent's configuration.",
     )

@@ -1,4 +1,4 @@
-"""A role taken on with an OIDC token, as ACK gives pods (RRSA)."""
+"""A role assumed with an OIDC token, as ACK gives pods (RRSA)."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def look(around: Surroundings) -> Offer | Skipped:
             provider_arn=around.variable(PROVIDER_ARN),
             token_file=around.variable(TOKEN_FILE),
         ),
-        how="role taken on with an OIDC token",
+        how="role assumed with an OIDC token",
     )

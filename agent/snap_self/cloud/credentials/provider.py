@@ -1,4 +1,4 @@
-"""Gives credentials that are good for a while yet, from the first source that is set up."""
+"""Gives credentials that stay valid for a while, from the first source that is set up."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from snap_self.cloud.credentials.sources import Look, Offer, Skipped, Surroundings, broken, masked
+from snap_self.cloud.credentials.sources import (
+    DOCTOR_HINT,
+    Look,
+    Offer,
+    Skipped,
+    Surroundings,
+    broken,
+    masked,
+)
 from snap_self.errors import NoCredentials, SnapSelfError
 from snap_self.model.snapshots import Credentials
 from snap_self.ports import Clock
 
 RETRY_REFRESH_S = 30.0
 NONE_HINT = (
-    "On an ECS instance the usual way is a RAM role: create one with the agent's policy and "
-    "bind it to the instance (AttachInstanceRamRole). `snap-self doctor` shows every source."
+    "on an ECS instance the usual way is a RAM role: `snap-self policy` prints its policy and the "
+    f"commands that make and bind it{DOCTOR_HINT}"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Keys in use, where they came from, and when renewing them was last tried."""
+    """Keys in use, their source, and when their renewal was last tried."""
 
     credentials: Credentials
     offer: Offer
@@ -28,7 +36,7 @@ class _Held:
 
 
 def left_s(expires: datetime | None, clock: Clock) -> float:
-    """Return how many seconds keys live yet."""
+    """Return for how many more seconds keys are valid."""
     return float("inf") if expires is None else (expires - clock.now()).total_seconds()
 
 
@@ -36,7 +44,7 @@ def load_live(offer: Offer, clock: Clock) -> Credentials:
     """Return an offer's keys.
 
     Raises:
-        CredentialsUnusable: they have run out already; otherwise as the source's load.
+        CredentialsUnusable: they have already expired; otherwise as the source's load.
     """
     credentials = offer.load()
     if left_s(credentials.expires, clock) <= 0:
@@ -49,10 +57,10 @@ def load_live(offer: Offer, clock: Clock) -> Credentials:
 
 
 class Chain:
-    """Walks the sources in order until one is set up.
+    """Goes through the sources in order until one is set up.
 
     Args:
-        sources: name for people and look function of each, in order.
+        sources: each source's name for people and its look function, in order.
     """
 
     def __init__(self, around: Surroundings, sources: tuple[tuple[str, Look], ...]) -> None:
@@ -62,7 +70,7 @@ class Chain:
 
     @property
     def trail(self) -> tuple[tuple[str, str], ...]:
-        """Return each source looked at and what came of it."""
+        """Return each source that was looked at, with the result."""
         return tuple(self._trail)
 
     def first(self) -> tuple[Offer, Credentials]:
@@ -70,7 +78,7 @@ class Chain:
 
         Raises:
             NoCredentials: none is set up.
-            CredentialsError, EnvironmentFault, CloudUnreachable: the first that is set up fails.
+            CredentialsError, EnvironmentFault, CloudUnreachable: the first one set up fails.
         """
         self._trail = []
         for name, look in self._sources:
@@ -96,14 +104,14 @@ class Chain:
             details=self._told(),
         )
 
-    def _told(self) -> str:
-        return "\n".join(f"{name}: {verdict}" for name, verdict in self._trail)
+    def _told(self) -> tuple[str, ...]:
+        return tuple(f"{name}: {verdict}" for name, verdict in self._trail)
 
 
 class CredentialProvider:
     """Keeps credentials fresh; safe to use from several threads.
 
-    The source that first gave keys is remembered and asked again before they run out.
+    The source that first gave keys is remembered and asked again before they expire.
     """
 
     def __init__(self, chain: Chain, clock: Clock) -> None:
@@ -114,23 +122,23 @@ class CredentialProvider:
 
     @property
     def source(self) -> str:
-        """Return which source gave the keys, empty before the first `get`."""
+        """Return which source gave the keys; empty before the first `get`."""
         return self._held.credentials.source if self._held else ""
 
     @property
     def trail(self) -> tuple[tuple[str, str], ...]:
-        """Return each source looked at and what came of it."""
+        """Return each source that was looked at, with the result."""
         return self._chain.trail
 
     def get(self, *, min_life_s: float = 0.0, force: bool = False) -> Credentials:
-        """Return keys that do not run out within ``min_life_s``, as far as the source has such.
+        """Return keys that stay valid for ``min_life_s``, if the source has such keys.
 
-        When renewing fails, or gives keys no better than the old ones, those are returned as long
-        as they are valid; who needs a life for certain looks at ``expires``.
+        If renewing fails, or gives keys no better than the old ones, the old ones are returned
+        while they are valid. A caller that must have a certain lifetime checks ``expires``.
 
         Args:
-            force: renew even if the keys look good, because the cloud refused them; the old
-                ones are not given again.
+            force: renew even if the keys look valid, because the cloud refused them; the old
+                ones are not returned again.
 
         Raises:
             NoCredentials, CredentialsError, EnvironmentFault, CloudUnreachable: there are none.

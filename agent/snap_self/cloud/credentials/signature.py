@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 
 def encode(text: str) -> str:
-    """Percent-encode all but RFC 3986's unreserved characters."""
+    """Percent-encode everything except RFC 3986's unreserved characters."""
     return quote(text, safe="~")
 
 
@@ -23,7 +23,7 @@ def encode_form(params: Mapping[str, str]) -> str:
 
 
 def sign(method: str, params: Mapping[str, str], secret: str) -> str:
-    """Return the signature over all of a request's parameters, those of the body included."""
+    """Return the signature over all parameters of a request, also those in its body."""
     text = f"{method}&{encode('/')}&{encode(encode_form(params))}"
     digest = hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()
     return base64.b64encode(digest).decode()

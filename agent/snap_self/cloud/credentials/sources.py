@@ -1,4 +1,4 @@
-"""What every source of credentials gets and gives."""
+"""What every source of credentials gets and returns."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from snap_self.ports import Clock, Commands, HttpTransport, ReadText
 
 STALE_MARGIN_S = 300.0
 ROLE_STALE_MARGIN_S = 900.0
+# The end of hints on keys, which doctor itself leaves out.
+DOCTOR_HINT = "; `snap-self doctor` shows every source"
+BROKEN_HINT = f"Repair that source of credentials, or remove it{DOCTOR_HINT}"
 
 
 def new_nonce() -> str:
-    """Return text that no other request has."""
+    """Return a text that no other request has."""
     return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """All that sources may read; they look nowhere else.
+    """Everything that sources may read; they look nowhere else.
 
     Args:
-        home: the home directory, or empty if there is none (a daemon's may be unset).
-        profile: chosen in our own configuration; wins over ``ALIBABA_CLOUD_PROFILE``.
-        role: of the instance, from our own configuration; wins over ``ALIBABA_CLOUD_ECS_METADATA``.
-        sts_endpoint: host or URL in place of the STS host of the region; plain http on loopback.
+        home: the home directory; empty if there is none (a daemon's may be unset).
+        profile: chosen in our own configuration; overrides ``ALIBABA_CLOUD_PROFILE``.
+        role: the instance's, from our own configuration; overrides ``ALIBABA_CLOUD_ECS_METADATA``.
+        sts_endpoint: host or URL in place of the region's STS host; plain http on loopback only.
     """
 
     env: Mapping[str, str] = field(repr=False)
@@ -48,11 +51,11 @@ class Surroundings:
         return self.env.get(name, "").strip()
 
     def switched_on(self, name: str) -> bool:
-        """Tell whether a switch variable is ``true`` in any spelling, or ``1``."""
+        """Return whether a switch variable is ``true`` in upper or lower case, or ``1``."""
         return self.variable(name).lower() in ("true", "1")
 
     def chosen_profile(self) -> str:
-        """Return the profile that somebody named, or empty for the file's own choice."""
+        """Return the profile that somebody named; empty for the file's own choice."""
         return self.profile or self.variable("ALIBABA_CLOUD_PROFILE")
 
 
@@ -61,10 +64,10 @@ class Offer:
     """A source that is set up.
 
     Args:
-        load: gives the keys; called again whenever they are about to run out.
-        how: for people: what of the source is used (``profile default, mode AK``).
-        stale_margin_s: renew when no more than this is left.
-        warnings: what is not right about the source but does not stop it.
+        load: returns the keys; called again whenever they are about to expire.
+        how: for people: which part of the source is used (``profile default, mode AK``).
+        stale_margin_s: renew the keys when at most this is left.
+        warnings: problems of the source that do not stop it.
     """
 
     load: Callable[[], Credentials] = field(repr=False)
@@ -85,7 +88,7 @@ Look = Callable[[Surroundings], "Offer | Skipped"]
 
 def broken(message: str, *, hint: str = "") -> CredentialsUnusable:
     """Return the error for a source that is set up but cannot be used."""
-    return CredentialsUnusable(message, hint=hint)
+    return CredentialsUnusable(message, hint=hint or BROKEN_HINT)
 
 
 def masked(access_key_id: str) -> str:

@@ -1,7 +1,7 @@
 """Asks the Security Token Service for a role's temporary keys.
 
-Signed here in a few lines of the standard library: the SDK's core costs about 160 ms of import, for
-which most runs, whose keys come from the instance role, have no use.
+The calls are signed here with a few lines of the standard library: importing the SDK's core takes
+about 160 ms, and most runs, with keys from the instance role, have no use for it.
 
 Source: RAM, "AssumeRole" and "AssumeRoleWithOIDC", version 2015-04-01.
 """
@@ -13,19 +13,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from snap_self.cloud.credentials.fields import Fields, parse_object, role_credentials
+from snap_self.cloud.credentials.files import not_used
 from snap_self.cloud.credentials.signature import encode_form, sign
 from snap_self.cloud.credentials.sources import Surroundings, broken
 from snap_self.errors import (
     CloudUnreachable,
     ConfigError,
+    CredentialsError,
     CredentialsRefused,
     CredentialsUnusable,
     PermissionRefused,
     SnapSelfError,
 )
-from snap_self.instance.addresses import is_loopback, split_url
+from snap_self.instance.addresses import split_url
+from snap_self.model.addresses import is_loopback
 from snap_self.model.ids import REGION_ID
 from snap_self.model.snapshots import Credentials
+from snap_self.model.trust import Distrusted
 from snap_self.ports import HttpFailed, HttpRequest, HttpResponse
 
 DEFAULT_HOST = "sts.aliyuncs.com"
@@ -48,12 +52,12 @@ _BUSY = ("Throttling", "ServiceUnavailable", "InternalError")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRequest:
-    """Which role to take on, for how long, and where to ask.
+    """Which role to assume, for how long, and where to ask.
 
     Args:
-        policy: narrows the role's rights further; empty for all of them.
-        region: of the STS host; empty for the variable's, or the central host.
-        vpc: ask the host inside the VPC; None for what the variable says.
+        policy: narrows the role's rights; empty for all of them.
+        region: the STS host's region; empty for the variable's, else the central host.
+        vpc: ask the host inside the VPC; None for the variable's value.
     """
 
     role_arn: str
@@ -66,7 +70,7 @@ class RoleRequest:
 
 
 def assume_role(around: Surroundings, base: Credentials, role: RoleRequest) -> Credentials:
-    """Return a role's keys, asked for with other keys.
+    """Return a role's keys, requested with other keys.
 
     Raises:
         CredentialsRefused, PermissionRefused, CredentialsUnusable, CloudUnreachable, ConfigError:
@@ -86,7 +90,7 @@ def assume_role(around: Surroundings, base: Credentials, role: RoleRequest) -> C
 def assume_role_with_oidc(
     around: Surroundings, role: RoleRequest, *, provider_arn: str, token_file: str
 ) -> Credentials:
-    """Return a role's keys, asked for with the token of an identity provider.
+    """Return a role's keys, requested with an identity provider's token.
 
     Raises:
         As `assume_role`.
@@ -116,7 +120,7 @@ def sts_url(around: Surroundings, role: RoleRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call; what is private travels in the body, since URLs end up in logs."""
+    """A call; private parameters go in the body, since URLs end up in logs."""
 
     action: str
     common: Mapping[str, str] = field(repr=False)
@@ -124,7 +128,7 @@ class _Call:
     secret: str = field(repr=False)
 
     def request(self, around: Surroundings, base_url: str) -> HttpRequest:
-        """Return one attempt: nonce and time are new in each."""
+        """Return one attempt's request; nonce and time are new in each."""
         query = {
             "Action": self.action,
             "Version": "2015-04-01",
@@ -164,6 +168,8 @@ def _role_fields(around: Surroundings, role: RoleRequest, **more: str) -> dict[s
 def _oidc_token(around: Surroundings, path: str) -> str:
     try:
         token = around.read(path).text.strip()
+    except Distrusted as error:
+        raise not_used(path, error) from None
     except OSError as error:
         raise broken(f"the OIDC token file {path} cannot be read: {error.strerror}") from None
     return Fields(f"the OIDC token file {path}", {"token": token}).key_text("token")
@@ -175,7 +181,9 @@ def _ask(around: Surroundings, role: RoleRequest, call: _Call) -> Credentials:
         try:
             response = around.transport.send(call.request(around, base_url))
         except HttpFailed as failed:
-            fault: SnapSelfError = _unreachable(str(failed))
+            fault: SnapSelfError = _unreachable(str(failed), hint=failed.hint)
+            if failed.lasting:
+                raise fault from None
         else:
             if response.status == 200:
                 where = f"the answer to {call.action}"
@@ -189,25 +197,31 @@ def _ask(around: Surroundings, role: RoleRequest, call: _Call) -> Credentials:
 
 
 def _role(role: RoleRequest) -> str:
-    """Return the role's own name for messages, as far as the ARN has one."""
+    """Return the role's own name for messages, if the ARN has one."""
     name = role.role_arn.rpartition("role/")[2]
     return name if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) else "as configured"
 
 
 def _fault(action: str, response: HttpResponse) -> SnapSelfError:
-    """Return what a refusal means; of its text only the code and the request's id are shown."""
+    """Return the error for a refusal; it shows only the refusal's code and request id."""
     code, request_id = _code_and_id(response)
-    told = f"STS refused {action}: {code} (status {response.status}{request_id})"
+    request = f", request {request_id}" if request_id else ""
+    told = f"STS refused {action}: {code} (status {response.status}{request})"
     if response.status >= 500 or response.status == 429 or code.startswith(_BUSY):
-        return _unreachable(f"{code} (status {response.status}{request_id})")
+        return _unreachable(f"{code} (status {response.status}{request})")
+    kind, hint = _meaning(code)
+    return kind(told, hint=hint, api_code=code, request_id=request_id)
+
+
+def _meaning(code: str) -> tuple[type[CredentialsError], str]:
     if code.startswith("InvalidTimeStamp"):
-        return CredentialsRefused(told, hint="Set this machine's clock.")
+        return CredentialsRefused, "Set this machine's clock."
     if code.startswith(_REFUSED):
-        return CredentialsRefused(told, hint="Check that the access key exists and is enabled.")
+        return CredentialsRefused, "Check that the access key exists and is enabled."
     if code.startswith(_DENIED):
         hint = "Allow the key's owner sts:AssumeRole, and let the role trust it."
-        return PermissionRefused(told, hint=hint)
-    return CredentialsUnusable(told, hint="Check the role's ARN and its trust policy.")
+        return PermissionRefused, hint
+    return CredentialsUnusable, "Check the role's ARN and its trust policy."
 
 
 def _code_and_id(response: HttpResponse) -> tuple[str, str]:
@@ -217,13 +231,14 @@ def _code_and_id(response: HttpResponse) -> tuple[str, str]:
         return "no readable code", ""
     request_id = fields.values.get("RequestId")
     good = isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)
-    return fields.api_code(), f", request {request_id}" if good else ""
+    return fields.api_code(), str(request_id) if good else ""
 
 
-def _unreachable(why: str) -> CloudUnreachable:
+def _unreachable(why: str, *, hint: str = "") -> CloudUnreachable:
     return CloudUnreachable(
         f"the Security Token Service gives no answer: {why}",
-        hint=f"Without a way to the internet, set {REGION} and {VPC}=true to ask inside the VPC.",
+        hint=hint
+        or f"Without a way to the internet, set {REGION} and {VPC}=true to ask inside the VPC.",
     )
 
 
@@ -237,6 +252,7 @@ def _override(text: str) -> str:
     ):
         raise ConfigError(
             "the STS endpoint is not one the agent may ask",
-            hint="Use a host name or an https URL without a path; http only on loopback.",
+            hint="Use a host name or an https URL without a path; http only for a loopback address "
+            "such as 127.0.0.1 (not localhost, which is a name).",
         )
     return f"{parts.scheme}://{parts.netloc}"

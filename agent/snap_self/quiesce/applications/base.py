@@ -1,21 +1,36 @@
-"""What all application drivers share: the server they speak to, their tools, the quiescer."""
+"""What all application drivers share: the server they speak to, their tools, limits, words."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from snap_self.errors import QuiesceFailed
-from snap_self.model.applications import ApplicationSettings, ProcessFact
+from snap_self.model.applications import ApplicationSettings
 from snap_self.model.machine import PathFact
-from snap_self.ports import Clock, LinkProbe, ReadText, UnlockerStarter
+from snap_self.model.servers import ProcessFact
+from snap_self.model.shell import command
+from snap_self.model.shown import shown
+from snap_self.model.trust import Distrust
+from snap_self.ports import (
+    Accounts,
+    Clock,
+    LinkProbe,
+    ReadText,
+    ServerSockets,
+    UnlockerStarter,
+)
 
 # The longest hold there is: a freeze ends after 30 s at most, and flushing goes before it. Where
 # a server can be told to let go by itself, it is told this.
 HOLD_S = 60
 OTHERS_MAY_READ = 0o077
+AGENT = 0
+"""Stands for the agent's own process where another's is asked about."""
+HERE = "."
+"""The data directory of a server that works in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +38,20 @@ class Tools:
     """What drivers reach the world with.
 
     Args:
-        locate: tells which mount a path of a process lies on.
+        distrust: tells why root must not trust what lies at a path; None when it may.
+        locate: tells which mount a path of a process lies on; process 0 is the agent.
+        leads: tells what leads out of a directory of a process, by links and the like.
         hold_s: a server that can lets go by itself after so long.
     """
 
     clock: Clock
     link: LinkProbe
     read_text: ReadText
+    distrust: Callable[[str], Distrust | None]
     locate: Callable[[int, str], PathFact]
+    leads: Callable[[int, str], Sequence[str]]
+    accounts: Accounts
+    sockets: ServerSockets
     unlockers: UnlockerStarter
     hold_s: int = HOLD_S
 
@@ -40,8 +61,9 @@ class Server:
     """A running server whose data lies on the disks concerned.
 
     Args:
-        data_dir: as the server sees it.
+        data_dir: as the server sees it; in a container relative to its working directory.
         one_cut: all that gets a snapshot is cut at one instant.
+        covers: tells whether what lies at a place gets a snapshot.
     """
 
     label: str
@@ -49,27 +71,32 @@ class Server:
     data_dir: str
     settings: ApplicationSettings
     one_cut: bool
+    covers: Callable[[PathFact], bool]
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.label} {self.data_dir}"
+        where = f"in a container {shown(self.folder)}" if self.process.contained else self.data_dir
+        return f"{self.label} {where}"
 
-    def seen_from_here(self, path: str) -> str:
-        """Return a path of the server's, as it is reached also when it runs in a container."""
-        return f"/proc/{self.process.pid}/root{path}"
+    @property
+    def folder(self) -> str:
+        """The data directory by the server's own name for it."""
+        return named_folder(self.process, self.data_dir)
+
+    @property
+    def root(self) -> str:
+        """The root directory that its paths begin at, since a service may have its own mounts."""
+        return f"/proc/{self.process.pid}/root"
+
+
+def named_folder(process: ProcessFact, data_dir: str) -> str:
+    """Return a server's data directory by its own name for it."""
+    return process.cwd if process.contained and data_dir == HERE else data_dir
 
 
 class Driver(Protocol):
-    """One application's way of coming to rest; may raise what ``errors`` names anywhere."""
-
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return what its library raises.
-
-        Raises:
-            QuiesceFailed: the library is not installed.
-        """
-        ...
+    """One application's way of coming to rest; whatever its library raises may come of it."""
 
     def open(self, limit: Limit) -> None:
         """Connect."""
@@ -88,7 +115,7 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None:
-        """Drop the connection, and with it what the server holds for it; must not raise."""
+        """Drop the connection, and with it what the server holds for it."""
         ...
 
 
@@ -115,100 +142,6 @@ class Limit:
         self.clock.sleep(min(seconds, self.left()))
 
 
-class ApplicationQuiescer:
-    """Implement ``Quiescer`` over a driver: time limit, words for failures, each release once.
-
-    Args:
-        timeout_s: its own limit, within the deadline.
-    """
-
-    def __init__(self, name: str, driver: Driver, clock: Clock, *, timeout_s: float) -> None:
-        self._name = name
-        self._driver = driver
-        self._clock = clock
-        self._timeout_s = timeout_s
-        self._held = False
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return self._name
-
-    @property
-    def kept(self) -> Mapping[str, str]:
-        """Texts that going back needs, by file name; PostgreSQL's backup label."""
-        return dict(getattr(self._driver, "kept", {}))
-
-    def start(self, *, deadline: float) -> None:
-        """Bring it to rest, or leave it as it was.
-
-        Raises:
-            QuiesceFailed: it did not come to rest; nothing is held.
-        """
-        limit = Limit(self._clock, min(deadline, self._clock.monotonic() + self._timeout_s))
-        failures = self._driver.errors()
-        try:
-            self._driver.open(limit)
-            self._driver.hold(limit)
-            self._held = True
-        except QuiesceFailed as error:
-            raise QuiesceFailed(f"{self._name}: {error.message}", hint=error.hint) from error
-        except failures as error:
-            raise QuiesceFailed(f"{self._name}: {told(error)}", hint=_REFUSED) from error
-        finally:
-            if not self._held:
-                self._driver.close()
-
-    def check(self) -> str:
-        """Return an empty text while it is surely still at rest, else why not."""
-        if not self._held:
-            return "it is not at rest"
-        try:
-            return self._driver.state()
-        except self._driver.errors() as error:
-            return told(error)
-
-    def stop(self) -> str:
-        """Release it; return an empty text or what went wrong."""
-        if not self._held:
-            return ""
-        self._held = False
-        try:
-            return self._driver.release()
-        except self._driver.errors() as error:
-            return f"the release failed, so the connection was dropped: {told(error)}"
-        finally:
-            self._driver.close()
-
-
-class AbsentApplication:
-    """Implement ``Quiescer`` for an application that had to be there and is not."""
-
-    def __init__(self, name: str, why: str) -> None:
-        self._why = why
-        self.name = name
-
-    def start(self, *, deadline: float) -> None:
-        """Fail.
-
-        Raises:
-            QuiesceFailed: always.
-        """
-        del deadline
-        raise QuiesceFailed(
-            f"{self.name}: {self._why}",
-            hint=f'set applications.{self.name} to "auto" if it need not be there',
-        )
-
-    def check(self) -> str:
-        """Return why it is not at rest."""
-        return self._why
-
-    def stop(self) -> str:
-        """Do nothing."""
-        return ""
-
-
 def library(module: str, package: str) -> Any:
     """Return a client library, loaded only here since most runs need none.
 
@@ -220,37 +153,70 @@ def library(module: str, package: str) -> Any:
     except ImportError as error:
         raise QuiesceFailed(
             f"the Python package {package} is not installed",
-            hint=f"pip install {package} into snap-self's environment, or install "
-            "snap-self[applications]",
+            hint="the packages and install.sh bring it; with pip, from a checkout: "
+            "pip install '.[applications]'",
         ) from error
 
 
-def password_of(settings: ApplicationSettings, read_text: ReadText) -> str:
+def password_for(server: Server, tools: Tools) -> str:
+    """Return the password that a server may be told, empty if there is none.
+
+    A container's root can run whatever it likes as whatever user. Only through a socket that lies
+    where root named it is it known which container is meant.
+
+    Raises:
+        QuiesceFailed: as ``password_of``, or it is not known whom it would be told.
+    """
+    own = server.settings
+    if own.password_file and server.process.contained and not own.socket:
+        raise QuiesceFailed(
+            "it runs in a container, and no password is told to whichever one it is",
+            hint=f"name its socket, in a folder shared with it: applications.{server.label}.socket",
+        )
+    return password_of(own, tools)
+
+
+def password_of(settings: ApplicationSettings, tools: Tools) -> str:
     """Return the password, empty if there is none.
 
     Raises:
-        QuiesceFailed: its file cannot be read, or others may read it.
+        QuiesceFailed: its file cannot be read, or others may read it or exchange it.
     """
     path = settings.password_file
     if not path:
         return ""
     try:
-        file = read_text(path)
+        found = tools.distrust(path)
+        if found is not None:
+            raise QuiesceFailed(f"password file {path}: {found.why}", hint=found.hint)
+        file = tools.read_text(path)
     except OSError as error:
         raise QuiesceFailed(f"password file {path}: {error.strerror}") from error
     if file.mode & OTHERS_MAY_READ:
-        raise QuiesceFailed(f"password file {path} can be read by others", hint=f"chmod 600 {path}")
+        raise QuiesceFailed(
+            f"password file {path} can be read by others", hint=command("chmod", "600", path)
+        )
     return file.text.partition("\n")[0]
+
+
+def uncovered(folders: Sequence[str]) -> QuiesceFailed:
+    """Return what to raise for folders with its data that get no snapshot."""
+    return QuiesceFailed(
+        f"it has data in {', '.join(map(shown, folders))}, on no disk that gets a snapshot, "
+        "without which it would not start",
+        hint="choose that disk too",
+    )
 
 
 def told(error: Exception) -> str:
     """Return a library's error as one line."""
-    words = " ".join(str(each) for each in error.args[-1:]) or type(error).__name__
-    return " ".join(words.split())[:300]
+    name = type(error).__name__
+    words = " ".join(" ".join(str(each) for each in error.args[-1:]).split())[:300]
+    is_own = type(error).__module__ != "builtins" or isinstance(error, OSError)
+    return words if words and is_own else f"{name}: {words}".rstrip(": ")
 
 
 _SLOW = (
     "nothing is held now; a long query or transaction may be in the way: run it at another time, "
     "or raise applications.timeout"
 )
-_REFUSED = "nothing is held now; the manual lists the grants that the agent's user needs"

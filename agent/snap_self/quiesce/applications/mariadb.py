@@ -15,7 +15,8 @@ from snap_self.quiesce.applications.base import Limit, Server, Tools
 from snap_self.quiesce.applications.mysql_session import MySqlSession
 
 _CHECKPOINT = "SET GLOBAL innodb_log_checkpoint_now=ON"
-_STAGES = ("START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT")
+_STAGES = ("FLUSH", "BLOCK_DDL", "BLOCK_COMMIT")
+_NO_MORE_TABLES = "BLOCK_DDL"
 _HINT = "nothing is held now; long transactions or much to purge keep it writing, and without the \
 SUPER privilege the agent cannot ask InnoDB for a checkpoint"
 
@@ -36,8 +37,11 @@ class MariaDbDriver(MySqlSession):
         """
         if "MariaDB" not in self.version():
             raise QuiesceFailed("this is MySQL", hint="switch on applications.mysql instead")
+        self.run("BACKUP STAGE START", limit, waits_for="another backup")
         for stage in _STAGES:
             self.run(f"BACKUP STAGE {stage}", limit)
+            if stage == _NO_MORE_TABLES:
+                self.refuse_left_out((), limit)
         self._rested_at = self.settle(
             limit,
             push=lambda: self._push(limit),
@@ -54,4 +58,4 @@ class MariaDbDriver(MySqlSession):
 
     def _push(self, limit: Limit) -> None:
         if self._may_push:
-            self._may_push = self.is_allowed(_CHECKPOINT, limit)
+            self._may_push = self.rows_if_allowed(_CHECKPOINT, limit) is not None

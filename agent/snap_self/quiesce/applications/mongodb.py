@@ -9,21 +9,27 @@ Source: MongoDB manual, "fsync", "fsyncUnlock": locks are counted, each needs on
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
 from snap_self.errors import QuiesceFailed
-from snap_self.ports import Unlocker
+from snap_self.ports import PinnedSocket, Unlocker
+from snap_self.quiesce.applications.access import Access
 from snap_self.quiesce.applications.base import (
     Limit,
     Server,
     Tools,
     library,
-    password_of,
+    password_for,
     told,
 )
 
 UNLOCKER = "snap_self.quiesce.applications.mongodb_unlocker"
+SOCKET_NAME = "mongodb.sock"
+"""PyMongo takes a path for a local socket by its ending."""
 STATE_LIMIT_MS = 1000
 NOT_LOCKED = 20
 """IllegalOperation in MongoDB's table of error codes."""
@@ -36,18 +42,18 @@ class MongoDbDriver:
         self._server = server
         self._tools = tools
         self._client: Any = None
+        self._pinned: PinnedSocket | None = None
         self._unlocker: Unlocker | None = None
         self._locked = False
 
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return what the library raises."""
-        return (library("pymongo", "pymongo").errors.PyMongoError, OSError)
-
     def open(self, limit: Limit) -> None:
         """Connect; have the unlocker ready."""
-        orders = self._orders(limit)
-        self._client = connect(orders)
+        access = Access(self._server, self._tools)
+        orders = self._orders(access, limit)
+        self._client = connect(orders, orders["host"] or self._pinned_host())
         self._client.admin.command("ping")
+        if orders["host"]:
+            access.loopback(self._server.process.ports[0], limit).close()
         try:
             self._unlocker = self._tools.unlockers.start(
                 UNLOCKER, orders=json.dumps(orders), timeout_s=limit.left()
@@ -80,7 +86,7 @@ class MongoDbDriver:
         """Unlock once; tell if somebody else's lock is left."""
         try:
             answer = self._client.admin.command("fsyncUnlock")
-        except self.errors() as error:
+        except (library("pymongo", "pymongo").errors.PyMongoError, OSError) as error:
             if getattr(error, "code", None) == NOT_LOCKED:
                 self._locked = False  # an unlock would end somebody else's lock
             elif why := self._unlock_apart():
@@ -103,8 +109,13 @@ class MongoDbDriver:
         if unlocker is not None:
             unlocker.act() if self._locked else unlocker.dismiss()
         self._locked = False
-        if client is not None:
-            client.close()
+        try:
+            if client is not None:
+                client.close()
+        finally:
+            pinned, self._pinned = self._pinned, None
+            if pinned is not None:
+                pinned.close()
 
     def _acquisition_limit(self, milliseconds: int) -> dict[str, int]:
         """Return the server's own limit for taking the lock, which it has from 7.1 on."""
@@ -112,31 +123,65 @@ class MongoDbDriver:
         version = tuple(int(part) for part in str(build["version"]).split(".")[:2])
         return {"fsyncLockAcquisitionTimeoutMillis": milliseconds} if version >= (7, 1) else {}
 
-    def _orders(self, limit: Limit) -> dict[str, Any]:
+    def _orders(self, access: Access, limit: Limit) -> dict[str, Any]:
+        """Return what the unlocker needs to reach and prove the server by itself.
+
+        ``host`` stays empty where a local socket leads to it: each process pins that itself.
+        """
         settings, process = self._server.settings, self._server.process
-        listed = [self._server.seen_from_here(path) for path in process.sockets[:1]]
-        listed += [f"127.0.0.1:{port}" for port in process.ports[:1]]
-        if not settings.socket and not listed:
+        orders = {
+            "host": "",
+            "user": settings.user,
+            "password": password_for(self._server, self._tools),
+            "timeout_ms": max(1, int(limit.left() * 1000)),
+            "hold_s": self._tools.hold_s,
+        }
+        if access.paths:
+            path = access.reach(access.paths, lambda path: self._pin(path, access, limit))
+            return orders | {
+                "path": path,
+                "root": "" if settings.socket else self._server.root,
+                "peer": asdict(access.expected),
+                "folder": self._tools.sockets.folder,
+            }
+        if not process.ports:
             # At the usual port another server may answer: this one's may be in a container.
             raise QuiesceFailed(
                 "it listens neither on a local socket nor on loopback",
                 hint="name its socket: applications.mongodb.socket",
             )
-        return {
-            "host": settings.socket or listed[0],
-            "user": settings.user,
-            "password": password_of(settings, self._tools.read_text),
-            "timeout_ms": max(1, int(limit.left() * 1000)),
-            "hold_s": self._tools.hold_s,
-        }
+        if settings.user:
+            # PyMongo connects by itself, so that nobody could look who answers before it logs in.
+            raise QuiesceFailed(
+                "it listens on no local socket, and over a port no password is sent",
+                hint="let it listen on one: net.unixDomainSocket of mongod.conf",
+            )
+        access.loopback(process.ports[0], limit).close()
+        return orders | {"host": f"127.0.0.1:{process.ports[0]}"}
+
+    def _pin(self, path: str, access: Access, limit: Limit) -> str:
+        pinned = access.pin(path, limit)
+        with ExitStack() as unless_proved:
+            unless_proved.callback(pinned.close)
+            access.prove(pinned, path, limit)
+            unless_proved.pop_all()
+        self._pinned = pinned
+        return path
+
+    def _pinned_host(self) -> str:
+        assert self._pinned is not None
+        return self._pinned.under(SOCKET_NAME)
 
 
-def connect(orders: dict[str, Any]) -> Any:
-    """Return a client of one connection that tries nothing twice."""
+def connect(orders: Mapping[str, Any], host: str) -> Any:
+    """Return a client of one connection that tries nothing twice.
+
+    It logs in with SCRAM, which shows nobody the password: PyMongo uses nothing else unless told.
+    """
     pymongo = library("pymongo", "pymongo")
     login = {"username": orders["user"], "password": orders["password"]} if orders["user"] else {}
     return pymongo.MongoClient(
-        f"mongodb://{quote(orders['host'], safe=':')}/",
+        f"mongodb://{quote(host, safe=':')}/",
         directConnection=True,
         serverSelectionTimeoutMS=orders["timeout_ms"],
         socketTimeoutMS=orders["timeout_ms"],

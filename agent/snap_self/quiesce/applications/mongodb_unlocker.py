@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
+from snap_self.model.identity import ExpectedPeer
 from snap_self.quiesce.applications.base import library
-from snap_self.quiesce.applications.mongodb import connect
+from snap_self.quiesce.applications.mongodb import SOCKET_NAME, connect
+from snap_self.system.applications.server_sockets import LocalServerSockets
 
 ARMED = "ARMED\n"
 DISMISSED = "DISMISSED\n"
@@ -21,7 +25,33 @@ DISMISSED = "DISMISSED\n"
 def main(orders_in: TextIO, answers: TextIO) -> int:
     """Serve one agent; return the exit status."""
     orders = json.loads(orders_in.readline())
-    client = connect(orders)
+    with _host(orders) as host:
+        return _watch(orders, connect(orders, host), orders_in, answers)
+
+
+@contextmanager
+def _host(orders: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where the server is, proved anew: what is pinned is pinned in one process.
+
+    Raises:
+        PermissionError: somebody else listens there.
+    """
+    if orders["host"]:
+        yield orders["host"]
+        return
+    pinned = LocalServerSockets(orders["folder"]).pin(orders["path"], root=orders["root"])
+    try:
+        link, peer = pinned.connect(orders["timeout_ms"] / 1000)
+        link.close()
+        if why := ExpectedPeer(**orders["peer"]).stranger(peer):
+            raise PermissionError(why)
+        yield pinned.under(SOCKET_NAME)
+    finally:
+        pinned.close()
+
+
+def _watch(orders: Mapping[str, Any], client: Any, orders_in: TextIO, answers: TextIO) -> int:
+    """Be ready, and unlock if nobody says otherwise; return the exit status."""
     client.admin.command("ping")
     answers.write("READY\n")
     answers.flush()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from snap_self.errors import QuiesceFailed
-from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_of
+from snap_self.errors import QuiesceFailed, UsageError
+from snap_self.quiesce.applications.access import Access
+from snap_self.quiesce.applications.base import (
+    Limit,
+    Server,
+    Tools,
+    library,
+    password_for,
+    uncovered,
+)
+from snap_self.quiesce.applications.mysql_places import VARIABLES, folders_of, left_out
 
 # Whoever waits for a lock makes all later writers wait behind it: give up soon.
 LOCK_WAIT_S = 5
@@ -18,6 +28,32 @@ CALM_S = 0.5
 LOCK_WAIT_TIMEOUT, ACCESS_DENIED, UNKNOWN_VARIABLE = 1205, 1227, 1193
 
 
+# Each would send the password itself, or what comes near it, to whatever asks for it.
+REFUSED_PLUGINS = (
+    *("mysql_clear_password", "dialog", "mysql_old_password", "sha256_password"),
+    "authentication_ldap_simple_client",
+)
+
+
+class RefusedPlugin:
+    """What PyMySQL calls for a way of logging in that is not used."""
+
+    def __init__(self, connection: object) -> None:
+        del connection
+
+    def authenticate(self, packet: object) -> None:
+        """Refuse.
+
+        Raises:
+            QuiesceFailed: always.
+        """
+        del packet
+        raise QuiesceFailed(
+            "it asks for the password in clear text; nothing was sent",
+            hint="log in without one: unix_socket (MariaDB) or auth_socket (MySQL), as root",
+        )
+
+
 class MySqlSession:
     """One connection, every statement with a limit of its own."""
 
@@ -26,61 +62,110 @@ class MySqlSession:
         self._tools = tools
         self._connection: Any = None
 
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return what the library raises."""
-        return (library("pymysql", "PyMySQL").err.MySQLError, OSError)
-
     def open(self, limit: Limit) -> None:
         """Connect, with a session that ends by itself when the agent does not go on."""
-        pymysql = library("pymysql", "PyMySQL")
-        self._connection = pymysql.connect(
-            unix_socket=self._socket(),
-            user=self._server.settings.user or "root",
-            password=password_of(self._server.settings, self._tools.read_text),
-            autocommit=True,
-            connect_timeout=max(1, int(limit.left())),
-            read_timeout=limit.left(),
-            write_timeout=limit.left(),
+        password = password_for(self._server, self._tools)
+        access = Access(self._server, self._tools)
+        # The socket of MySQL's X protocol, mostly named so, comes last.
+        paths = sorted(access.paths, key=lambda path: path.endswith("x.sock"))
+        self._connection = access.reach(
+            paths, lambda path: self._log_in(access.link(path, limit), password, limit)
         )
         wait_s = max(1, min(LOCK_WAIT_S, int(limit.left())))
         self.run(f"SET SESSION lock_wait_timeout={wait_s}", limit)
         # An agent that is stopped (SIGSTOP) keeps its connection, so the server has to end it.
         self.run(f"SET SESSION wait_timeout={self._tools.hold_s}", limit)
 
+    def _log_in(self, link: Any, password: str, limit: Limit) -> Any:
+        """Return a session over a connected socket."""
+        pymysql = library("pymysql", "PyMySQL")
+        connection = pymysql.connect(
+            defer_connect=True,
+            user=self._server.settings.user or "root",
+            password=password,
+            auth_plugin_map=dict.fromkeys(REFUSED_PLUGINS, RefusedPlugin),
+            local_infile=False,
+            ssl_disabled=True,
+            autocommit=True,
+            read_timeout=limit.left(),
+            write_timeout=limit.left(),
+        )
+        # PyMySQL takes a socket that it is given for one of a network, where a server that wants
+        # the password itself (caching_sha2_password, once) would have to be sent it encrypted.
+        connection._secure = True
+        try:
+            connection.connect(sock=link)
+        except (struct.error, IndexError, UnicodeError) as error:
+            raise QuiesceFailed(
+                "what listens on its socket does not speak the protocol of MySQL's clients",
+                hint=f"name the other: applications.{self._server.label}.socket",
+            ) from error
+        return connection
+
     def version(self) -> str:
         """Return the server's version text."""
         return str(self._connection.get_server_info())
 
-    def run(self, statement: str, limit: Limit) -> tuple[tuple[Any, ...], ...]:
-        """Run one statement and return its rows."""
+    def run(
+        self, statement: str, limit: Limit, *, waits_for: str = "a long query or transaction"
+    ) -> tuple[tuple[Any, ...], ...]:
+        """Run one statement and return its rows.
+
+        Args:
+            waits_for: what keeps it from being granted its lock.
+        """
         # PyMySQL sets it on the socket before each read, and has no other way to change it.
         self._connection._read_timeout = limit.left()
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement)
                 return tuple(cursor.fetchall())
-        except self.errors() as error:
+        except library("pymysql", "PyMySQL").err.MySQLError as error:
             if error.args[:1] != (LOCK_WAIT_TIMEOUT,):
                 raise
             raise QuiesceFailed(
-                "the lock was not granted: a long query or transaction is in the way",
-                hint="nothing is held now; run long queries at another time",
+                f"the lock was not granted: {waits_for} is in the way",
+                hint="nothing is held now; run it at another time",
             ) from error
 
-    def is_allowed(self, statement: str, limit: Limit) -> bool:
-        """Run a statement; tell whether the server knows it and lets this user run it."""
+    def rows_if_allowed(self, statement: str, limit: Limit) -> tuple[tuple[Any, ...], ...] | None:
+        """Return a statement's rows; None where it is unknown or not allowed."""
         try:
-            self.run(statement, limit)
-        except self.errors() as error:
+            return self.run(statement, limit)
+        except library("pymysql", "PyMySQL").err.MySQLError as error:
             if error.args[:1] in ((ACCESS_DENIED,), (UNKNOWN_VARIABLE,)):
-                return False
+                return None
             raise
-        return True
+
+    def texts(self, which: str, limit: Limit) -> dict[str, str]:
+        """Return global status values or variables, by name."""
+        return {
+            str(name): str(value or "") for name, value in self.run(f"SHOW GLOBAL {which}", limit)
+        }
 
     def numbers(self, pattern: str, limit: Limit) -> dict[str, int]:
         """Return global status values whose names match, by name."""
-        rows = self.run(f"SHOW GLOBAL STATUS LIKE '{pattern}'", limit)
-        return {str(name): int(value) for name, value in rows if str(value).isdigit()}
+        found = self.texts(f"STATUS LIKE '{pattern}'", limit)
+        return {name: int(value) for name, value in found.items() if value.isdigit()}
+
+    def refuse_left_out(self, files: Sequence[str] | None, limit: Limit) -> None:
+        """Make sure that all its files get a snapshot, those that are not open too.
+
+        Args:
+            files: of all tablespaces; None where the agent's user may not ask for them.
+
+        Raises:
+            QuiesceFailed: some get none, or cannot be found.
+        """
+        names = ", ".join(f"'{name}'" for name in VARIABLES)
+        variables = self.texts(f"VARIABLES WHERE Variable_name IN ({names})", limit)
+        try:
+            leads = self._tools.leads(self._server.process.pid, self._server.data_dir)
+        except UsageError as error:
+            raise QuiesceFailed(f"its files cannot be found: {error.message}") from error
+        places = (*folders_of(variables, files), *leads)
+        if found := left_out(self._server, self._tools, places, limit):
+            raise uncovered(found)
 
     def settle(self, limit: Limit, *, push: Callable[[], object], hint: str) -> int:
         """Wait until InnoDB's redo log holds nothing after its checkpoint; return where it ends.
@@ -139,14 +224,3 @@ class MySqlSession:
             # Without the farewell message, which could wait for a server that hangs.
             self._connection._force_close()
             self._connection = None
-
-    def _socket(self) -> str:
-        configured = self._server.settings.socket
-        if configured:
-            return configured
-        found = [path for path in self._server.process.sockets if not path.endswith("x.sock")]
-        if not found:
-            raise QuiesceFailed(
-                "it listens on no local socket", hint="name it: applications.…  = { socket = … }"
-            )
-        return self._server.seen_from_here(found[0])

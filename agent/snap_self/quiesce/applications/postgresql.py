@@ -13,14 +13,30 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from snap_self.errors import QuiesceFailed, UsageError
-from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_of
+from snap_self.model.machine import PathFact
+from snap_self.quiesce.applications.access import Access
+from snap_self.quiesce.applications.base import (
+    Limit,
+    Server,
+    Tools,
+    library,
+    password_for,
+    uncovered,
+)
 
 LABEL = "snap-self"
 RELEASE_LIMIT_S = 5.0
+GRACE_S = 1.0
 NEW_NAMES = 150000
+REQUIRES_AUTH = 160000
+# All but ``password``, which is clear text; ``none`` is peer and trust.
+SAFE_LOG_INS = "scram-sha-256,md5,none"
+# Where none is given, libpq looks for one in the environment and in root's files.
+NO_PASSWORD = {"password": "", "passfile": "/dev/null"}
 _SOCKET_NAME = ".s.PGSQL."
 _TABLESPACES = (
     "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''"
@@ -41,28 +57,57 @@ class PostgreSqlDriver:
         self._in_backup = False
         self.kept: dict[str, str] = {}
 
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return what the library raises."""
-        return (library("psycopg", "psycopg[binary]").Error, OSError)
-
     def open(self, limit: Limit) -> None:
         """Connect over the local socket."""
-        psycopg = library("psycopg", "psycopg[binary]")
-        folder, port = self._socket()
-        self._connection = psycopg.connect(
-            host=folder,
-            port=port,
-            user=self._server.settings.user or "postgres",
-            password=password_of(self._server.settings, self._tools.read_text) or None,
-            dbname="postgres",
-            autocommit=True,
-            connect_timeout=max(1, int(limit.left())),
-            application_name=LABEL,
+        password = password_for(self._server, self._tools)
+        access = Access(self._server, self._tools)
+        paths = [path for path in access.paths if _SOCKET_NAME in path]
+        self._connection = access.reach(
+            paths, lambda path: self._log_in(path, access, password, limit)
         )
+
+    def _log_in(self, path: str, access: Access, password: str, limit: Limit) -> Any:
+        """Return a session over the socket at a path."""
+        psycopg = library("psycopg", "psycopg[binary]")
+        can_require = psycopg.pq.version() >= REQUIRES_AUTH
+        if password and not can_require:
+            raise QuiesceFailed(
+                "libpq before 16 sends the password in clear text to a server that asks for it",
+                hint="log in without one: peer in pg_hba.conf, as the account postgres",
+            )
+        pinned = access.pin(path, limit)
+        try:
+            access.prove(pinned, path, limit)
+            name = posixpath.basename(path)
+            connection = _connected(
+                limit,
+                host=posixpath.dirname(pinned.under(name)),
+                hostaddr="",  # whatever PGHOSTADDR says
+                port=name.rpartition(".")[2],
+                user=self._server.settings.user or "postgres",
+                autocommit=True,
+                application_name=LABEL,
+                **self._secrets(password, can_require=can_require),
+            )
+        finally:
+            pinned.close()
+        with ExitStack() as unless_proved:
+            unless_proved.callback(connection.close)
+            access.judge(self._tools.sockets.peer(connection.fileno()), path)
+            unless_proved.pop_all()
+        return connection
+
+    def _secrets(self, password: str, *, can_require: bool) -> dict[str, Any]:
+        """Return what is said of the password: in a container nothing but what is configured."""
+        if self._server.process.contained and not password:
+            return NO_PASSWORD | ({"require_auth": "none"} if can_require else {})
+        required = {"require_auth": SAFE_LOG_INS} if can_require else {}
+        return {"password": password or None, **required}
 
     def hold(self, limit: Limit) -> None:
         """Write all pages out; begin a backup where one instant cannot be had."""
-        if not self._server.one_cut and self._is_spread(limit):
+        places = self._places(limit)
+        if not self._server.one_cut and _is_spread(places):
             self._begin_backup(limit)
         else:
             self._run("CHECKPOINT", limit)
@@ -100,16 +145,28 @@ class PostgreSqlDriver:
         self._run(_BEGIN if self._is_new() else _BEGIN_OLD, limit, LABEL)
         self._in_backup = True
 
-    def _is_spread(self, limit: Limit) -> bool:
-        """Tell whether its files lie on several filesystems."""
+    def _places(self, limit: Limit) -> Sequence[PathFact]:
+        """Return where its files lie.
+
+        Raises:
+            QuiesceFailed: some of them get no snapshot.
+        """
         data = self._server.data_dir
         others = [row[0] for row in self._run(_TABLESPACES, limit)]
-        places = (data, posixpath.join(data, "pg_wal"), *others)
+        paths = (data, posixpath.join(data, "pg_wal"), *others)
         try:
-            facts = [self._tools.locate(self._server.process.pid, path) for path in places]
+            facts = [self._located(path, limit) for path in paths]
         except UsageError as error:
             raise QuiesceFailed(f"its files cannot be found: {error.message}") from error
-        return len({fact.devno or fact.mount_id for fact in facts}) > 1
+        placed = zip(paths, facts, strict=True)
+        left_out = [path for path, fact in placed if not self._server.covers(fact)]
+        if left_out:
+            raise uncovered(left_out)
+        return facts
+
+    def _located(self, path: str, limit: Limit) -> PathFact:
+        limit.left()
+        return self._tools.locate(self._server.process.pid, path)
 
     def _is_new(self) -> bool:
         return int(self._connection.info.server_version) >= NEW_NAMES
@@ -117,19 +174,32 @@ class PostgreSqlDriver:
     def _run(self, statement: str, limit: Limit, *values: str) -> Sequence[Any]:
         """Run one statement, which the server itself gives up at the limit."""
         timeout_ms = max(1, int(limit.left() * 1000))
-        self._connection.execute(f"SET statement_timeout = {timeout_ms}")
-        cursor = self._connection.execute(statement, values or None)
-        rows: Sequence[Any] = cursor.fetchall() if cursor.description else ()
+        # One that is stopped gives nothing up, and libpq waits for it.
+        with self._tools.sockets.cut_off(self._connection.fileno(), limit.left() + GRACE_S):
+            self._connection.execute(f"SET statement_timeout = {timeout_ms}")
+            cursor = self._connection.execute(statement, values or None)
+            rows: Sequence[Any] = cursor.fetchall() if cursor.description else ()
         return rows
 
-    def _socket(self) -> tuple[str, str]:
-        """Return the folder and port that its socket's path stands for."""
-        configured = self._server.settings.socket
-        listed = [path for path in self._server.process.sockets if _SOCKET_NAME in path]
-        if not configured and not listed:
-            raise QuiesceFailed(
-                "it listens on no local socket", hint="name it: applications.postgresql.socket"
-            )
-        path = configured or self._server.seen_from_here(listed[0])
-        folder, _, name = path.rpartition("/")
-        return folder, name.rpartition(".")[2]
+
+def _is_spread(places: Sequence[PathFact]) -> bool:
+    """Tell whether they lie on several filesystems."""
+    return len({fact.devno or fact.mount_id for fact in places}) > 1
+
+
+def _connected(limit: Limit, **how: Any) -> Any:
+    """Return a session with the first database that there is: the usual one may be gone.
+
+    Which it is does not matter, and ``template1`` no server is without.
+    """
+    psycopg = library("psycopg", "psycopg[binary]")
+    first: Exception | None = None
+    for name in ("postgres", "template1"):
+        try:
+            timeout = max(1, int(limit.left()))
+            return psycopg.connect(dbname=name, connect_timeout=timeout, **how)
+        except psycopg.OperationalError as error:
+            # It has no field for what it was that the server refused.
+            first = first or error
+    assert first is not None
+    raise first

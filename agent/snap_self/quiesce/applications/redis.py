@@ -9,10 +9,13 @@ Source: Redis documentation of BGSAVE, LASTSAVE, CLIENT PAUSE and the INFO secti
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Mapping
 from typing import Any
 
-from snap_self.errors import QuiesceFailed
-from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_of
+from snap_self.errors import QuiesceFailed, UsageError
+from snap_self.quiesce.applications.access import Access
+from snap_self.quiesce.applications.base import Limit, Server, Tools, library, password_for
 
 POLL_S = 0.05
 RELEASE_LIMIT_S = 5.0
@@ -28,42 +31,60 @@ class RedisDriver:
         self._client: Any = None
         self._pause: Limit | None = None
 
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return what the library raises."""
-        return (library("redis", "redis").RedisError, OSError)
-
     def open(self, limit: Limit) -> None:
         """Connect once, over the local socket or loopback."""
-        redis = library("redis", "redis")
-        settings, process = self._server.settings, self._server.process
-        where: dict[str, Any]
-        if settings.socket or process.sockets:
-            listed = [self._server.seen_from_here(path) for path in process.sockets[:1]]
-            where = {"unix_socket_path": settings.socket or listed[0]}
-        elif process.ports:
-            where = {"host": "127.0.0.1", "port": process.ports[0]}
+        password = password_for(self._server, self._tools)
+        access = Access(self._server, self._tools)
+        if access.paths:
+            access.reach(access.paths, lambda path: self._log_in(path, access, password, limit))
+        elif self._server.process.ports:
+            self._log_in(self._server.process.ports[0], access, password, limit)
         else:
             raise QuiesceFailed(
                 "it listens neither on a local socket nor on loopback",
                 hint="name its socket: applications.redis.socket",
             )
-        self._client = redis.Redis(
-            **where,
-            username=settings.user or None,
-            password=password_of(settings, self._tools.read_text) or None,
-            single_connection_client=True,
+
+    def _log_in(self, where: str | int, access: Access, password: str, limit: Limit) -> None:
+        """Log in over a path or port; each connection, also a later one, is proved first."""
+        redis = library("redis", "redis")
+
+        def connected(_: object) -> Any:
+            # A connection that was dropped is made anew to end the pause, when that limit is over.
+            until = self._release_limit() if self._pause else limit
+            if isinstance(where, int):
+                return access.loopback(where, until)
+            return access.link(where, until)
+
+        proved = type("Proved", (redis.UnixDomainSocketConnection,), {"_connect": connected})
+        pool = redis.ConnectionPool(
+            connection_class=proved,
+            path=str(where),
+            username=self._server.settings.user or None,
+            password=password or None,
             socket_timeout=limit.left(),
-            socket_connect_timeout=limit.left(),
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
-        self._client.ping()
+        try:
+            self._client = redis.Redis(connection_pool=pool, single_connection_client=True)
+            self._client.ping()
+        except redis.AuthenticationError as error:
+            if password:
+                raise
+            raise QuiesceFailed(
+                "it asks for a password, and none is configured",
+                hint="name the file it is in: applications.redis = { password_file = … }",
+            ) from error
 
     def hold(self, limit: Limit) -> None:
         """Make the dump first, since writes need not wait for that."""
+        facts = self._client.info("server")
+        if facts.get("redis_mode") == "sentinel":
+            return  # it keeps nothing but a configuration, which it writes whole
         appends = self._persistence()["aof_enabled"]
-        if not appends:
+        if not appends and not self._is_cache():
             self._dump(limit)
-        if self._has_pause():
+        if _has_pause(facts):
             self._pause = Limit(
                 self._tools.clock, self._tools.clock.monotonic() + self._tools.hold_s
             )
@@ -93,18 +114,34 @@ class RedisDriver:
         try:
             if self._pause is not None:
                 client.execute_command("CLIENT", "UNPAUSE")
-        except self.errors():
+        except (library("redis", "redis").RedisError, OSError, QuiesceFailed):
             self._pause = None  # it ends by itself
         finally:
             client.close()
+
+    def _release_limit(self) -> Limit:
+        return Limit(self._tools.clock, self._tools.clock.monotonic() + RELEASE_LIMIT_S)
 
     def _unpause(self) -> None:
         self._client.execute_command("CLIENT", "UNPAUSE")
         self._pause = None
 
-    def _has_pause(self) -> bool:
-        version = str(self._client.info("server")["redis_version"]).split(".")
-        return tuple(int(part) for part in version[:2]) >= PAUSE_FOR_WRITES
+    def _is_cache(self) -> bool:
+        """Tell whether it is never to dump and never did: a dump of ours would be loaded later.
+
+        Without the right to ask (``CONFIG GET``) it does not count as one.
+        """
+        try:
+            points = self._client.config_get("save")["save"]
+            name = self._client.config_get("dbfilename")["dbfilename"]
+        except library("redis", "redis").ResponseError:
+            return False
+        try:
+            path = posixpath.join(self._server.data_dir, name)
+            self._tools.locate(self._server.process.pid, path)
+        except UsageError:
+            return not points
+        return False
 
     def _persistence(self) -> dict[str, Any]:
         found: dict[str, Any] = self._client.info("persistence")
@@ -129,7 +166,7 @@ class RedisDriver:
             elif facts["rdb_last_save_time"] != before["rdb_last_save_time"]:
                 return
             elif was_seen and facts["rdb_last_bgsave_status"] != "ok":
-                raise QuiesceFailed("its dump failed", hint="its log says why; is the disk full?")
+                raise QuiesceFailed("its dump failed", hint=_DUMP_FAILED)
             limit.pause(POLL_S)
 
     def _seconds(self) -> int:
@@ -145,3 +182,14 @@ class RedisDriver:
             if not busy and not facts["aof_buffer_length"]:
                 return
             limit.pause(POLL_S)
+
+
+def _has_pause(facts: Mapping[str, Any]) -> bool:
+    version = str(facts["redis_version"]).split(".")
+    return tuple(int(part) for part in version[:2]) >= PAUSE_FOR_WRITES
+
+
+_DUMP_FAILED = (
+    "its log says why; is the disk full? Until a dump succeeds it refuses its clients' writes, "
+    "unless stop-writes-on-bgsave-error is off: mend it and run BGSAVE"
+)

@@ -1,1 +1,1 @@
-"""Programs of the user's that bring applications to rest, in the protocols people already have."""
+"""The user's programs that quiesce applications, in the protocols that people already use."""

@@ -1,4 +1,4 @@
-"""What the keeper did after the agent was killed, for the next command to tell."""
+"""What the keeper did after the agent was killed; the next command reports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class InterruptedHooks:
     hooks: tuple[tuple[str, str], ...]
 
     def sentence(self) -> str:
-        """Return all of it as one sentence."""
         told = [f"{name}: {why}" if why else name for name, why in self.hooks]
         return (
             f"run {self.run_id} was killed while hooks held applications at rest; "
@@ -31,7 +30,7 @@ class InterruptedHooks:
 
 
 def interrupted_hooks(facts: FactStore) -> InterruptedHooks | None:
-    """Return what a keeper did alone since it was last asked for, and forget it.
+    """Return what a keeper did alone since the last call, and forget it.
 
     Raises:
         StateUnusable: it could not be forgotten.

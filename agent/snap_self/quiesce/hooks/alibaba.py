@@ -1,7 +1,7 @@
-"""The pair of scripts of Alibaba Cloud's application-consistent snapshots.
+"""The two scripts of Alibaba Cloud's application-consistent snapshots.
 
 Both belong to root with mode 700. The documented place is /tmp, where anybody could have put them
-first, so they are taken only from a folder that nobody but root can change.
+first, so they are accepted only from a folder that only root can change.
 
 Source: ECS user guide, "Create application-consistent snapshots".
 """
@@ -15,7 +15,7 @@ PRE, POST = "prescript.sh", "postscript.sh"
 
 
 def alibaba_steps(prescript: str, postscript: str, builder: Builder) -> tuple[HookStep, ...]:
-    """Return the step of the pair."""
+    """Return the step for both scripts."""
     missing = builder.missing(prescript, postscript) if prescript and postscript else "one of both"
     if missing:
         return (

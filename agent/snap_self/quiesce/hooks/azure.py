@@ -1,9 +1,9 @@
 """Azure Backup's JSON configuration of a pre-script and a post-script.
 
-Both scripts are run by ``sh`` and, like the configuration, may have no permission for anybody but
-root. Exit status 0 is success, everything else failure. ``timeoutInSeconds`` is for each script;
-one at its limit is not tried again. ``fsFreezeEnabled`` is not obeyed: whether filesystems are
-frozen is up to the level asked for.
+``sh`` runs both scripts. They and the configuration must give permissions to root only. Exit status
+0 is success, everything else is failure. ``timeoutInSeconds`` is for each script; a script that
+reaches its limit is not tried again. ``fsFreezeEnabled`` is ignored: the level asked for decides
+whether filesystems are frozen.
 
 Source: Azure Backup documentation, "Application-consistent backup of Azure Linux VMs".
 """
@@ -20,10 +20,10 @@ from snap_self.quiesce.hooks.trust import judge
 
 NAME = "VMSnapshotScriptPluginConfig.json"
 MAX_TIMEOUT_S = 1800
-"""The host's own limit, whatever the file says."""
+"""The host's own limit, independent of the file."""
 DEFAULT_TIMEOUT_S = 30
 MAX_RETRIES = 100
-"""A slip of the keyboard is not to run a script for ever: its own limits are for one attempt."""
+"""A typing error must not run a script for ever: the file's own limits are for one attempt."""
 _HINT = "compare it with the template VMSnapshotScriptPluginConfig.json of Azure Backup"
 
 
@@ -68,9 +68,9 @@ def _parse(text: str) -> Mapping[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
-        raise _Fault("it is no JSON") from None
+        raise _Fault("it is not JSON") from None
     if not isinstance(config, dict):
-        raise _Fault("it is no JSON object")
+        raise _Fault("it is not a JSON object")
     return config
 
 
@@ -84,7 +84,7 @@ def _get(config: Mapping[str, Any], name: str, kind: type, *, default: Any) -> A
 def _script(config: Mapping[str, Any], name: str) -> str:
     path: str = _get(config, name, str, default="")
     if not path.startswith("/"):
-        raise _Fault(f"{name} is no absolute path")
+        raise _Fault(f"{name} is not an absolute path")
     return path
 
 
@@ -110,5 +110,5 @@ def _timeout_s(config: Mapping[str, Any]) -> float:
 def _arguments(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
     items = _get(config, name, list, default=[])
     if not all(isinstance(item, str) and "\0" not in item for item in items):
-        raise _Fault(f"{name} is no array of strings")
+        raise _Fault(f"{name} is not an array of strings")
     return tuple(items)

@@ -1,4 +1,4 @@
-"""What every protocol needs to make its steps."""
+"""What every protocol needs to build its steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Builder:
     """Makes the steps of one run.
 
     Args:
-        timeout_s: where the protocol has no time limit of its own.
+        timeout_s: for protocols without a time limit of their own.
     """
 
     facts: HookFacts
@@ -30,7 +30,7 @@ class Builder:
         keeps_input: bool = False,
         by_shell: bool = False,
     ) -> HookCommand:
-        """Return the command that runs a script, itself or by ``sh``."""
+        """Return the command that runs a script, directly or through ``sh``."""
         return HookCommand(
             argv=(*(("/bin/sh",) if by_shell else ()), script, *arguments),
             script=script,
@@ -40,7 +40,7 @@ class Builder:
         )
 
     def broken(self, name: str, fault: str, hint: str) -> HookStep:
-        """Return a step that cannot be run, and says so when it is started."""
+        """Return a step that cannot be run and fails with that reason when it is started."""
         return HookStep(
             name=name, start=None, stop=None, timeout_s=self.timeout_s, fault=fault, hint=hint
         )
@@ -56,5 +56,5 @@ class Builder:
 
 
 def hook_name(path: str) -> str:
-    """Return how a hook is called in messages."""
+    """Return a hook's name in messages."""
     return f"hook {posixpath.basename(path.rstrip('/'))}"

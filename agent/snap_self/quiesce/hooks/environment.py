@@ -1,4 +1,4 @@
-"""What hooks find in their environment: nothing of the agent's own."""
+"""The environment of hooks; it has nothing of the agent's own environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from snap_self.model.hooks import HookFacts
 
 RUN = "SNAP_SELF_RUN"
 RESULT = "SNAP_SELF_RESULT"
-# The search path that systemd gives a service (systemd.exec(5)), and what a shell of root's has.
+# The search path of a systemd service (systemd.exec(5)), and what a root shell has.
 _BASE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -20,12 +20,17 @@ _BASE = {
 
 
 def environment(facts: HookFacts, phase: str) -> Mapping[str, str]:
-    """Return the environment of one phase, ``pre`` or ``post``; lists have one entry a line."""
+    """Return the environment of one phase, ``pre`` or ``post``; lists have one entry per line."""
     return {
         **_BASE,
         "SNAP_SELF_PHASE": phase,
         RUN: facts.run_id,
         "SNAP_SELF_BEFORE": facts.before.replace("\0", " "),
         "SNAP_SELF_DISKS": "\n".join(facts.disks),
-        "SNAP_SELF_MOUNTS": "\n".join(facts.mounts),
+        "SNAP_SELF_MOUNTS": "\n".join(map(_on_one_line, facts.mounts)),
     }
+
+
+def _on_one_line(path: str) -> str:
+    """Return a mount point escaped as in mountinfo, so that no reader takes it for two."""
+    return path.replace("\n", r"\012")

@@ -1,6 +1,6 @@
-"""The pair of scripts of Google Cloud's guest agent: ``pre.sh`` and ``post.sh`` in one folder.
+"""The two scripts of Google Cloud's guest agent: ``pre.sh`` and ``post.sh`` in one folder.
 
-Each gets the disks, separated by commas, as its one argument, and has 60 seconds.
+Each gets the disks, separated by commas, as its only argument, and has 60 seconds.
 
 Source: Compute Engine documentation, "Create Linux application-consistent disk snapshots".
 """
@@ -17,7 +17,7 @@ TIMEOUT_S = 60.0
 
 
 def google_steps(folder: str, builder: Builder) -> tuple[HookStep, ...]:
-    """Return the step of the pair."""
+    """Return the step for both scripts."""
     pre, post = posixpath.join(folder, PRE), posixpath.join(folder, POST)
     name = f"hook {posixpath.join(posixpath.basename(folder.rstrip('/')), PRE)}"
     missing = builder.missing(pre, post)

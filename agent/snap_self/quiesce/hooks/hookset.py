@@ -1,4 +1,4 @@
-"""The agent's side of hooks: one quiescer each, all of them run by one keeper."""
+"""The agent's side of hooks: each hook is a quiescer, and one keeper runs them all."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from snap_self.quiesce.hooks.wire import (
 )
 
 AFTER_FREEZE_S = 5.0
-"""So much longer than a freeze may last the keeper waits for its end."""
+"""How much longer than a freeze may last the keeper waits for its end."""
 _MARGIN_S = 8.0
-"""More than asking, killing and collecting a hook takes."""
+"""More than it takes to ask, kill and reap a hook."""
 _CHECK_S = 2.0
 _GONE = "the keeper of hooks was killed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookPorts:
-    """Everything outside that hooks need.
+    """Everything outside the process that hooks need.
 
     Args:
-        processes: makes what runs hooks in this process, once the keeper is gone.
+        processes: creates what runs hooks in this process once the keeper is gone.
     """
 
     clock: Clock
@@ -61,12 +61,12 @@ class HookPorts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookPlaces:
-    """Where the keeper looks and notes.
+    """The keeper's files and time limits.
 
     Args:
         marker: the freeze's marker file.
         hold_s: how long a freeze may last.
-        silence_s: so long after a thaw an agent that says nothing is taken for dead.
+        silence_s: how long after a thaw a silent agent is taken for dead.
     """
 
     marker: Path
@@ -80,7 +80,7 @@ class Hooks:
 
     Args:
         steps: in the order of starting.
-        notes: a sentence for each file that was passed over.
+        notes: a sentence for each file that was ignored.
     """
 
     def __init__(
@@ -115,20 +115,19 @@ class Hooks:
 
     @property
     def quiescers(self) -> tuple[HookQuiescer, ...]:
-        """Return a quiescer for each hook, in the order of starting."""
         return tuple(HookQuiescer(self, index, step) for index, step in enumerate(self._steps))
 
     @property
     def outputs(self) -> tuple[HookOutput, ...]:
-        """Return what hooks have printed so far; not to be shown while anything is frozen."""
+        """Return what hooks have printed so far; do not show it while anything is frozen."""
         return tuple(self._outputs.values())
 
     def say_result(self, result: HookResult) -> None:
-        """Set what the post parts are told; without it, that no snapshot was made."""
+        """Set the result for the post parts; by default they learn that no snapshot was taken."""
         self.result = result
 
     def close(self) -> None:
-        """End the keeper; it runs what is still due, if anything is."""
+        """End the keeper; it runs the post parts that are still due."""
         if self._link is not None:
             self._number += 1
             self._link.send(encode(Request(number=self._number, verb=Verb.END)))
@@ -139,7 +138,7 @@ class Hooks:
         """Run the start of a hook.
 
         Raises:
-            QuiesceFailed: it failed, and what it holds was released again.
+            QuiesceFailed: it failed, and what it held was released.
         """
         step = self._steps[index]
         limit_s = deadline - self._ports.clock.monotonic()
@@ -159,7 +158,7 @@ class Hooks:
             self._fail(index, outcome)
 
     def check(self, index: int) -> str:
-        """Return an empty text while it is surely still at rest, else why not."""
+        """Return an empty text while it is certainly still at rest, else why not."""
         if index in self._weak:
             return self._weak[index]
         if index not in self._due:
@@ -171,17 +170,17 @@ class Hooks:
         return f"{_GONE}, which ended its session" if index in self._sessions else ""
 
     def stop(self, index: int) -> str:
-        """Run the stop of a hook if that is due; return what went wrong."""
+        """Run the stop of a hook if it is due; return what went wrong."""
         if index not in self._due:
             return ""
         step = self._steps[index]
-        # A session has as long to end, and each attempt to run.
+        # A session has this time to end, and each attempt has it to run.
         patience_s = (step.timeout_s + _MARGIN_S) * (2 + step.stop_retries)
         outcome = self._ask(Verb.STOP, index, patience_s=patience_s) if self._link else None
         if outcome is None:
             outcome = self._stop_here(step)
-        # Not before: an interrupt on the way must not cost the hook its post part. A keeper that is
-        # asked again does nothing twice.
+        # Not earlier: an interrupt must not cost the hook its post part. A keeper that is asked
+        # again does nothing twice.
         self._due.discard(index)
         self._sessions.discard(index)
         self._keep(outcome)
@@ -197,7 +196,7 @@ class Hooks:
         raise QuiesceFailed(f"{step.name}: {why}", hint=outcome.hint)
 
     def _open(self, step: HookStep) -> None:
-        """Start the keeper, if it is not there yet."""
+        """Start the keeper if it does not run yet."""
         if self._link is not None:
             return
         if self._runner is not None:
@@ -213,7 +212,7 @@ class Hooks:
     def _ask(
         self, verb: Verb, index: int, *, patience_s: float, limit_s: float = 0.0
     ) -> StepOutcome | None:
-        """Return the keeper's answer; None when it is gone or does not answer, and is given up."""
+        """Return the keeper's answer; give it up and return None if it is gone or silent."""
         self._number += 1
         request = Request(
             number=self._number,
@@ -234,7 +233,7 @@ class Hooks:
                 self._lose()
                 return None
             if answer.number != self._number:
-                continue  # of a request whose answer an interrupt kept us from reading
+                continue  # it answers an earlier request; an interrupt kept us from reading it
             if answer.outcome is not None:
                 self._running = 0
                 self._keep(answer.outcome)
@@ -242,7 +241,7 @@ class Hooks:
             self._running = answer.pid
 
     def _lose(self) -> None:
-        """Give the keeper up: from here on this process runs what is due."""
+        """Give the keeper up: from now on this process runs what is due."""
         if self._link is not None:
             self._link.kill()
             self._link.close()
@@ -281,23 +280,23 @@ class HookQuiescer:
         """Run the part before the cut.
 
         Raises:
-            QuiesceFailed: it failed, and what it holds was released again.
+            QuiesceFailed: it failed, and what it held was released.
         """
         self._hooks.start(self._index, deadline)
 
     def check(self) -> str:
-        """Return an empty text while it is surely still at rest, else why not."""
+        """Return an empty text while it is certainly still at rest, else why not."""
         return self._hooks.check(self._index)
 
     def stop(self) -> str:
-        """Run the part after the thaw, if the other was begun; return what went wrong."""
+        """Run the part after the thaw if the first part was begun; return what went wrong."""
         return self._hooks.stop(self._index)
 
 
 def load_hooks(
     settings: HookSettings, facts: HookFacts, ports: HookPorts, places: HookPlaces
 ) -> Hooks:
-    """Return the hooks that the configuration and the hook directory name; none is run yet."""
+    """Return the hooks from the configuration and the hook directory; none is run yet."""
     builder = Builder(facts=facts, files=ports.files, timeout_s=float(settings.timeout_s))
     steps, notes = find_steps(settings, builder)
     return Hooks(steps, ports, places, run_id=facts.run_id, notes=notes)

@@ -1,7 +1,7 @@
-"""The keeper of hooks: runs them for the agent, and their post parts when the agent is gone.
+"""The keeper of hooks: runs them for the agent, and their post parts if the agent is gone.
 
-Every hook is the keeper's child and not the agent's, so that between a hook's start and somebody
-knowing of it there is no moment at which the agent's death could lose it.
+Every hook is the keeper's child and not the agent's. So there is no moment after a hook's start at
+which the agent's death could lose it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from snap_self.quiesce.hooks.wire import (
 )
 
 LONGEST_SILENCE_S = 300.0
-"""So long an agent may prepare and write out dirty data between two requests."""
+"""How long an agent may prepare and write out dirty data between two requests."""
 _IDLE_S = 5.0
 _LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperTools:
-    """What a keeper works with.
+    """What a keeper needs from outside.
 
     Args:
         frozen: tells whether a freeze of ours is still marked.
-        note: keeps for the next command what was done alone.
+        note: keeps for the next command what the keeper did alone.
     """
 
     seat: HookKeeperSeat
@@ -58,7 +58,7 @@ class Keeper:
         self._done_alone: dict[int, str] = {}
 
     def tell_started(self, pid: int) -> None:
-        """Say that a program was started: the agent must know it should this process be killed."""
+        """Report a started program: the agent must know it in case this process is killed."""
         self._tools.seat.tell(encode(Answer(number=self._number, pid=pid)))
 
     def serve(self) -> None:
@@ -81,10 +81,10 @@ class Keeper:
         return self._tools.seat.take()
 
     def _mind_silence(self) -> None:
-        """Release everything when the agent is silent for long, and longer than a freeze lasts.
+        """Release everything if the agent is silent for too long, longer than a freeze lasts.
 
-        An agent that is stopped (SIGSTOP), or hangs, must not keep applications at rest: the
-        guardian ends its freeze, and soon after that its hooks are ended here.
+        An agent that is stopped (SIGSTOP) or hangs must not keep applications at rest: the
+        guardian ends its freeze, and soon afterwards its hooks are ended here.
         """
         now_s = self._tools.clock.monotonic()
         if not self._due:
@@ -102,9 +102,9 @@ class Keeper:
             told = "it was released, since nothing was heard of the agent any more"
             return StepOutcome(why=f"{told}: {why}" if why else told)
         if request.verb is Verb.START:
-            # Due before it is begun; a hook that was not begun is struck off again.
+            # Due before it is begun; a hook that was not begun is removed again.
             self._due.append(request.index)
-            # Whatever the agent says meanwhile, or its end, means that it no longer waits.
+            # Any message from the agent meanwhile, or its end, means that it no longer waits.
             outcome = self._runner.start(step, request.limit_s, give_up=self._tools.seat.pending)
             if not outcome.begun:
                 self._due.remove(request.index)
@@ -117,13 +117,13 @@ class Keeper:
         return StepOutcome(why=self._runner.check(step))
 
     def _finish(self, *, told: bool) -> None:
-        """Run the post parts that are due, after the thaw; note what the agent was not told.
+        """After the thaw, run the post parts that are due; note what the agent was not told.
 
         Args:
-            told: the agent took its leave.
+            told: the agent said that it ends.
         """
         if self._due:
-            # The end of a pipe would wake every wait at once.
+            # The closed pipe would end every wait at once.
             self._tools.processes.stop_watching()
             end = self._tools.clock.monotonic() + self._plan.thaw_wait_s
             while self._tools.frozen() and self._tools.clock.monotonic() < end:
@@ -143,7 +143,7 @@ class Keeper:
 
 
 def _understood(line: str) -> Request | None:
-    """Return the request; None where the agent is gone, or says what it cannot have said."""
+    """Return the request; None if the agent is gone or the line is not a request."""
     try:
         return decode(Request, line) if line else None
     except WireFault:

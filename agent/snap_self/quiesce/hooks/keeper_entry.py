@@ -1,4 +1,4 @@
-"""Where the keeper's process begins: a fresh interpreter, with no thread or lock of the agent's."""
+"""Where the keeper's process begins: a fresh interpreter without the agent's threads and locks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from snap_self.quiesce.hooks.keeper import Keeper, KeeperTools
 from snap_self.quiesce.hooks.stepping import StepRunner
 from snap_self.quiesce.hooks.wire import KeeperPlan, WireFault, decode
 from snap_self.system.clock import SystemClock
-from snap_self.system.hook_files import SystemHookFiles
-from snap_self.system.hook_keeper import KeeperChair, settle
-from snap_self.system.hook_process import SystemHookProcesses
+from snap_self.system.hooks.files import SystemHookFiles
+from snap_self.system.hooks.keeper import KeeperChair, settle
+from snap_self.system.hooks.process import SystemHookProcesses
 
 
 def main() -> None:
-    """Serve one run: arguments are the descriptors of the two pipes, the plan is the first line."""
+    """Serve one run; the arguments are the descriptors of two pipes, the first line is the plan."""
     ask_fd, answer_fd = int(sys.argv[1]), int(sys.argv[2])
     for fd in (ask_fd, answer_fd):
         os.set_inheritable(fd, False)
@@ -32,7 +32,7 @@ def main() -> None:
     try:
         plan = decode(KeeperPlan, seat.take())
     except WireFault:
-        return  # the agent died before it said anything; nothing was started
+        return  # the agent died before its first message; nothing was started
     started = _Started()
     clock = SystemClock()
     runner = StepRunner(processes, SystemHookFiles(), clock, on_started=started)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class _Started:
-    """Ties the runner to the keeper, which is made after it."""
+    """Connects the runner to the keeper, which is created after it."""
 
     keeper: Keeper | None = None
 
@@ -59,9 +59,9 @@ class _Started:
 
 
 def _note(state_dir: Path, done: Mapping[str, str]) -> None:
-    # Loaded only where the agent was killed. A state directory that is full or on a filesystem
-    # frozen by others must not matter: everything that is due has been run.
-    from snap_self.system.journal import Journal
+    # Loaded only if the agent was killed. A state directory that is full, or on a filesystem that
+    # others froze, does no harm here: everything that is due has been run.
+    from snap_self.system.state.journal import Journal
 
     with suppress(StateUnusable):
         Journal(state_dir).remember(FACTS, done)

@@ -1,7 +1,7 @@
 """snap-self's own protocol: ``pre`` before, ``post`` after.
 
-A hook that prints ``READY`` on a line of its own and stays is a session: it holds its lock until
-its standard input is closed. ``post`` is run for it all the same, after it has ended.
+A hook that prints ``READY`` on a line of its own and keeps running is a session: it holds its lock
+until its standard input is closed. ``post`` is also run for it, after it has ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""qemu-ga's protocol: a directory of executables, or the script that goes through one.
+"""qemu-ga's protocol: a directory of executables, or the script that runs those in one.
 
-Each gets one argument, ``freeze`` or ``thaw``. Unlike qemu-ga's script, which always ends well,
-a directory's hooks are asked for their exit status, and thawed in reverse order.
+Each gets one argument, ``freeze`` or ``thaw``. qemu-ga's script always succeeds. Here the exit
+status of a directory's hooks counts, and they are thawed in reverse order.
 
 Source: scripts/qemu-guest-agent/fsfreeze-hook of qemu; qemu-ga(8), ``--fsfreeze-hook``.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import posixpath
 
-from snap_self.model.hooks import HookStep, PathKind
+from snap_self.model.hooks import HookStep
+from snap_self.model.trust import PathKind
 from snap_self.quiesce.hooks.building import Builder, hook_name
 from snap_self.quiesce.hooks.names import is_ignored
 from snap_self.quiesce.hooks.trust import EXECUTE, judge_folder

@@ -1,7 +1,7 @@
-"""Which protocol a file in the hook directory, or a key of the configuration, speaks.
+"""Which protocol a file in the hook directory, or a configuration key, uses.
 
-In the hook directory other tools' hooks are known by the names they have there: ``fsfreeze-hook``
-and ``fsfreeze-hook.d`` (qemu-ga), ``prescript.sh`` with ``postscript.sh`` (Alibaba Cloud),
+Other tools' hooks in the hook directory are recognised by their names: ``fsfreeze-hook`` and
+``fsfreeze-hook.d`` (qemu-ga), ``prescript.sh`` with ``postscript.sh`` (Alibaba Cloud),
 ``pre.sh`` with ``post.sh`` (Google Cloud), ``VMSnapshotScriptPluginConfig.json`` (Azure).
 """
 
@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from snap_self.config.settings import HookSettings
-from snap_self.model.hooks import HookStep, PathKind
+from snap_self.model.hooks import HookStep
+from snap_self.model.trust import PathKind
 from snap_self.quiesce.hooks import alibaba, azure, google, qemu
 from snap_self.quiesce.hooks.building import Builder
 from snap_self.quiesce.hooks.names import is_ignored
@@ -32,7 +33,7 @@ class _Pair(Protocol):
 def find_steps(
     settings: HookSettings, builder: Builder
 ) -> tuple[tuple[HookStep, ...], tuple[str, ...]]:
-    """Return every hook in the order of starting, and a sentence for each file passed over."""
+    """Return every hook in the order of starting, and a sentence for each ignored file."""
     notes: list[str] = []
     steps = (
         *_in_folder(settings.dir, builder, notes),
@@ -45,7 +46,7 @@ def find_steps(
 
 
 def _named_apart(steps: Sequence[HookStep]) -> Iterator[HookStep]:
-    """Give each step a name of its own: two folders may hold a hook of the same name."""
+    """Give each step a unique name: two folders may hold hooks with the same name."""
     counts: Counter[str] = Counter()
     for step in steps:
         counts[step.name] += 1
@@ -82,7 +83,7 @@ def _entry(
 ) -> tuple[HookStep, ...]:
     path = posixpath.join(folder, name)
     if name in qemu.NAMES:
-        # The dispatcher goes through the directory itself.
+        # The dispatcher runs the directory's hooks itself.
         called = name == qemu.NAMES[1] and qemu.NAMES[0] in names
         return () if called else qemu.qemu_steps(path, builder)
     if name in (alibaba.PRE, alibaba.POST):
@@ -96,18 +97,18 @@ def _entry(
 
 
 def _first(pair: _Pair, names: Sequence[str]) -> str:
-    """Return the name of a pair that stands for both: its pre part, where there is one."""
+    """Return the name that stands for both scripts: the pre part's, if there is one."""
     return pair.PRE if pair.PRE in names else pair.POST
 
 
 def _runs(path: str, builder: Builder, notes: list[str]) -> bool:
-    """Tell whether it is meant to be run; what cannot be looked at is, and then says why not."""
+    """Return whether it should be run; if it cannot be looked at, yes: its start then says why."""
     try:
         end = builder.files.walk(path)[-1]
     except OSError:
         return True
     if end.kind is PathKind.FILE and end.mode & EXECUTE:
         return True
-    why = "it is not executable" if end.kind is PathKind.FILE else "it is no file"
+    why = "it is not executable" if end.kind is PathKind.FILE else "it is not a file"
     notes.append(f"{path} is not run as a hook: {why}")
     return False

@@ -14,11 +14,21 @@ from snap_self.model.hooks import (
     ProcessView,
     StepOutcome,
 )
+from snap_self.model.shell import quoted
 from snap_self.ports import Clock, HookFiles, HookProcesses
 from snap_self.quiesce.hooks.environment import RESULT
 from snap_self.quiesce.hooks.trust import judge
 
 _LONGEST_WAIT_S = 0.5
+
+
+def named_interpreter(text: str) -> str:
+    """Return the interpreter in a script's first line, as the kernel reads it; empty if none."""
+    line = text.partition("\n")[0]
+    if not line.startswith("#!"):
+        return ""
+    # For the kernel only a space or tab ends the name (fs/binfmt_script.c): a CR belongs to it.
+    return line[2:].strip(" \t").replace("\t", " ").partition(" ")[0]
 
 
 class _Ending(Enum):
@@ -39,10 +49,10 @@ class _Run:
 
 
 class StepRunner:
-    """Runs hooks, and knows which sessions hold on.
+    """Runs hooks, and knows which sessions are open.
 
     Args:
-        on_started: called with each process id, before anything else is done.
+        on_started: called with each process id before anything else.
     """
 
     def __init__(
@@ -67,7 +77,7 @@ class StepRunner:
 
         Args:
             limit_s: for all attempts together.
-            give_up: asked again and again; true ends it.
+            give_up: called repeatedly; True ends the attempts.
         """
         begun = self._clock.monotonic()
         why, hint = self._refusal(step)
@@ -93,7 +103,7 @@ class StepRunner:
         )
 
     def check(self, step: HookStep) -> str:
-        """Return an empty text while nothing is known against its being at rest."""
+        """Return why it is not at rest; empty if nothing shows that."""
         pid = self._sessions.get(step.name)
         if pid is None:
             return ""
@@ -153,7 +163,7 @@ class StepRunner:
             self._processes.wait(min(left_s, _LONGEST_WAIT_S))
 
     def _refusal(self, step: HookStep) -> tuple[str, str]:
-        """Return why a hook is not run at all; its post part must be good before it is begun."""
+        """Return why a hook is not run; its post part must also be usable before it is begun."""
         if step.fault:
             return step.fault, step.hint
         for command in (step.start, step.stop):
@@ -170,6 +180,25 @@ class StepRunner:
             return f"{command.script}: {error.strerror or error}", ""
         return judge(hops, executable=command.executable, private=private)
 
+    def _start_fault(self, script: str, error: Exception) -> str:
+        """Return why; the kernel's ENOENT and EACCES may concern the interpreter (execve(2))."""
+        if not isinstance(error, FileNotFoundError | PermissionError):
+            return str(error)
+        try:
+            interpreter = named_interpreter(self._files.read(script))
+        except OSError:
+            interpreter = ""
+        if not interpreter:
+            return f"{error.strerror}, maybe for the loader or interpreter that it needs"
+        shown = quoted(interpreter)
+        if interpreter.endswith("\r"):
+            return f"its interpreter {shown} is not there: its lines end as on Windows (CR LF)"
+        try:
+            self._files.walk(interpreter)
+        except OSError as fault:
+            return f"its interpreter {shown}: {fault.strerror}"
+        return f"{error.strerror}; its interpreter is {shown}"
+
     def _run(
         self, step: HookStep, command: HookCommand, limit_s: float, give_up: Callable[[], bool]
     ) -> _Run:
@@ -177,8 +206,10 @@ class StepRunner:
         try:
             pid = self._processes.start(command)
         except (OSError, ValueError) as error:
-            why = f"{command.script} cannot be started: {error}"
-            return _Run(ending=_Ending.NOT_STARTED, why=why)
+            why = self._start_fault(command.script, error)
+            return _Run(
+                ending=_Ending.NOT_STARTED, why=f"{command.script} cannot be started: {why}"
+            )
         self._lingering.setdefault(step.name, []).append(pid)
         if self._on_started is not None:
             self._on_started(pid)
@@ -207,7 +238,7 @@ class StepRunner:
 
 
 def _exit_fault(command: HookCommand, view: ProcessView) -> str:
-    """Return what is wrong with how a command ended; empty if nothing is."""
+    """Return what was wrong with a command's end; empty if nothing was."""
     if view.status:
         return _said(view.status)
     return "said READY, but did not stay" if command.keeps_input and view.ready else ""

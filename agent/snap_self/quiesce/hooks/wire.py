@@ -1,4 +1,4 @@
-"""What agent and keeper say to each other: a JSON object a line."""
+"""The messages between agent and keeper: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from snap_self.model.hooks import HookResult, HookStep, StepOutcome
-from snap_self.system.plainform import ShapeError, from_plain, to_plain
+from snap_self.system.state.plainform import ShapeError, from_plain, to_plain
 
 T = TypeVar("T")
 
 
 class WireFault(Exception):
-    """A line is not what the other side can have sent."""
+    """A line that the other side cannot have sent."""
 
 
 class Verb(Enum):
@@ -28,14 +28,14 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperPlan:
-    """What a keeper is told first.
+    """The keeper's first message.
 
     Args:
-        steps: requests name them by their place.
+        steps: requests name them by index.
         marker: while this file exists, something is frozen.
-        thaw_wait_s: how long at most an agent's death is followed by waiting for the thaw.
-        silence_s: how long at most a thaw is followed by waiting for the agent to say something.
-        state_dir: where what was done alone is noted.
+        thaw_wait_s: how long to wait for the thaw after the agent's death, at most.
+        silence_s: how long to wait for a message from the agent after a thaw, at most.
+        state_dir: where the keeper notes what it did alone.
     """
 
     run_id: str
@@ -48,7 +48,7 @@ class KeeperPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One thing asked of the keeper; the number comes back with the answer."""
+    """A request to the keeper; its number comes back with the answer."""
 
     number: int
     verb: Verb
@@ -59,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the keeper says: how a request ended, or, with no outcome yet, what was started."""
+    """The keeper's answer: how a request ended, or, without an outcome, what was started."""
 
     number: int
     outcome: StepOutcome | None = None
@@ -75,7 +75,7 @@ def decode(kind: type[T], line: str) -> T:
     """Return the value of a line.
 
     Raises:
-        WireFault: it is none of that kind.
+        WireFault: the line is not of that kind.
     """
     try:
         value: Any = from_plain(kind, json.loads(line), kind.__name__)

@@ -1,0 +1,26 @@
+"""`list`: this instance's snapshots."""
+
+from __future__ import annotations
+
+from snap_self.cli.left import with_open
+from snap_self.cli.options import Manner
+from snap_self.cli.session import open_session
+from snap_self.output.listing import write_listing
+from snap_self.usecases.listing import Wanted, list_snapshots
+
+
+def run_list(
+    manner: Manner, *, last: int | None = None, before: str = "", disks: tuple[str, ...] = ()
+) -> int:
+    """List our snapshots.
+
+    Args:
+        last, before, disks: which of them, as for ``Wanted``.
+    """
+    wanted = Wanted(last=last, before=before, disks=disks)
+    with open_session(manner, sweeps=True) as session:
+        listing = list_snapshots(session.tools(), wanted)
+        listing = with_open(listing, session.config.state.dir)
+        session.end_progress()
+        write_listing(session.streams, listing, now=session.adapters.clock.now())
+    return 0

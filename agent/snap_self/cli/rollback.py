@@ -1,0 +1,113 @@
+"""`rollback`: what may be asked for, the use case, rendering, exit status."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from snap_self.cli.asking import agreed, note, refuse_empty, refuse_unasked
+from snap_self.cli.connecting import connect_oos
+from snap_self.cli.options import Manner
+from snap_self.cli.session import open_session, streams_of
+from snap_self.cloud.executions import OosExecutions
+from snap_self.errors import RootNeeded, UsageError
+from snap_self.output.rollback import (
+    intent_lines,
+    write_declined,
+    write_script,
+    write_started,
+    write_steps,
+)
+from snap_self.system.rollback_files import script_body, template
+from snap_self.usecases.rollback import (
+    Judged,
+    RollbackRequest,
+    roll_back,
+    rollback_from_outside,
+)
+
+SUDO = "run it with sudo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """The options as typed."""
+
+    wanted: str
+    steps: bool
+    script: bool
+    oos: bool
+    snapshot_first: bool
+    yes: bool
+
+
+def run_rollback(options: RollbackOptions, manner: Manner) -> int:
+    """Print how whole disks go back, or have OOS bring them back."""
+    _check(options)
+    if options.oos:
+        return _from_outside(options, manner)
+    with open_session(manner, sweeps=True) as session:
+        judged = rollback_from_outside(session.tools(), options.wanted)
+        session.end_progress()
+        now = session.adapters.clock.now()
+        if options.script:
+            write_script(session.streams, judged, judged.script(script_body()), now=now)
+        else:
+            write_steps(session.streams, judged, now=now)
+    return 0
+
+
+def _from_outside(options: RollbackOptions, manner: Manner) -> int:
+    """Have OOS bring the disks back."""
+    if os.geteuid():
+        raise RootNeeded("rollback --oos stops this machine, which needs root", hint=SUDO)
+    refuse_unasked(
+        streams_of(manner),
+        yes=options.yes,
+        command="rollback --oos",
+        does="stops this machine and throws away what was written since the snapshot",
+    )
+    with open_session(manner) as session:
+        now = session.adapters.clock.now()
+        settings = session.config.rollback
+        request = RollbackRequest(
+            wanted=options.wanted,
+            snapshot_first=options.snapshot_first,
+            content="" if settings.stored_template else template(),
+            role=settings.role,
+        )
+
+        def agree(judged: Judged) -> bool:
+            lines = tuple(intent_lines(judged, now, snapshot_first=options.snapshot_first))
+            if options.yes:
+                note(session, *lines)
+                return True
+            return agreed(session, "Stop this machine and bring the disks back?", *lines)
+
+        started = roll_back(
+            session.tools(),
+            lambda identity: OosExecutions(connect_oos(session.adapters, identity)),
+            request,
+            agree,
+        )
+        session.end_progress()
+    if started is None:
+        write_declined(session.streams)
+        return 0
+    write_started(session.streams, started)
+    return 0
+
+
+def _check(options: RollbackOptions) -> None:
+    refuse_empty(ID=options.wanted)
+    if options.steps + options.script + options.oos > 1:
+        raise UsageError(
+            "--print, --script and --oos contradict each other",
+            hint="give one of the three, or none",
+        )
+    for name, given in (("--snapshot-first", options.snapshot_first), ("--yes", options.yes)):
+        if given and not options.oos:
+            raise UsageError(
+                f"{name} goes with --oos alone: without it nothing is done",
+                hint=f"snap-self rollback {options.wanted} --oos {name}",
+            )

@@ -1,0 +1,78 @@
+"""The main job: a snapshot of this instance's own disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from snap_self.cli.boundary import forget_stdout, why_lost
+from snap_self.cli.options import Manner, Typed
+from snap_self.cli.requesting import make_request
+from snap_self.cli.session import Session, open_session, tell_job
+from snap_self.cli.spreading import spread_of
+from snap_self.cli.wiring import tools_for
+from snap_self.model.progress import Event, EventKind
+from snap_self.model.request import Request
+from snap_self.output.report import write_report
+from snap_self.output.streams import Streams
+from snap_self.system.managers.notices import Notices
+from snap_self.usecases.job.spreading import wait_for_turn
+from snap_self.usecases.snapshot import take_snapshot
+from snap_self.usecases.tools import Tools
+
+
+def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices: int) -> int:
+    """Run the main job; of a recorded machine only against a simulated cloud.
+
+    Args:
+        notices: descriptor of the pipe by which a hook is told how it goes; -1 for none.
+    """
+    told = Notices(notices)
+    # What an earlier command left open is told at the end, not ended: an upgrade waits for this.
+    with open_session(manner, throttled=told.throttled, tell=tell_job) as session:
+        request = make_request(typed, session.config)
+        tools = job_tools(session, request, recorded)
+        wait_for_turn(tools, spread_of(request, told.delayed))
+        told.begun()
+        report = take_snapshot(request, tools)
+        _tell_source(session)
+        session.end_progress()
+        write_made(session.streams, partial(write_report, report=report))
+    return int(report.exit_status)
+
+
+def write_made(streams: Streams, write: Callable[[Streams], None]) -> None:
+    """Write what is told of a deed that is done: that it cannot be written changes nothing of it.
+
+    Whoever looks for the data finds the journal and the cloud; the status tells the deed's end.
+    """
+    sparing = streams.sparing()
+    write(sparing)
+    for lost in sparing.lost:
+        forget_stdout()
+        if not lost.reader_gone:
+            streams.fault(
+                f"snap-self: standard output cannot be written: {why_lost(lost)}",
+                "  -> `snap-self list` shows what was made",
+            )
+
+
+def job_tools(session: Session, request: Request, recorded: Path | None) -> Tools:
+    """Return what the main job works with, of this machine or of a recorded one."""
+    if recorded is None:
+        tools = tools_for(session.adapters, request)
+    else:
+        from snap_self.cli.recorded import simulated_tools
+
+        tools = simulated_tools(session.adapters, recorded)
+    return replace(tools, cut_short=session.note_cut_short)
+
+
+def _tell_source(session: Session) -> None:
+    if session.streams.verbosity > 0:
+        for source, verdict in session.adapters.provider.trail:
+            session.adapters.gate(
+                Event(kind=EventKind.NOTE, text=f"credentials: {source}: {verdict}")
+            )

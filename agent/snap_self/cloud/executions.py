@@ -1,0 +1,53 @@
+"""The calls of OOS: start an execution of our template, and see which go on.
+
+Source: OOS API 2019-06-01, StartExecution, ListExecutions. Tags go as one JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from snap_self.cloud import answers
+from snap_self.cloud.caller import Caller
+from snap_self.model.actions import ROLLBACK_NAME
+from snap_self.model.executions import Execution, ExecutionOrder
+
+NEWEST = "50"
+
+
+class OosExecutions:
+    """Implement ``ports.Executions``; safe to use from several threads.
+
+    Args:
+        caller: of the region's OOS.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._call = caller.call
+
+    def start(self, order: ExecutionOrder, *, deadline_s: float | None = None) -> Execution:
+        """Start an execution; the same order always names the same one."""
+        template = (
+            {"TemplateContent": order.content} if order.content else {"TemplateName": ROLLBACK_NAME}
+        )
+        params = {
+            **template,
+            "Mode": "Automatic",
+            # Nobody is asked again outside: whoever starts it has agreed.
+            "SafetyCheck": "Skip",
+            "Parameters": json.dumps(dict(order.parameters)),
+            "Description": order.description,
+            "Tags": json.dumps(dict(order.tags)),
+            "ClientToken": order.client_token,
+        }
+        answer = self._call("StartExecution", params, deadline_s=deadline_s)
+        return answers.started_execution(answer)
+
+    def going_on(
+        self, tags: Mapping[str, str], *, deadline_s: float | None = None
+    ) -> tuple[Execution, ...]:
+        """Return the executions with these tags that have not ended, newest first."""
+        params = {"Tags": json.dumps(dict(tags)), "MaxResults": NEWEST}
+        answer = self._call("ListExecutions", params, deadline_s=deadline_s)
+        return tuple(each for each in answers.executions(answer) if not each.ended)

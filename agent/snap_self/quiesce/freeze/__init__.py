@@ -1,0 +1,1 @@
+"""The freeze: its processes, their states, and the checks before it."""

@@ -1,0 +1,1 @@
+"""Database servers as seen from outside: their processes, sockets and containers."""

@@ -1,0 +1,1 @@
+"""Bring files back from an opened copy, by descriptors of directories."""

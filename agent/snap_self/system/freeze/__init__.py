@@ -1,0 +1,1 @@
+"""The calls and processes of a freeze."""

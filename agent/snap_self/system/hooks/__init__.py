@@ -1,0 +1,1 @@
+"""The user's hooks as files and processes."""

@@ -1,0 +1,25 @@
+"""Reads the kernel's tables unchanged: names in them are bytes that others choose.
+
+Only ``\\n`` ends a line; the kernel escapes it in a name. The kernel does not escape ``\\r`` and
+the other characters that ``str.splitlines`` and universal newlines take for the end of a line.
+
+Source: seq_file.c, mangle_path(); proc_namespace.c, show_mountinfo(): ``" \\t\\n\\\\#"``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_kernel_text(path: Path | str) -> str:
+    """Return a file of procfs or sysfs without its final newline.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    # Not by ``pathlib``, which takes longer to load than all that processes beside a command load.
+    with open(path, "rb") as file:  # noqa: PTH123
+        raw = file.read()
+    return raw.decode("utf-8", "surrogateescape").removesuffix("\n")

@@ -1,0 +1,1 @@
+"""The network: HTTP, TLS and the SDK."""

@@ -1,0 +1,1 @@
+"""A copy of a disk opened beside its original, and closed without a trace."""

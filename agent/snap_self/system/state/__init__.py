@@ -1,0 +1,1 @@
+"""The state directory: journal, locks and files."""

@@ -1,0 +1,1 @@
+"""What earlier runs left to do: uploads, retention, commands' outcomes, interrupted runs."""

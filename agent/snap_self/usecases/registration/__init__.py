@@ -1,1 +1,0 @@
-"""Whether package managers really call snap-self, found out by asking them; one probe for each."""

@@ -1,0 +1,418 @@
+"""The rollback template on the simulated OOS: each task failing once, each reply lost once.
+
+Whatever fails, a set of which a part went back is never started, and one of which no disk was reset
+runs in the end or is said not to.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ecs_simulator.config import InstanceConfig, LifeTimes, RoleConfig, SimulatorConfig
+from ecs_simulator.faults import Fault
+from ecs_simulator.pace import Fate
+from fakes.simulated_cloud import TWO_DISKS
+from fakes.simulated_oos import OosCloud
+from snap_self.access.documents import OOS_SERVICE, as_sent, rollback_role_policy
+from snap_self.model.actions import Holder
+
+CONTENT = (
+    Path(__file__).resolve().parents[3] / "agent/snap_self/data/snap-self-rollback.yml"
+).read_text("utf-8")
+TEMPLATE: dict[str, Any] = yaml.safe_load(CONTENT)
+OWN = TWO_DISKS.instances[0]
+DISKS = ("d-sys", "d-data")
+ORDERS = ("StopInstance", "ResetDisk", "StartInstance")
+READS = ("DescribeInstances", "DescribeSnapshots", "DescribeDisks")
+REFUSED = "error:Forbidden.RAM:403"
+# What public templates of the service use: keys of a template, of its parameters and of a task, and
+# actions. Source: github.com/aliyun/oos-templates.
+TOP = {"FormatVersion", "Description", "Parameters", "RamRole", "Tasks", "Outputs"}
+TEXTS = {"en", "zh-cn", "name-en", "name-zh-cn", "categories"}
+PARAMETER = {"Type", "Label", "Description", "Default", "AllowedValues", "AssociationProperty"}
+KINDS = {"String", "Number", "Boolean", "List", "Json"}
+TASK = {
+    *("Name", "Action", "Description", "Properties", "Outputs", "Loop", "When", "OnError"),
+    *("OnSuccess", "Retries", "Delay", "DelayType"),
+}
+ACTIONS = {"ACS::ExecuteAPI", "ACS::WaitFor", "ACS::CheckFor", "ACS::ECS::RunCommand"}
+FUNCTIONS = {"Fn::Select", "Fn::Split", "Fn::Equals", "Fn::Not", "Fn::And"}
+CALLING = {"Service", "API", "Parameters"}
+PROPERTIES = {
+    "ACS::ExecuteAPI": CALLING,
+    "ACS::CheckFor": CALLING | {"PropertySelector", "DesiredValues"},
+    "ACS::WaitFor": CALLING | {"PropertySelector", "DesiredValues", "StopRetryValues"},
+    "ACS::ECS::RunCommand": {
+        *("regionId", "instanceId", "commandType", "commandContent", "timeout"),
+    },
+}
+
+
+class Scene(OosCloud):
+    """An instance with two disks, a snapshot of each, and executions of the template."""
+
+    def __init__(self, config: SimulatorConfig = TWO_DISKS) -> None:
+        super().__init__(config)
+        self.shots = {disk: self.made("CreateSnapshot", DiskId=disk) for disk in DISKS}
+        self.pass_time(2)
+        self.pass_time(200)
+
+    def parameters(self, *disks: str, **changes: Any) -> dict[str, Any]:
+        pairs = [f"{disk}:{self.shots[disk]}" for disk in disks]
+        return {
+            "instanceId": "i-own",
+            "pairs": pairs,
+            "first": pairs[0],
+            "others": pairs[1:],
+            "diskIds": [*disks],
+            "count": len(pairs),
+            **changes,
+        }
+
+    def go(self, *disks: str, **changes: Any) -> dict[str, Any]:
+        """Run an execution to its end, whatever time it takes, and return it."""
+        given = self.parameters(*(disks or DISKS), **changes)
+        name = self.started(CONTENT, Parameters=given)
+        for _ in range(1000):
+            self.pass_time(5)
+            if self.status(name) not in ("Started", "Running"):
+                break
+        self.pass_time(5)  # what was begun last ends
+        return self.execution(name)
+
+    @property
+    def reset(self) -> list[str]:
+        """The disks that were reset, each once, in their order."""
+        return list(dict.fromkeys(each[1] for each in self.storage.log if each[0] == "reset"))
+
+    @property
+    def instance(self) -> str:
+        """The instance's status."""
+        found = self.call("DescribeInstances").body["Instances"]["Instance"]
+        return str(found[0]["Status"])
+
+    def fails(self, action: str, kind: str, *, after: int = 0, count: int = 1) -> None:
+        """Have calls of an action fail."""
+        self.api.faults.add(Fault(kind=kind, action=action, skip=after, count=count))
+
+
+def hold_promise(scene: Scene, ended: dict[str, Any]) -> None:
+    """No torn set runs, and what is told is so."""
+    part = scene.reset
+    if scene.instance in ("Running", "Starting"):
+        assert part in ([], [*DISKS]), "a torn set was started"
+    if ended["Status"] == "Success":
+        assert (part, scene.instance) == ([*DISKS], "Running")
+    else:
+        assert ended["Status"] == "Failed"
+        assert ended["StatusMessage"]
+
+
+def test_all_disks_go_back_and_the_instance_runs() -> None:
+    scene = Scene()
+    ended = scene.go()
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    assert (scene.reset, scene.instance) == ([*DISKS], "Running")
+    assert scene.called(*ORDERS) == ["StopInstance", "ResetDisk", "ResetDisk", "StartInstance"]
+
+
+def test_one_disk_goes_back_alone() -> None:
+    scene = Scene()
+    assert scene.go("d-data")["Status"] == "Success"
+    assert (scene.reset, scene.instance) == (["d-data"], "Running")
+
+
+def test_instance_that_is_stopped_is_brought_back_and_started() -> None:
+    scene = Scene()
+    scene.call("StopInstance", InstanceId="i-own", StoppedMode="KeepCharging")
+    scene.pass_time(5)
+    assert scene.go()["Status"] == "Success"
+    assert scene.instance == "Running"
+
+
+def test_engine_waits_no_longer_than_the_instance_takes_and_ten_seconds() -> None:
+    scene = Scene()
+    begun = scene.clock.time
+    name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
+    while scene.status(name) in ("Started", "Running"):
+        scene.pass_time(0.1)
+    assert scene.execution(name)["Status"] == "Success"
+    assert scene.clock.time - begun < 25  # a look each for stop, two resets and start
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "reset"])
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("action", ORDERS)
+def test_order_whose_reply_is_lost_once(action: str, after: int, kind: str) -> None:
+    scene = Scene()
+    scene.fails(action, kind, after=after)
+    hold_promise(scene, scene.go())
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("action", READS)
+def test_look_whose_reply_is_lost_once(action: str, after: int) -> None:
+    scene = Scene()
+    scene.fails(action, "lost_reply", after=after)
+    ended = scene.go()
+    hold_promise(scene, ended)
+    assert ended["Status"] == "Success"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("action", [*ORDERS, *READS])
+def test_call_that_is_refused_for_good(action: str, after: int) -> None:
+    scene = Scene()
+    scene.fails(action, REFUSED, after=after, count=1000)
+    name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
+    for _ in range(1000):
+        scene.pass_time(5)
+    scene.api.faults.clear()
+    hold_promise(scene, scene.execution(name))
+
+
+def test_first_reset_refused_has_the_untouched_instance_run_again() -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, count=100)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Running")
+    assert "nothingWasReset" in scene.statuses(ended["ExecutionId"])
+
+
+def test_second_reset_refused_leaves_the_instance_stopped() -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, after=1, count=100)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", ["d-sys"], "Stopped")
+    assert "start" not in scene.statuses(ended["ExecutionId"])
+
+
+def test_instance_that_was_stopped_before_is_not_started_where_nothing_was_reset() -> None:
+    scene = Scene()
+    scene.call("StopInstance", InstanceId="i-own", StoppedMode="KeepCharging")
+    scene.pass_time(5)
+    scene.fails("ResetDisk", REFUSED, count=100)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Stopped")
+
+
+def test_reply_of_the_first_reset_that_is_lost_does_not_stop_the_rollback() -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", "lost_reply")
+    assert scene.go()["Status"] == "Success"
+
+
+def test_instance_that_does_not_stop_is_stopped_by_force() -> None:
+    scene = Scene(replace(TWO_DISKS, operations_s={"StopInstance": 400.0}))
+    ended = scene.go()
+    assert scene.called("StopInstance") == ["StopInstance", "StopInstance"]
+    hold_promise(scene, ended)
+
+
+def test_disks_are_back_also_where_an_error_that_was_minded_fails_the_execution() -> None:
+    scene = Scene(replace(TWO_DISKS, handled_errors_fail=True))
+    scene.fails("ResetDisk", "lost_reply")
+    ended = scene.go()
+    assert (scene.reset, scene.instance) == ([*DISKS], "Running")
+    assert scene.statuses(ended["ExecutionId"])["running"] == "Success"
+
+
+def with_own(**changes: Any) -> SimulatorConfig:
+    own: InstanceConfig = replace(OWN, **changes)
+    return replace(TWO_DISKS, instances=(own,))
+
+
+def test_instance_in_economical_mode_is_left_alone() -> None:
+    scene = Scene(with_own(status="Stopped", stopped_mode="StopCharging"))
+    assert scene.go()["Status"] == "Failed"
+    assert scene.called(*ORDERS) == []
+
+
+def test_snapshot_of_another_disk_is_found_out_before_anything_is_done() -> None:
+    scene = Scene()
+    scene.shots["d-data"] = scene.shots["d-sys"]
+    ended = scene.go()
+    assert (ended["Status"], scene.called(*ORDERS)) == ("Failed", [])
+    assert scene.statuses(ended["ExecutionId"])["checkSnapshots"] == "Failed"
+
+
+def test_snapshot_that_is_not_usable_yet_is_found_out_before_anything_is_done() -> None:
+    slow = replace(TWO_DISKS, life=LifeTimes(cut_s=1, available_s=5000, accomplished_s=6000))
+    scene = Scene(slow)
+    ended = scene.go()
+    assert (ended["Status"], scene.called(*ORDERS)) == ("Failed", [])
+    assert scene.statuses(ended["ExecutionId"])["checkSnapshots"] == "Failed"
+
+
+def test_reset_that_ends_in_a_failure_is_not_started() -> None:
+    scene = Scene()
+    scene.cloud.pace.befall(Fate(action="ResetDisk", outcome="fail"))
+    ended = scene.go()
+    assert (ended["Status"], scene.instance) == ("Failed", "Stopped")
+    assert "start" not in scene.statuses(ended["ExecutionId"])
+
+
+def test_start_that_is_refused_once_is_asked_for_again() -> None:
+    scene = Scene()
+    scene.fails("StartInstance", REFUSED)
+    assert scene.go()["Status"] == "Success"
+
+
+def test_disk_of_another_instance_is_found_out_before_anything_is_done() -> None:
+    scene = Scene()
+    scene.call("DetachDisk", InstanceId="i-own", DiskId="d-data")
+    scene.pass_time(5)
+    ended = scene.go()
+    assert (ended["Status"], scene.called(*ORDERS)) == ("Failed", [])
+
+
+@pytest.mark.parametrize("disks", [("d-data",), DISKS])
+def test_present_state_is_snapshotted_first_where_it_is_asked_for(disks: tuple[str, ...]) -> None:
+    scene = Scene()
+    tags = [{"Key": "snap-self-owner", "Value": "i-own"}]
+    ended = scene.go(*disks, snapshotFirst=True, presentTags=tags)
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    made = "CreateSnapshot" if len(disks) == 1 else "CreateSnapshotGroup"
+    order = scene.called("CreateSnapshot", "CreateSnapshotGroup", "StopInstance")
+    assert order[2:] == [made, "StopInstance"]
+    if len(disks) == 1:
+        newest = scene.snapshots()[0]
+        assert newest["Tags"]["Tag"] == [{"TagKey": "snap-self-owner", "TagValue": "i-own"}]
+
+
+def test_present_state_that_cannot_be_kept_ends_it_before_anything_is_done() -> None:
+    scene = Scene()
+    scene.fails("CreateSnapshotGroup", REFUSED)
+    ended = scene.go(snapshotFirst=True)
+    assert (ended["Status"], scene.called(*ORDERS)) == ("Failed", [])
+
+
+def test_boot_check_that_fails_changes_nothing_of_the_end() -> None:
+    scene = Scene()
+    scene.fails("RunCommand", REFUSED)
+    ended = scene.go()
+    assert ended["Status"] == "Success"
+    assert scene.statuses(ended["ExecutionId"])["bootCheck"] == "Failed"
+
+
+# --- with the rights of its role alone -------------------------------------------------------
+
+OUTSIDE = "own-rollback"
+RIGHTS: dict[str, Any] = json.loads(
+    as_sent(
+        rollback_role_policy(
+            Holder(region="cn-hangzhou", account="*", instance_id="i-own", disks=DISKS)
+        )
+    )
+)
+
+
+def with_rights(document: dict[str, Any]) -> Scene:
+    """Return a scene in which OOS has a role with that policy; the snapshots are the instance's."""
+    role = RoleConfig(name=OUTSIDE, trusted=(OOS_SERVICE,), policies=(document,))
+    scene = Scene(replace(TWO_DISKS, roles=(*TWO_DISKS.roles, role)))
+    for shot in scene.shots.values():
+        tag = {"Tag__1__Key": "snap-self-owner", "Tag__1__Value": "i-own"}
+        scene.call("TagResources", ResourceType="snapshot", ResourceId__1=shot, **tag)
+    return scene
+
+
+def without(action: str) -> dict[str, Any]:
+    """Return the role's policy with one action less."""
+    kept = []
+    for statement in RIGHTS["Statement"]:
+        named = statement["Action"]
+        left = [each for each in ([named] if isinstance(named, str) else named) if each != action]
+        if left:
+            kept.append({**statement, "Action": left})
+    assert kept != RIGHTS["Statement"]
+    return {**RIGHTS, "Statement": kept}
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_rights_of_the_printed_role_suffice(*, first: bool) -> None:
+    scene = with_rights(RIGHTS)
+    ended = scene.go(OOSAssumeRole=OUTSIDE, snapshotFirst=first)
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    assert ended["RamRole"] == OUTSIDE
+    assert [call.action for call in scene.api.calls.all() if call.code] == []
+    assert "RunCommand" in scene.called("RunCommand")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *("ecs:DescribeInstances", "ecs:DescribeDisks", "ecs:DescribeSnapshots"),
+        *("ecs:StopInstance", "ecs:StartInstance", "ecs:ResetDisk", "ecs:RunCommand"),
+    ],
+)
+def test_right_that_the_role_lacks_tears_nothing(action: str) -> None:
+    scene = with_rights(without(action))
+    ended = scene.go(OOSAssumeRole=OUTSIDE)
+    hold_promise(scene, ended)
+    assert (ended["Status"] == "Success") is (action == "ecs:RunCommand")
+
+
+def test_snapshot_that_is_not_the_instances_own_is_not_gone_back_to() -> None:
+    scene = with_rights(RIGHTS)
+    scene.call(
+        "UntagResources", ResourceType="snapshot", ResourceId__1=scene.shots["d-sys"], All=True
+    )
+    ended = scene.go(OOSAssumeRole=OUTSIDE)
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Running")
+
+
+# --- its form --------------------------------------------------------------------------------
+
+
+def functions_in(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {key for key in value if str(key).startswith("Fn::")}
+        return own.union(*map(functions_in, value.values()))
+    return set().union(*map(functions_in, value)) if isinstance(value, list) else set()
+
+
+def test_template_uses_what_public_templates_use_and_no_more() -> None:
+    assert set(TEMPLATE) <= TOP
+    assert TEMPLATE["FormatVersion"] == "OOS-2019-06-01"
+    assert set(TEMPLATE["Description"]) <= TEXTS
+    assert functions_in(TEMPLATE) <= FUNCTIONS
+    for name, parameter in TEMPLATE["Parameters"].items():
+        assert set(parameter) <= PARAMETER, name
+        assert parameter["Type"] in KINDS, name
+        assert set(parameter["Description"]) == {"en", "zh-cn"}, name
+
+
+@pytest.mark.parametrize("task", TEMPLATE["Tasks"], ids=lambda task: task["Name"])
+def test_task_has_known_keys_and_waits_in_constant_steps(task: dict[str, Any]) -> None:
+    assert set(task) <= TASK
+    assert task["Action"] in ACTIONS
+    assert set(task["Properties"]) <= PROPERTIES[task["Action"]]
+    assert set(task["Description"]) == {"en", "zh-cn"}
+    if task["Action"] == "ACS::WaitFor":
+        assert task["DelayType"] == "Constant"
+        assert 1 <= task["Delay"] <= 5 or task["Name"].startswith("present")
+        assert 1 <= task["Retries"] <= 300
+    if "Loop" in task:
+        assert task["Loop"]["RateControl"] == {
+            "Mode": "Concurrency",
+            "Concurrency": 1,
+            "MaxErrors": 0,
+        }
+
+
+def test_all_that_is_needed_is_asked_for_and_the_role_is_a_parameter() -> None:
+    needed = {name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each}
+    assert needed == {"instanceId", "pairs", "first", "diskIds", "count"}
+    assert TEMPLATE["RamRole"] == "{{ OOSAssumeRole }}"
+
+
+def test_simulated_validator_takes_it() -> None:
+    answer = OosCloud().oos("ValidateTemplateContent", Content=CONTENT)
+    assert answer.status == 200, json.dumps(answer.body)
