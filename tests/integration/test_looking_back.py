@@ -250,7 +250,8 @@ def test_vfat_that_verify_has_only_checked_is_not_opened_for_files() -> None:
 
 
 def test_disk_of_which_the_run_has_no_snapshot_is_named(scene: Scene) -> None:
-    scene.job.clock.sleep(1)  # the journal counts in seconds, and this run is to be the newest
+    scene.job.clock.moves_cloud = True
+    scene.job.clock.sleep(2)  # the cloud tells a cut in whole seconds, and this is to be the newest
     scene.job.run(Request(before="only the root", selection=Selection(disks=(DISKS[0],))))
     with pytest.raises(PreconditionRefused) as caught:
         scene.restore("/srv/a")
