@@ -185,9 +185,9 @@ PARTS = (
     "config",
     "ports_looking_back",
     "ports",
-    "ports_looking_back",
     "model",
     "errors",
+    "threads",
 )
 DOCUMENTS: Mapping[str, Tables] = {
     "README.md": {"commands": commands},
