@@ -11,7 +11,13 @@ from snap_self.model.shown import quoted
 from snap_self.model.snapshots import uploaded
 from snap_self.output.differences import since_json, summary
 from snap_self.output.jsonform import envelope, when, write_json
-from snap_self.output.listing import VERDICT_WORDS, expires_words, listed_json
+from snap_self.output.listing import (
+    VERDICT_WORDS,
+    expires_words,
+    listed_json,
+    return_json,
+    return_lines,
+)
 from snap_self.output.report import unseen_json
 from snap_self.output.steps import step_line, undo_lines
 from snap_self.output.streams import Streams
@@ -44,12 +50,17 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
             name = record.rollback.execution_id or "whose answer was lost"
             asked = instant_words(record.rollback.asked)
             streams.data(f"Back to it asked for {asked}; execution {name} of OOS")
-        if record.explained:
+        if record.explained and shown.went_back is None:
             streams.data(f"Explained  {record.explained}")
     elif shown.snapshots:
         first = shown.snapshots[0]
         text = f", before {quoted(first.before)}" if first.before else ""
         streams.data(f"Run        {run_of(first)}{text}; this journal has nothing of it")
+    if shown.went_back:
+        first_line, *others = return_lines(shown.went_back)
+        streams.data(f"Went back  {first_line}", *(f"           {each}" for each in others))
+    if shown.lost_by:
+        streams.data(f"Lost       since then disks went back to run {shown.lost_by.run}")
     if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
         streams.data(f"Command    {outcome}")
     for shot in shown.snapshots:
@@ -133,6 +144,8 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             for change in shown.changes
         ],
         "since": shown.since and since_json(shown.since),
+        "went_back": shown.went_back and return_json(shown.went_back),
+        "lost_by": shown.lost_by and shown.lost_by.run,
         "notes": list(shown.notes),
     }
 
