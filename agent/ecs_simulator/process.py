@@ -267,6 +267,10 @@ class _GuestPower:
         """Switch it off, after it was asked to end unless forced."""
         self._storage.power_off(force=force)
 
+    def switch(self, step: Callable[[], None]) -> None:
+        """Do it beside all else: a system takes its time to end."""
+        threading.Thread(target=step, name="power", daemon=True).start()
+
     def _ended(self) -> None:
         """Show an instance that lost power, or switched itself off, as stopped."""
         cloud = self._simulator.cloud
