@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from snap_self.model.listed import run_of
+from snap_self.model.result import Result
 from snap_self.model.shown import quoted
 from snap_self.model.snapshots import uploaded
 from snap_self.output.differences import since_json, summary
@@ -25,6 +26,7 @@ from snap_self.output.text import ago_words, cut_words, instant_words, short_ins
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.changes import LoggedChange
+    from snap_self.model.run import RunRecord
     from snap_self.model.ways import Way
     from snap_self.usecases.show import Lack, Shown
 
@@ -40,8 +42,7 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
     record = shown.record
     if record:
         streams.data(f"Run        {record.run_id}, before {quoted(record.before)}")
-        ended = record.result.value or "not ended"
-        streams.data(f"Started    {instant_words(record.started)}; result {ended}")
+        streams.data(f"Started    {instant_words(record.started)}; result {_result(shown, record)}")
         if shown.upload:
             streams.data(f"Upload     {shown.upload}")
         if record.unseen:
@@ -92,6 +93,13 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(f"Needed for a restore, {name}:")
         streams.data(*(f"  {line}" for line in content.removesuffix("\n").split("\n")))
     streams.message(*(f"Note: {note}" for note in shown.notes))
+
+
+def _result(shown: Shown, record: RunRecord) -> str:
+    """Return how a run ended; a journal of the moment of its cut does not know."""
+    if shown.went_back and record.result is Result.INTERRUPTED:
+        return "not in this journal, which is of the moment of its cut"
+    return record.result.value or "not ended"
 
 
 def shown_json(shown: Shown) -> dict[str, Any]:
