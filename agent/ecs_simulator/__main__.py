@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         state_dir=options.state_dir,
         die_with_parent=options.die_with_parent,
         ca_dir=options.ca_dir,
+        executions=options.executions,
         guest=GuestSettings(
             memory_mib=options.guest_memory,
             cpus=options.guest_cpus,
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         help="make /dev/disk/by-id/virtio-SERIAL for loop disks",
     )
     add("--ca-dir", default="", metavar="DIR", help="keep the certificate authority here")
+    add("--executions", default="", metavar="FILE", help="keep what OOS has, and go on with it")
     for name, value, what in (
         ("memory", 1024, "its memory in MiB"),
         ("cpus", 2, "its processors"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 
@@ -81,6 +81,10 @@ class Power(Protocol):
         """Switch it off, after it was asked to end unless forced."""
         ...
 
+    def switch(self, step: Callable[[], None]) -> None:
+        """Do a step that switches it; where that takes time nothing else waits for it."""
+        ...
+
 
 class NoPower:
     """No machine is behind the instance."""
@@ -88,6 +92,10 @@ class NoPower:
     def on(self) -> None: ...
 
     def off(self, *, force: bool) -> None: ...
+
+    def switch(self, step: Callable[[], None]) -> None:
+        """Do it at once."""
+        step()
 
 
 class NoStorage:

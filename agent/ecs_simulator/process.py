@@ -50,6 +50,7 @@ class ProcessOptions:
         state_dir: where its folder of files is made; empty for ``$TMPDIR`` or ``/var/tmp``.
         die_with_parent: end when the starting process ends.
         ca_dir: where the trusted certificate authority is kept between simulators.
+        executions: a file that OOS's executions are kept in between simulators.
         guest: the virtual machine of storage ``qmp``.
     """
 
@@ -59,6 +60,7 @@ class ProcessOptions:
     state_dir: str = ""
     die_with_parent: bool = False
     ca_dir: str = ""
+    executions: str = ""
     guest: GuestSettings = field(default_factory=GuestSettings)
 
 
@@ -154,7 +156,13 @@ def running(description: Description, options: ProcessOptions, *, say: Say) -> I
         left_out: list[str] = []
         storage = _storage(options, work_dir, ledger, left_out, description.uses)
         tls, ca_file = _tls(description, options, work_dir, left_out)
-        simulator = Simulator(description.config, storage=storage, tls=tls, control_dir=work_dir)
+        simulator = Simulator(
+            description.config,
+            storage=storage,
+            tls=tls,
+            control_dir=work_dir,
+            executions=Path(options.executions) if options.executions else None,
+        )
         _prepare(storage, description.uses, left_out)
         stack.callback(simulator.stop)
         simulator.start()
@@ -258,6 +266,10 @@ class _GuestPower:
     def off(self, *, force: bool) -> None:
         """Switch it off, after it was asked to end unless forced."""
         self._storage.power_off(force=force)
+
+    def switch(self, step: Callable[[], None]) -> None:
+        """Do it beside all else: a system takes its time to end."""
+        threading.Thread(target=step, name="power", daemon=True).start()
 
     def _ended(self) -> None:
         """Show an instance that lost power, or switched itself off, as stopped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote
@@ -14,6 +15,7 @@ from ecs_simulator.authenticate import ApiRequest
 from ecs_simulator.config import SimulatorConfig
 from ecs_simulator.controls import Controls
 from ecs_simulator.faults import METADATA
+from ecs_simulator.oos import keeping
 from ecs_simulator.peers import Peers
 from ecs_simulator.ports import Storage
 from ecs_simulator.servers import HttpIn, HttpOut, Listener, Service
@@ -28,6 +30,8 @@ class Simulator(Controls):
     Args:
         tls: returns the server's context for a kind of certificate: ``good``, ``untrusted``,
             ``expired`` or ``wrong_name``; without it there is no HTTPS listener.
+        executions: a file that OOS keeps its executions and templates in, for the next simulator
+            that is given it; all other resources begin anew. A ClientToken is not remembered.
         control_dir: a folder that nobody else can enter, for the control service's socket; without
             it there is no control service.
     """
@@ -39,8 +43,11 @@ class Simulator(Controls):
         storage: Storage | None = None,
         tls: TlsContexts | None = None,
         control_dir: Path | None = None,
+        executions: Path | None = None,
     ) -> None:
         super().__init__(config, storage=storage)
+        if executions is not None:
+            self.cloud.oos.go_on_with(keeping.load(executions), partial(keeping.save, executions))
         self._tls = tls
         self.control_socket = control_dir / CONTROL_SOCKET if control_dir else None
         self._peers = Peers(self.config.trust_peers_from)

@@ -496,6 +496,12 @@ class RunStore(Protocol):
         """Return the records of runs whose uploads were not seen to end, newest first."""
         ...
 
+    def brought_back(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs to which disks were, or were to be, brought back by OOS,
+        newest first.
+        """
+        ...
+
     def damaged(self) -> tuple[str, ...]:
         """Return for each record that cannot be read its path and why."""
         ...
@@ -532,6 +538,16 @@ class Executions(Protocol):
         self, tags: Mapping[str, str], *, deadline_s: float | None = None
     ) -> tuple[Execution, ...]:
         """Return the executions with these tags that have not ended, newest first.
+
+        Raises:
+            ApiFault, CloudUnreachable: as ``start``.
+        """
+        ...
+
+    def newest(
+        self, tags: Mapping[str, str], *, deadline_s: float | None = None
+    ) -> tuple[Execution, ...]:
+        """Return the executions with these tags, ended ones too, newest first.
 
         Raises:
             ApiFault, CloudUnreachable: as ``start``.

@@ -284,7 +284,37 @@ def _application() -> Schema:
 
 
 def _list() -> Schema:
-    return {"instance": _or_null(_instance()), "snapshots": _many(_listed()), "notes": TEXTS}
+    return {
+        "instance": _or_null(_instance()),
+        "snapshots": _many(_listed()),
+        "went_back": _told(
+            _many(_return()), "When OOS brought disks back, the latest first, as far as is known."
+        ),
+        "notes": TEXTS,
+    }
+
+
+def _return() -> Schema:
+    lost = {"id": SENTENCE, "before": TEXT, "cut_time": _or_null(INSTANT)}
+    return _object(
+        {
+            "run": _told(SENTENCE, "The run that was gone back to."),
+            "before": TEXT,
+            "execution_id": SENTENCE,
+            "status": _told(TEXT, "The execution's, in the API's word: Success, Failed, Running."),
+            "message": _told(_or_null(TEXT), "Why it failed, in the API's words."),
+            "by": _told(_or_null(TEXT), "Who started it, in the API's words."),
+            "began": _or_null(INSTANT),
+            "ended": _told(_or_null(INSTANT), "Null while it goes on."),
+            "lost_since": _told(
+                _or_null(INSTANT), "What was written since is lost; null where it is not known."
+            ),
+            "lost_runs": _told(
+                _many(_object(lost)),
+                "Runs whose time the disks have no more; their snapshots stay.",
+            ),
+        }
+    )
 
 
 def _listed() -> Schema:
@@ -367,6 +397,12 @@ def _show() -> Schema:
         "changes": _told(_many(_object(change)), "Package managers' changes it was made for."),
         "since": _told(
             _or_null(_since()), "What differed after the change; null where it was not noted."
+        ),
+        "went_back": _told(
+            _or_null(_return()), "That disks went back to this run; null where that is not known."
+        ),
+        "lost_by": _told(
+            _or_null(TEXT), "The run that disks went back to after this one; null if to none."
         ),
         "notes": TEXTS,
     }

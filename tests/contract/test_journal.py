@@ -9,10 +9,18 @@ from pathlib import Path
 import pytest
 
 from fakes.journal import FakeJournal
-from fakes.records import order_record, run_record
+from fakes.records import STARTED, order_record, run_record
+from snap_self.model.executions import Execution
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
 from snap_self.model.result import Result
-from snap_self.model.run import FollowerRecord, RetentionTries, RunRecord, Stage, Upload
+from snap_self.model.run import (
+    FollowerRecord,
+    RetentionTries,
+    RollbackRecord,
+    RunRecord,
+    Stage,
+    Upload,
+)
 from snap_self.model.snapshots import Consistency
 from snap_self.model.verification import Verdict, Verification
 from snap_self.ports import FactStore, RunStore
@@ -129,6 +137,21 @@ def test_uploading_leaves_out_only_runs_whose_upload_ended_or_never_began(
         run_record(4).run_id,
         run_record(2).run_id,
     ]
+
+
+def test_brought_back_has_only_runs_that_were_or_were_to_be_gone_back_to(
+    open_store: Callable[[], Store],
+) -> None:
+    store = open_store()
+    asked = RollbackRecord(asked=STARTED, client_token="rollback-1")
+    seen = Execution(execution_id="exec-1", status="Running", tags={"a": "b"}, began=STARTED)
+    store.save(run_record(1, before='back": {'))
+    store.save(replace(run_record(2, stage=Stage.FINISHED), rollback=asked))
+    store.save(replace(run_record(3), went_back=seen))
+    assert store.brought_back() == (
+        replace(run_record(3), went_back=seen),
+        replace(run_record(2, stage=Stage.FINISHED), rollback=asked),
+    )
 
 
 @pytest.mark.parametrize("run_id", ["unknown", "", "../lock", "a/b", "x" * 300, "a\x00b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from ecs_simulator import Simulator
 from ecs_simulator.config import AccessKeyConfig
 from fakes.simulated_cloud import TWO_DISKS
-from fixtures_simulator import ask_control
+from fixtures_simulator import SimulatorProcess, ask_control, simulator_running
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the SDK's own, of its bundled urllib3 and six
@@ -28,6 +29,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore:::aliyunsdkcore")
 
+Running = Simulator | SimulatorProcess
 KEY = AccessKeyConfig()
 WAIT_S = 20.0
 ROLLBACK = """
@@ -88,7 +90,7 @@ def cloud(tmp_path: Path) -> Iterator[Simulator]:
         OPENED.pop().session.close()
 
 
-def client(cloud: Simulator, **keywords: Any) -> Any:
+def client(cloud: Running, **keywords: Any) -> Any:
     keywords = keywords or {"ak": KEY.access_key_id, "secret": KEY.access_key_secret}
     acs = AcsClient(
         region_id="cn-hangzhou",
@@ -102,7 +104,7 @@ def client(cloud: Simulator, **keywords: Any) -> Any:
     return acs
 
 
-def ask(cloud: Simulator, action: str, acs: Any = None, **params: Any) -> dict[str, Any]:
+def ask(cloud: Running, action: str, acs: Any = None, **params: Any) -> dict[str, Any]:
     """Send one POST whose parameters are in the query, as the SDKs of OOS do."""
     request = CommonRequest(
         domain=urlsplit(cloud.ecs_url).hostname, version="2019-06-01", action_name=action
@@ -124,7 +126,7 @@ def control(cloud: Simulator, method: str, path: str, body: Any) -> Any:
     return answer
 
 
-def execution(cloud: Simulator, name: str) -> dict[str, Any]:
+def execution(cloud: Running, name: str) -> dict[str, Any]:
     (found,) = ask(cloud, "ListExecutions", ExecutionId=name)["Executions"]
     return dict(found)
 
@@ -145,20 +147,23 @@ def armed(cloud: Simulator, **params: Any) -> str:
     """Start the rollback of the system disk to a snapshot and return its id once it sleeps."""
     (snapshot,) = cloud.add_snapshots("d-sys", 1, tags={})
     pairs = [{"disk": "d-sys", "snapshot": snapshot}]
-    given = {"instanceId": "i-own", "pairs": pairs}
+    return begun(cloud, Parameters={"instanceId": "i-own", "pairs": pairs}, **params)
+
+
+def begun(cloud: Running, **params: Any) -> str:
+    """Start the rollback and return its id once it sleeps."""
     answer = ask(
         cloud,
         "StartExecution",
         TemplateContent=ROLLBACK,
-        Parameters=given,
         SafetyCheck="Skip",
         Tags={"owner": "i-own"},
         **params,
     )
     name = str(answer["Execution"]["ExecutionId"])
-    begun = time.monotonic()
+    until = time.monotonic() + WAIT_S
     while not execution(cloud, name)["CurrentTasks"]:
-        assert time.monotonic() < begun + WAIT_S
+        assert time.monotonic() < until
         time.sleep(0.01)
     return name
 
@@ -254,3 +259,27 @@ def test_state_that_the_control_service_shows_has_executions(cloud: Simulator) -
     assert shown["executions"][name]["status"] == "Running"
     (task,) = shown["task_executions"].values()
     assert (task["execution_id"], task["task"]["action"]) == (name, "ACS::Sleep")
+
+
+def test_execution_outlives_a_simulator_that_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.json"
+    disks = [{"disk_id": "d-sys", "size_gib": 1}]
+    file.write_text(json.dumps({"instances": [{"instance_id": "i-own", "disks": disks}]}))
+    kept = ("--executions", str(tmp_path / "executions"))
+    arguments = ("--config", str(file), "--storage", "none", "--no-https", *kept)
+    with simulator_running(*arguments) as first:
+        given = {**_GIVEN["Parameters"], "sleep": "PT2S"}
+        name = begun(first, Parameters=given)
+        first.end(signal.SIGKILL)
+    time.sleep(2)
+    with simulator_running(*arguments) as second:
+        until = time.monotonic() + WAIT_S
+        while (seen := execution(second, name))["Status"] in ("Started", "Running"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        calls = second.control("GET", "calls")["calls"]
+    assert seen["Status"] == "Success", seen["StatusMessage"]
+    assert [call["action"] for call in calls if call["action"] in _CHANGES] == [
+        "StopInstance",
+        "StartInstance",
+    ]

@@ -47,6 +47,10 @@ class FakeJournal:
         """Return the records of runs whose uploads were not seen to end, newest first."""
         return tuple(r for r in self.all() if r.upload is not None and r.upload.going_on)
 
+    def brought_back(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs to which disks were to be brought back, newest first."""
+        return tuple(r for r in self.all() if r.rollback is not None or r.went_back is not None)
+
     def damaged(self) -> tuple[str, ...]:
         """Return what the test put into ``spoiled``."""
         return self.spoiled

@@ -175,7 +175,13 @@ def _later(
             cloud.storage_faults.append(f"{instance.status} {instance.instance_id}: {error}")
             fail()
 
-    cloud.pace.begin(action, instance.instance_id, run, fail)
+    def switch() -> None:
+        if instance is cloud.own_instance:
+            cloud.power.switch(run)
+        else:
+            run()
+
+    cloud.pace.begin(action, instance.instance_id, switch, fail)
 
 
 def _changeable(cloud: Cloud, params: Params, status: str) -> Instance:

@@ -44,7 +44,7 @@ def start_execution(cloud: Cloud, call: Call) -> Json:
     _one_of(params, "Mode", ("Automatic",))
     _one_of(params, "LoopMode", ("Automatic",))
     given, tags = json_map(params, "Parameters"), read_json_tags(params)
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         stored, template = chosen_template(cloud, params)
         wish = Wish(
             template=template,
@@ -132,7 +132,7 @@ def tags_of(params: Params) -> Sequence[tuple[str, str]]:
 
 def cancel_execution(cloud: Cloud, call: Call) -> Json:
     """End an execution that has not ended."""
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         execution = found_execution(cloud, call.params)
         if execution.status in ENDED:
             status = f"The execution is {execution.status} already."
@@ -147,7 +147,7 @@ def notify_execution(cloud: Cloud, call: Call) -> Json:
     kind = params.required("NotifyType")
     if kind not in ("Approve", "Reject"):
         raise ApiError("InvalidParameter.NotifyType", "Only Approve and Reject are simulated.")
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         execution = found_execution(cloud, params)
         name, task_id = params.text("TaskName"), params.text("TaskExecutionId")
         held = [

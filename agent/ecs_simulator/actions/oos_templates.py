@@ -43,7 +43,7 @@ def create_template(cloud: Cloud, call: Call) -> Json:
     check_able()
     name, template = _template_name(params), readable_template(params.required("Content"))
     tags, now, who = read_json_tags(params), cloud.clock.now(), _who(call)
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         if name in cloud.oos.records.templates:
             raise ApiError("EntityAlreadyExists.Template", "The template exists already.")
         stored = StoredTemplate(
@@ -67,7 +67,7 @@ def update_template(cloud: Cloud, call: Call) -> Json:
     params = call.params
     check_able()
     name, template = params.required("TemplateName"), readable_template(params.required("Content"))
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         last = _stored(cloud, name)
         stored = replace(
             last,
@@ -145,7 +145,7 @@ def _names(params: Params) -> list[str]:
 def _delete(cloud: Cloud, names: list[str]) -> None:
     if not names:
         raise ApiError("MissingParameter.TemplateNames", "TemplateNames is needed.")
-    with cloud.oos.lock:
+    with cloud.oos.changing():
         for name in names:
             _stored(cloud, name)
             running = [

@@ -223,11 +223,12 @@ def _template(turn: Turn) -> Outcome:
 
 
 def _loop_body(turn: Turn) -> Outcome:
-    tasks = _loop_tasks(turn.task.task)
+    tasks = loop_tasks(turn.task.task)
     return Child(template=Template(content="", tasks=tasks), name="", given=None)
 
 
-def _loop_tasks(task: Task) -> tuple[Task, ...]:
+def loop_tasks(task: Task) -> tuple[Task, ...]:
+    """Return the tasks that a loop runs for each of its items."""
     return read_tasks(task.properties.get("LoopTasks"))
 
 
@@ -278,4 +279,4 @@ def check_actions(tasks: tuple[Task, ...]) -> None:
         if task.loop is not None and action in _NO_LOOP:
             raise TemplateFault(f"Task {task.name}: {task.action} cannot be looped.")
         if action == LOOP.lower():
-            check_actions(_loop_tasks(task))
+            check_actions(loop_tasks(task))

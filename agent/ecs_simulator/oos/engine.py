@@ -1,7 +1,7 @@
 """The engine: takes executions from state to state, one task at a time, in the simulator's time.
 
 Nothing waits in it. Each step is an entry of the agenda, and all that a step needs is in the
-records::
+records, also when it is due: another simulator that reads them goes on with it::
 
     Started -> [Queued ->] Running <-> Waiting -> Success | Failed | Cancelled
 
@@ -14,7 +14,8 @@ Source: "Status transition diagram" of the user guide.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -99,7 +100,7 @@ class Wish:
 
 
 class Engine:
-    """Runs executions; hold ``lock`` while reading or changing its records.
+    """Runs executions; hold ``lock`` while reading its records, and change them in ``changing``.
 
     The state's lock may be taken while this one is held, never the other way round.
     """
@@ -109,6 +110,8 @@ class Engine:
     ) -> None:
         self.lock = threading.RLock()
         self.records = Records()
+        self._keep: Callable[[Records], None] = lambda _records: None
+        self._changes = 0
         self.calls: Calls | None = None
         self._agenda = agenda
         self._clock = clock
@@ -123,15 +126,15 @@ class Engine:
             TemplateFault: a parameter's value is wrong.
             TaskFault: the template's RAM role, or a default, cannot be evaluated.
         """
-        with self.lock:
+        with self.changing():
             execution = self._execution(wish)
             self.records.executions[execution.execution_id] = execution
             self._log(execution, "", "The execution is started.")
-            self._later(self._begin, execution)
+            self._later(execution)
             return execution
 
     def _execution(self, wish: Wish) -> Execution:
-        now, execution_id = self._clock.now(), self._ids.hexadecimal("exec")
+        now, execution_id = self._clock.now(), self._new_id()
         own = self._own_names(execution_id)
         parameters = values_of(wish.template.parameters, wish.given, Scope(names=own))
         role = evaluate(wish.template.ram_role, Scope(names={**own, **parameters}))
@@ -159,6 +162,13 @@ class Engine:
             execution.ram_role = execution.ram_role or parent.ram_role
             parent.is_parent = True
         return execution
+
+    def _new_id(self) -> str:
+        """Return an id that no record has: an earlier simulator may have had the same seed."""
+        while True:
+            name = self._ids.hexadecimal("exec")
+            if name not in self.records.executions:
+                return name
 
     def cancel(self, execution: Execution) -> None:
         """End an execution and all that it has begun, wherever it is."""
@@ -193,7 +203,7 @@ class Engine:
             self._show_waiting(self.records.executions[task.execution_id])
             if approved:
                 task.approved = True
-                self._later(self._turn, task)
+                self._later(task)
             else:
                 self._end_task(task, FAILED, f"The task is rejected. {note}".strip())
 
@@ -216,13 +226,49 @@ class Engine:
             conditions=execution.template.conditions,
         )
 
-    def _later(self, step: Callable[[Any], None], subject: Any, after_s: float = 0.0) -> None:
-        self._agenda.after(after_s, partial(self._locked, step, subject))
+    def _later(self, subject: Execution | TaskExecution, after_s: float = 0.0) -> None:
+        """Have the next step of an execution or task done; which it is, its record tells."""
+        subject.due_at = self._clock.now() + after_s
+        self._agenda.after(after_s, partial(self._step, subject))
 
-    def _locked(self, step: Callable[[Any], None], subject: Any) -> None:
+    def _step(self, subject: Execution | TaskExecution) -> None:
+        with self.changing():
+            if subject.status in ENDED or subject.due_at is None:
+                return
+            subject.due_at = None
+            if isinstance(subject, TaskExecution):
+                self._turn(subject)
+            elif subject.next_task:
+                self._enter(subject, subject.next_task)
+            else:
+                self._begin(subject)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock and change records, which are kept when the outermost change is done."""
         with self.lock:
-            if subject.status not in ENDED:
-                step(subject)
+            self._changes += 1
+            try:
+                yield
+            finally:
+                self._changes -= 1
+                if not self._changes:
+                    self._keep(self.records)
+
+    def go_on_with(self, records: Records, keep: Callable[[Records], None]) -> None:
+        """Take over the records of an earlier simulator; what fell due meanwhile is done now.
+
+        A step that the earlier one was at when it was killed is done again.
+
+        Args:
+            keep: is given the records after each change.
+        """
+        with self.changing():
+            self.records, self._keep = records, keep
+            now = self._clock.now()
+            for each in records.everything():
+                if each.due_at is not None and each.status not in ENDED:
+                    self._agenda.after(each.due_at - now, partial(self._step, each))
 
     def _log(self, execution: Execution, task_id: str, message: str) -> None:
         now = self._clock.now()
@@ -254,7 +300,8 @@ class Engine:
         if target == END:
             self._succeed(execution)
         else:
-            self._later(partial(self._enter, name=target), execution)
+            execution.next_task = target
+            self._later(execution)
 
     def _succeed(self, execution: Execution) -> None:
         scope = self._scope(execution)
@@ -281,7 +328,7 @@ class Engine:
         execution.ended_at = execution.updated_at = self._clock.now()
         self._log(execution, "", f"The execution ended: {status}. {message}".strip())
         for queued in self.records.queued():
-            self._later(self._begin, queued)
+            self._later(queued)
         parent = self.records.tasks.get(execution.task_id)
         if parent is None or parent.status in ENDED:
             return
@@ -368,7 +415,7 @@ class Engine:
         if isinstance(outcome, Done):
             self._end_task(task, SUCCESS, "", outcome.result, outcome.next_task)
         elif isinstance(outcome, Again):
-            self._later(self._turn, task, outcome.after_s)
+            self._later(task, outcome.after_s)
         elif isinstance(outcome, Held):
             task.status = WAITING
             self._show_waiting(execution)
@@ -486,7 +533,7 @@ class Engine:
                 loop_item=item,
             )
         )
-        self._later(self._turn, task)
+        self._later(task)
 
     def _end_loop(self, loop: TaskExecution, done: list[TaskExecution]) -> None:
         try:

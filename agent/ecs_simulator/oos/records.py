@@ -50,6 +50,8 @@ class Execution:
         task_id: the task of another execution that waits for this one.
         loop_item: what ``ACS::TaskLoopItem`` stands for in all of its tasks.
         steps: how many tasks it has entered.
+        due_at: when its next step is due; None where it waits for something else, or has ended.
+        next_task: which task it enters then; empty where it begins then.
     """
 
     execution_id: str
@@ -78,6 +80,8 @@ class Execution:
     in_loop: bool = False
     is_parent: bool = False
     steps: int = 0
+    due_at: float | None = None
+    next_task: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,6 +92,7 @@ class TaskExecution:
         tries: how often a WaitFor has looked.
         approved: somebody let a high-risk call, or an Approve, pass.
         items: of a loop; ``begun`` of them have been begun.
+        due_at: when its next turn is due; None where it waits for something else, or has ended.
     """
 
     task_id: str
@@ -110,6 +115,7 @@ class TaskExecution:
     rate: dict[str, Any] = field(default_factory=dict)
     begun: int = 0
     child_execution_id: str = ""
+    due_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +142,20 @@ class Records:
         """Return the next number in order of creation."""
         self._number += 1
         return self._number
+
+    def add(self, each: Execution | TaskExecution) -> None:
+        """Take in one of an earlier simulator, with its number."""
+        if isinstance(each, Execution):
+            self.executions[each.execution_id] = each
+        else:
+            self.tasks[each.task_id] = each
+        self._number = max(self._number, each.number)
+
+    def everything(self) -> list[Execution | TaskExecution]:
+        """Return executions and tasks in order of creation."""
+        every: list[Execution | TaskExecution] = [*self.executions.values()]
+        every += self.tasks.values()
+        return sorted(every, key=lambda each: each.number)
 
     def tasks_of(self, execution_id: str) -> list[TaskExecution]:
         """Return an execution's tasks, loop items among them, in order of creation."""

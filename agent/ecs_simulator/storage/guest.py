@@ -263,9 +263,9 @@ class Guest:
         if process.poll() is None:
             process.kill()
         process.wait()
-        if self._qmp is not None:
-            self._qmp.close()
-            self._qmp = None
+        qmp, self._qmp = self._qmp, None  # it may be switched off twice at a time
+        if qmp is not None:
+            qmp.close()
 
 
 _SERVER = "server=on,wait=off"

@@ -16,7 +16,7 @@ from snap_self.errors import RootNeeded
 from snap_self.model.ids import RunId
 from snap_self.model.request import Request
 from snap_self.model.snapshots import Identity
-from snap_self.ports import Clock, RunLock
+from snap_self.ports import Clock, Executions, RunLock
 from snap_self.system.configfiles import (
     distrust_config,
     list_config_folder,
@@ -63,6 +63,8 @@ def make_tools(adapters: Adapters) -> Tools:
         start_follower=follower_start(adapters),
         changes_of=ChangeLog(adapters.config.state.dir).of,
         awaited=AwaitedFiles(adapters.config.state.dir),
+        executions=partial(_executions, adapters),
+        tell_system_log=_tell_system_log,
     )
 
 
@@ -108,6 +110,19 @@ def _connect(adapters: Adapters, identity: Identity) -> EcsClient:
     from snap_self.cli.connecting import connect
 
     return connect(adapters, identity)
+
+
+def _executions(adapters: Adapters, identity: Identity) -> Executions:
+    from snap_self.cli.connecting import connect_oos
+    from snap_self.cloud.executions import OosExecutions
+
+    return OosExecutions(connect_oos(adapters, identity))
+
+
+def _tell_system_log(text: str) -> None:
+    from snap_self.system.system_log import write_notice
+
+    write_notice(text)
 
 
 def run_lock(adapters: Adapters) -> RunLock:

@@ -128,8 +128,20 @@ def executions(answer: Mapping[str, Any]) -> tuple[Execution, ...]:
 
 
 def _execution(node: Node) -> Execution:
+    read, text = Loose().read, node.text
+    tags = node.value.get("Tags")
     return Execution(
-        execution_id=node.identifier("ExecutionId"), status=Loose().read(node.text, "Status", "")
+        execution_id=node.identifier("ExecutionId"),
+        status=read(text, "Status", ""),
+        said=read(text, "StatusMessage", ""),
+        by=read(text, "ExecutedBy", ""),
+        began=read(node.instant, "StartDate", None),
+        finished=read(node.instant, "EndDate", None),
+        tags={
+            key: value
+            for key, value in (tags.items() if isinstance(tags, dict) else ())
+            if isinstance(value, str)
+        },
     )
 
 

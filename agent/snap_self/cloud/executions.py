@@ -48,6 +48,13 @@ class OosExecutions:
         self, tags: Mapping[str, str], *, deadline_s: float | None = None
     ) -> tuple[Execution, ...]:
         """Return the executions with these tags that have not ended, newest first."""
+        every = self.newest(tags, deadline_s=deadline_s)
+        return tuple(each for each in every if not each.ended)
+
+    def newest(
+        self, tags: Mapping[str, str], *, deadline_s: float | None = None
+    ) -> tuple[Execution, ...]:
+        """Return the executions with these tags, ended ones too, newest first."""
         params = {"Tags": json.dumps(dict(tags)), "MaxResults": NEWEST}
         answer = self._call("ListExecutions", params, deadline_s=deadline_s)
-        return tuple(each for each in answers.executions(answer) if not each.ended)
+        return answers.executions(answer)

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 # Statuses of one that will do nothing any more.
-ENDED = frozenset({"Success", "Failed", "Cancelled"})
+DONE, FAILED, CANCELLED = "Success", "Failed", "Cancelled"
+ENDED = frozenset({DONE, FAILED, CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One execution as the API shows it.
+    """One execution as the API shows it; also what the journal keeps of it.
 
     Args:
         status: its own word (``Running``); empty where it cannot be read.
+        said: why it is so, in the API's words; may be empty.
+        by: who started it, in the API's words; empty where they cannot be read.
+        began: when it was started; None where that cannot be read.
+        finished: when it ended; None while it goes on.
+        tags: those it was started with, as far as they can be read.
     """
 
     execution_id: str
     status: str
+    said: str = ""
+    by: str = ""
+    began: datetime | None = None
+    finished: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:

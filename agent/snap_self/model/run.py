@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from snap_self.model.asked import CutUnseen
+from snap_self.model.executions import Execution
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.shown import shown
@@ -201,6 +202,9 @@ class RunRecord:
         lacking_why: why not, of those of these for which it is known.
         verified: what the last look into each snapshot has proved.
         rollback: the last one to this run that was asked for; None if none was.
+        went_back: the execution of OOS that brought disks back to it, or was to, as the cloud told
+            of it last; None where none is known of. A disk that went back holds the journal as it
+            was at the cut: there it is known from the cloud alone.
     """
 
     run_id: RunId
@@ -235,6 +239,7 @@ class RunRecord:
     lacking_why: Mapping[str, str] = field(default_factory=dict)
     verified: Mapping[SnapshotId, Verification] = field(default_factory=dict)
     rollback: RollbackRecord | None = None
+    went_back: Execution | None = None
 
     @property
     def snapshot_ids(self) -> tuple[SnapshotId, ...]:

@@ -20,7 +20,7 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "notes": []},
+    "list": {"instance": None, "snapshots": [], "went_back": [], "notes": []},
     "show": {
         "snapshots": [],
         "run": None,
@@ -30,6 +30,8 @@ OTHERS: dict[str, dict[str, Any]] = {
         "ways": [],
         "changes": [],
         "since": None,
+        "went_back": None,
+        "lost_by": None,
         "notes": [],
     },
     "diff": {

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from snap_self.model.executions import FAILED
 from snap_self.model.listed import ListedRun, SnapshotState, runs_of
 from snap_self.model.retention import Retention
-from snap_self.model.shown import printable
+from snap_self.model.shown import printable, quoted
 from snap_self.model.verification import Verdict, worst
 from snap_self.output.cells import cell_width, fitted
 from snap_self.output.columns import Column, columns_of, laid_out
 from snap_self.output.jsonform import envelope, when, write_json
 from snap_self.output.streams import Streams
-from snap_self.output.text import age_words
+from snap_self.output.text import age_words, instant_words
+from snap_self.recovery.returns import return_words
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.listed import ListedSnapshot
+    from snap_self.recovery.returns import Return
     from snap_self.usecases.listing import Listing
 
 # A column is not cut to fewer cells than these.
 LEAST_BEFORE, LEAST_DISKS, LEAST_OUTCOME, LEAST_OPEN = 14, 7, 10, 12
+# A going back is told with each list for so long; `show` tells it ever after.
+NEWS = timedelta(days=7)
+SHOWN_LOST = 5
 
 
 def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
@@ -32,9 +38,55 @@ def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
     runs = runs_of(listing.snapshots)
     if runs:
         streams.data(*_lines(runs, now, columns_of(streams.out), each=streams.verbosity > 0))
-    streams.message(*(f"Note: {note}" for note in listing.notes))
+    streams.message(*(f"Note: {note}" for note in _notes(listing, now)))
     if runs:
         streams.message("`snap-self show RUN` shows one in full, with the ways back.")
+
+
+def _notes(listing: Listing, now: datetime) -> Iterator[str]:
+    """Yield what should be known, first the last going back while it is news."""
+    for one in listing.returns[:1]:
+        last = one.execution.finished or one.execution.began
+        if last is None or now - last < NEWS:
+            yield "; ".join(return_lines(one))
+    yield from listing.notes
+
+
+def return_lines(one: Return) -> Iterator[str]:
+    """Yield what went back, and what is lost by it."""
+    yield return_words(f"run {one.run}{_before(one.before)}", one.execution)
+    if one.execution.status == FAILED and not one.lost:
+        return
+    yield f"what was written since its cut, {instant_words(one.cut_time)}, is lost"
+    if one.lost:
+        names = ", ".join(f"{run.name}{_before(run.before)}" for run in one.lost[:SHOWN_LOST])
+        more = len(one.lost) - SHOWN_LOST
+        others = f" and {more} more" if more > 0 else ""
+        yield f"with it what came after run {names}{others}; their snapshots stay"
+
+
+def _before(text: str) -> str:
+    return f", before {quoted(text)}" if text else ""
+
+
+def return_json(one: Return) -> dict[str, Any]:
+    """Return a going back as a JSON object."""
+    seen = one.execution
+    return {
+        "run": one.run,
+        "before": one.before,
+        "execution_id": seen.execution_id,
+        "status": seen.status,
+        "message": seen.said or None,
+        "by": seen.by or None,
+        "began": when(seen.began),
+        "ended": when(seen.finished),
+        "lost_since": when(one.cut_time),
+        "lost_runs": [
+            {"id": run.name, "before": run.before, "cut_time": when(run.cut_time)}
+            for run in one.lost
+        ],
+    }
 
 
 def listing_json(listing: Listing) -> dict[str, Any]:
@@ -47,6 +99,7 @@ def listing_json(listing: Listing) -> dict[str, Any]:
             "zone": listing.identity.zone,
         },
         "snapshots": [listed_json(shot) for shot in listing.snapshots],
+        "went_back": [return_json(one) for one in listing.returns],
         "notes": list(listing.notes),
     }
 

@@ -7,11 +7,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from snap_self.model.listed import run_of
+from snap_self.model.result import Result
 from snap_self.model.shown import quoted
 from snap_self.model.snapshots import uploaded
 from snap_self.output.differences import since_json, summary
 from snap_self.output.jsonform import envelope, when, write_json
-from snap_self.output.listing import VERDICT_WORDS, expires_words, listed_json
+from snap_self.output.listing import (
+    VERDICT_WORDS,
+    expires_words,
+    listed_json,
+    return_json,
+    return_lines,
+)
 from snap_self.output.report import unseen_json
 from snap_self.output.steps import step_line, undo_lines
 from snap_self.output.streams import Streams
@@ -19,6 +26,7 @@ from snap_self.output.text import ago_words, cut_words, instant_words, short_ins
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.changes import LoggedChange
+    from snap_self.model.run import RunRecord
     from snap_self.model.ways import Way
     from snap_self.usecases.show import Lack, Shown
 
@@ -34,8 +42,7 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
     record = shown.record
     if record:
         streams.data(f"Run        {record.run_id}, before {quoted(record.before)}")
-        ended = record.result.value or "not ended"
-        streams.data(f"Started    {instant_words(record.started)}; result {ended}")
+        streams.data(f"Started    {instant_words(record.started)}; result {_result(shown, record)}")
         if shown.upload:
             streams.data(f"Upload     {shown.upload}")
         if record.unseen:
@@ -44,12 +51,17 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
             name = record.rollback.execution_id or "whose answer was lost"
             asked = instant_words(record.rollback.asked)
             streams.data(f"Back to it asked for {asked}; execution {name} of OOS")
-        if record.explained:
+        if record.explained and shown.went_back is None:
             streams.data(f"Explained  {record.explained}")
     elif shown.snapshots:
         first = shown.snapshots[0]
         text = f", before {quoted(first.before)}" if first.before else ""
         streams.data(f"Run        {run_of(first)}{text}; this journal has nothing of it")
+    if shown.went_back:
+        first_line, *others = return_lines(shown.went_back)
+        streams.data(f"Went back  {first_line}", *(f"           {each}" for each in others))
+    if shown.lost_by:
+        streams.data(f"Lost       since then disks went back to run {shown.lost_by.run}")
     if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
         streams.data(f"Command    {outcome}")
     for shot in shown.snapshots:
@@ -81,6 +93,13 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(f"Needed for a restore, {name}:")
         streams.data(*(f"  {line}" for line in content.removesuffix("\n").split("\n")))
     streams.message(*(f"Note: {note}" for note in shown.notes))
+
+
+def _result(shown: Shown, record: RunRecord) -> str:
+    """Return how a run ended; a journal of the moment of its cut does not know."""
+    if shown.went_back and record.result is Result.INTERRUPTED:
+        return "not in this journal, which is of the moment of its cut"
+    return record.result.value or "not ended"
 
 
 def shown_json(shown: Shown) -> dict[str, Any]:
@@ -133,6 +152,8 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             for change in shown.changes
         ],
         "since": shown.since and since_json(shown.since),
+        "went_back": shown.went_back and return_json(shown.went_back),
+        "lost_by": shown.lost_by and shown.lost_by.run,
         "notes": list(shown.notes),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snap_self.errors import ApiFault, CloudUnreachable, StateUnusable
+from snap_self.errors import ApiFault, CloudUnreachable, SnapSelfError, StateUnusable
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.listed import ListedSnapshot, SnapshotState, newness, runs_of
 from snap_self.model.result import Result
@@ -21,6 +21,8 @@ from snap_self.model.snapshots import (
 )
 from snap_self.model.verification import Verification
 from snap_self.ports import RunStore
+from snap_self.recovery.returns import Return, returns_of
+from snap_self.usecases.aftercare.going_back import follow_returns
 from snap_self.usecases.aftercare.interrupted import explain_interrupted
 from snap_self.usecases.aftercare.pending import Answers, Asked, Seen, note_seen
 from snap_self.usecases.inventory.own import OwnSnapshot, OwnSnapshots, own_snapshots
@@ -32,11 +34,16 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The list, newest first, and what should be known about it."""
+    """The list, newest first, and what should be known about it.
+
+    Args:
+        returns: when disks went back, the latest first.
+    """
 
     identity: Identity
     snapshots: tuple[ListedSnapshot, ...]
     notes: tuple[str, ...]
+    returns: tuple[Return, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +113,12 @@ def list_here(here: Here) -> Listing:
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
     shots = tuple(sorted(by_disk, key=newness, reverse=True))
     notes += _without_retention(shots)
-    return Listing(identity=here.identity, snapshots=shots, notes=tuple(notes))
+    return Listing(
+        identity=here.identity,
+        snapshots=shots,
+        notes=tuple(notes),
+        returns=returns_of(records.values(), runs_of(shots)),
+    )
 
 
 def _without_retention(shots: Iterable[ListedSnapshot]) -> Iterator[str]:
@@ -135,8 +147,10 @@ def _aftercare(here: Here, own: OwnSnapshots) -> tuple[str, ...]:
 
 def _explained(here: Here, own: OwnSnapshots) -> tuple[str, ...]:
     instance_id = here.identity.instance_id
-    explained = explain_interrupted(here.tools, here.cloud, instance_id, but=None, tell=False)
-    notes = tuple(record.explained for record in explained)
+    explained = explain_interrupted(here.tools, here.cloud, here.identity, but=None, tell=False)
+    # A going back is told by the list itself, with what was lost by it.
+    notes = tuple(record.explained for record in explained if record.went_back is None)
+    notes += _returns_followed(here)
     seen: Answers = Seen({one.shot.snapshot_id: one.shot for one in own.found}, own.groups)
     if own.incomplete:  # what it does not show may be there
         seen = Asked(here.cloud)
@@ -147,6 +161,16 @@ def _explained(here: Here, own: OwnSnapshots) -> tuple[str, ...]:
         text = f"what became of earlier runs was not looked for: {error.told}"
         return (*notes, text)
     return (*notes, *pending.news, *pending.refusals)
+
+
+def _returns_followed(here: Here) -> tuple[str, ...]:
+    try:
+        follow_returns(here.tools, here.identity)
+    except StateUnusable:
+        raise
+    except SnapSelfError as error:
+        return (f"what became of a rollback was not learned: {error.message}",)
+    return ()
 
 
 def journal_records(store: RunStore) -> Mapping[RunId, RunRecord]:
@@ -207,6 +231,11 @@ def _retention(own: OwnSnapshot, record: RunRecord | None) -> Retention:
     )
 
 
+def _ends_open(record: RunRecord) -> bool:
+    """Tell whether the journal does not know how a run ended."""
+    return record.result is Result.INTERRUPTED
+
+
 def _level(own: OwnSnapshot, record: RunRecord | None) -> Consistency:
     """Return the level proved; the tag may say otherwise, if the role may not tag afterwards.
 
@@ -215,5 +244,7 @@ def _level(own: OwnSnapshot, record: RunRecord | None) -> Consistency:
     told, proved = own.level, record.consistency_reached if record else None
     if record is None or proved is None:
         return told
+    if record.went_back is not None and _ends_open(record):
+        return told  # the journal is from before the run had proved it
     is_final = record.stage not in (Stage.PLANNED, Stage.CREATING)
     return proved if is_final else max(told, proved)

@@ -19,6 +19,7 @@ from snap_self.model.run import RunRecord, rebooted
 from snap_self.model.snapshots import Identity
 from snap_self.model.ways import Step, Way, WayKind
 from snap_self.recovery.copies import AttachedDisk, attached_disks
+from snap_self.recovery.returns import Return
 from snap_self.recovery.ways import all_ways
 from snap_self.usecases.inventory.attached import Attached, look_at
 from snap_self.usecases.inventory.named import named_shots, record_of, unknown
@@ -51,6 +52,8 @@ class Shown:
         lacks: what is in none of the snapshots, so that no way brings it back.
         changes: those of package managers that the snapshots were made for.
         since: what differs on the machine after the change; None where that was not noted.
+        went_back: that disks went back to this run; None where nothing is known of that.
+        lost_by: that disks went back to an earlier run, so that they know nothing of this one.
     """
 
     identity: Identity
@@ -62,6 +65,8 @@ class Shown:
     lacks: tuple[Lack, ...] = ()
     changes: tuple[LoggedChange, ...] = ()
     since: Since | None = None
+    went_back: Return | None = None
+    lost_by: Return | None = None
 
     @property
     def undo(self) -> tuple[Step, ...]:
@@ -85,7 +90,7 @@ def show(tools: Tools, wanted: str) -> Shown:
     record = record_of(records, wanted, named)
     if not named and record is None:
         raise unknown(wanted)
-    run_id = named[0].run_id if named else record and record.run_id
+    run_id = named[0].run_id if named else record.run_id if record else None
     whole = [s for s in listing.snapshots if run_id and s.run_id == run_id] or named
     changes = tools.changes_of(run_id) if run_id else ()
     back = _back(here, whole, record, changes)
@@ -99,7 +104,13 @@ def show(tools: Tools, wanted: str) -> Shown:
         upload=_upload(tools, record),
         changes=changes,
         since=changed_since(tools, run_id) if run_id else None,
+        went_back=next((one for one in listing.returns if one.run == run_id), None),
+        lost_by=next((one for one in listing.returns if _loses(one, run_id)), None),
     )
+
+
+def _loses(one: Return, run_id: str | None) -> bool:
+    return any(run.name == run_id for run in one.lost)
 
 
 def _upload(tools: Tools, record: RunRecord | None) -> str:

@@ -11,7 +11,15 @@ from snap_self.model.ids import DiskId, RunId
 from snap_self.model.progress import Listener
 from snap_self.model.report import Report, UploadWatch
 from snap_self.model.snapshots import Identity
-from snap_self.ports import Clock, Filesystems, FollowerStarter, MachineReader, RunLock, RunStore
+from snap_self.ports import (
+    Clock,
+    Executions,
+    Filesystems,
+    FollowerStarter,
+    MachineReader,
+    RunLock,
+    RunStore,
+)
 from snap_self.usecases.gate import Gate
 
 if TYPE_CHECKING:  # only a run that freezes pays for the import
@@ -80,6 +88,9 @@ class Tools:
             ends it.
         manifests: None where the machine is not looked at, and by commands that need none.
         awaited: the changes whose end is waited for; None where none is.
+        executions: gives the calls of the region's OOS, having found its host; None where OOS is
+            not asked.
+        tell_system_log: writes a line for whoever reads the system's log later.
     """
 
     clock: Clock
@@ -106,6 +117,8 @@ class Tools:
     cut_short: Callable[[Report], None] = lambda report: None  # noqa: ARG005
     manifests: ManifestTools | None = None
     awaited: AwaitedChanges | None = None
+    executions: Callable[[Identity], Executions] | None = None
+    tell_system_log: Callable[[str], None] = lambda text: None  # noqa: ARG005
 
     def here(self) -> Here:
         """Return who we are with the one client of a command, which is made now."""

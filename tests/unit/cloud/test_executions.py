@@ -91,6 +91,31 @@ def test_executions_that_have_ended_do_not_go_on() -> None:
     assert json.loads(rpc.calls[0].params["Tags"]) == {"snap-self-owner": "i-own"}
 
 
+def test_ended_ones_are_read_with_who_when_and_why() -> None:
+    told = {
+        "ExecutionId": "exec-1",
+        "Status": "Failed",
+        "StatusMessage": "no right",
+        "ExecutedBy": "root(1)",
+        "StartDate": "2026-11-22T08:32:25Z",
+        "EndDate": "2026-11-22T08:40:00Z",
+        "Tags": {"snap-self-run": "r-1", "odd": 7},
+    }
+    calls, _ = calling({"Executions": [told]})
+    (one,) = calls.newest({})
+    assert (one.said, one.by, one.tags) == ("no right", "root(1)", {"snap-self-run": "r-1"})
+    assert one.began is not None
+    assert one.finished is not None
+    assert (one.finished - one.began).total_seconds() == 455
+
+
+@pytest.mark.parametrize("name", ["StatusMessage", "ExecutedBy", "StartDate", "EndDate", "Tags"])
+def test_what_cannot_be_read_of_one_hides_no_execution(name: str) -> None:
+    calls, _ = calling({"Executions": [{"ExecutionId": "exec-1", "Status": "Running", name: [7]}]})
+    (one,) = calls.newest({})
+    assert (one.execution_id, one.began, one.finished, one.tags) == ("exec-1", None, None, {})
+
+
 @pytest.mark.parametrize("answer", [{}, {"Executions": {}}, {"Executions": [7]}])
 def test_list_that_is_not_as_documented_is_no_empty_one(answer: Any) -> None:
     calls, _ = calling(answer)

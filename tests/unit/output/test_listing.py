@@ -10,14 +10,16 @@ from datetime import timedelta
 import pytest
 
 from fakes.samples import NOW, sample
+from snap_self.model.executions import DONE, Execution
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
-from snap_self.model.listed import ListedSnapshot, SnapshotState
+from snap_self.model.listed import ListedRun, ListedSnapshot, SnapshotState
 from snap_self.model.retention import Retention
 from snap_self.model.snapshots import Consistency, Cut
 from snap_self.model.verification import Verdict, Verification
 from snap_self.output.cells import cell_width
 from snap_self.output.listing import write_listing
 from snap_self.output.streams import make_streams
+from snap_self.recovery.returns import Return
 from snap_self.usecases.listing import Listing
 
 RUN = RunId("20261122t083225z-0a1b2c")
@@ -211,3 +213,33 @@ def test_run_is_verified_only_as_far_as_all_its_snapshots_are(
     shots = [replace(one, verified=proved(first)), replace(other, verified=proved(second))]
     assert row_of(shots)["VERIFIED"] == words
     assert row_of(shots[::-1])["VERIFIED"] == words
+
+
+def noted(age: timedelta, *, lost: int, status: str = DONE) -> str:
+    """Return what a list of nothing says of disks that went back so long ago."""
+    names = [f"run-{number}" for number in range(1, lost + 1)]
+    back = Return(
+        run=RUN,
+        before="os upgrade",
+        cut_time=NOW - timedelta(days=1),
+        execution=Execution(execution_id="exec-1", status=status, finished=NOW - age),
+        lost=tuple(ListedRun(name=name, shots=(SHOT,)) for name in names),
+    )
+    said = io.StringIO()
+    streams = make_streams(io.StringIO(), said, env={}, verbosity=0, json=False)
+    listing = replace(sample(Listing, lambda _: "x"), snapshots=(), returns=(back,), notes=())
+    write_listing(streams, listing, now=NOW)
+    return said.getvalue()
+
+
+def test_going_back_is_news_for_a_week_with_what_is_lost() -> None:
+    text = noted(timedelta(days=6), lost=7)
+    assert f"brought disks back to run {RUN}, before 'os upgrade'" in text
+    assert "is lost; with it what came after run run-1, before" in text
+    assert "and 2 more; their snapshots stay" in text
+    assert noted(timedelta(days=8), lost=7) == ""
+
+
+def test_failed_going_back_calls_nothing_lost() -> None:
+    assert "is lost" not in noted(timedelta(days=1), lost=0, status="Failed")
+    assert "is lost" in noted(timedelta(days=1), lost=0)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fakes.samples import NOW, sample
+from snap_self.model.result import Result
 from snap_self.model.shown import quoted
 from snap_self.output.shown import write_shown
 from snap_self.output.streams import make_streams
@@ -85,3 +86,22 @@ def test_run_of_a_lost_journal_has_its_name_and_text_all_the_same() -> None:
 )
 def test_text_in_quotes_is_as_people_wrote_it(text: str, told: str) -> None:
     assert quoted(text) == told
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [(Result.INTERRUPTED, "result not in this journal, which is"), (Result.DONE, "result done")],
+)
+def test_run_that_was_gone_back_to_tells_what_is_lost(result: Result, said: str) -> None:
+    shown = sample(Shown, lambda _: "x")
+    assert shown.record is not None
+    assert shown.went_back is not None
+    assert shown.lost_by is not None
+    record = replace(shown.record, result=result)
+    out = io.StringIO()
+    streams = make_streams(out, io.StringIO(), env={}, verbosity=0, json=False)
+    write_shown(streams, replace(shown, record=record), now=NOW)
+    text = out.getvalue()
+    assert said in text
+    assert "\nWent back  execution " in text
+    assert f"\nLost       since then disks went back to run {shown.lost_by.run}\n" in text

@@ -35,6 +35,8 @@ _FINISHED = f'"stage": "{Stage.FINISHED.value}"'.encode()
 
 # The same for a run whose upload is still going on.
 _UPLOADING = b'"going_on": true'
+# The same for a run that was, or was to be, gone back to.
+_BACK = b'back": {'
 
 
 class Journal:
@@ -100,6 +102,16 @@ class Journal:
         """
         found = _readable(self._paths(), only=_UPLOADING)
         return _newest_first(r for r in found if r.upload is not None and r.upload.going_on)
+
+    def brought_back(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs to which disks were, or were to be, brought back by OOS,
+        newest first.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        found = _readable(self._paths(), only=_BACK)
+        return _newest_first(r for r in found if r.rollback is not None or r.went_back is not None)
 
     def damaged(self) -> tuple[str, ...]:
         """Return path and reason for each record that cannot be read.

@@ -12,9 +12,11 @@ from snap_self.model.asked import CutUnseen
 from snap_self.model.ids import InstanceId, RunId
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.result import Result
-from snap_self.model.run import OrderRecord, RunRecord, Stage
-from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, SnapshotStatus
+from snap_self.model.run import OrderRecord, RunRecord, Stage, rebooted
+from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, Identity, SnapshotStatus
+from snap_self.recovery.returns import return_words
 from snap_self.usecases.aftercare.commands import explain_lost_commands
+from snap_self.usecases.aftercare.going_back import returned, tell_log
 from snap_self.usecases.aftercare.manifests import forget_outlived, forget_strays
 from snap_self.usecases.aftercare.pending import finish_pending, left_undone
 from snap_self.usecases.aftercare.uploads import begun
@@ -31,7 +33,7 @@ AFTERCARE_S = 3.0
 def explain_interrupted(
     tools: Tools,
     cloud: EcsClient,
-    instance_id: InstanceId,
+    identity: Identity,
     *,
     but: RunId | None,
     tell: bool = True,
@@ -45,7 +47,7 @@ def explain_interrupted(
         but: the record of the run that is going on.
         tell: tell the listener; a caller that shows what is returned does not want it twice.
     """
-    explained = [*leave_to_others(tools, instance_id, tell=tell)]
+    explained = [*leave_to_others(tools, identity.instance_id, tell=tell)]
     mute = ""
     for record in tools.store.unfinished():
         if record.run_id == but:
@@ -57,12 +59,13 @@ def explain_interrupted(
                 continue
         elif not mute or record.stage is Stage.PLANNED:
             try:
-                closed = _explained(tools, cloud, record)
+                closed = _explained(tools, cloud, identity, record)
             except (ApiFault, CloudUnreachable) as error:
                 # Not asked for the next one again: each answer may be long in coming.
                 mute = error.told
         if closed:
             tools.store.save(closed)
+            tell_log(tools, closed)
         else:
             closed = _untold(record, mute)
         explained.append(closed)
@@ -125,27 +128,29 @@ def see_to_earlier(tools: Tools, found: Survey, *, but: RunId, retention: bool) 
     forget_strays(tools)
     forget_outlived(tools)
     with suppress(SnapSelfError):
-        explain_interrupted(tools, cloud, instance_id, but=but)
+        explain_interrupted(tools, cloud, found.identity, but=but)
         if not retention:
             return left_undone(tools, instance_id, but=but).refusals
         return finish_pending(tools, cloud, instance_id, but=but).refusals
     return ()
 
 
-def _explained(tools: Tools, cloud: EcsClient, record: RunRecord) -> RunRecord:
+def _explained(tools: Tools, cloud: EcsClient, identity: Identity, record: RunRecord) -> RunRecord:
     orders = record.orders
     if record.stage is not Stage.PLANNED:
         orders = adopt(cloud, record.run_id, record.orders)
         groups = [order.group_id for order in orders if order.group_id]
         orders = _retention_noted(with_members(orders, members_of(cloud, groups)), record)
     made = replace(record, orders=orders)
+    made = replace(made, went_back=returned(tools, identity, made))
+    restarted = rebooted(record.boot_id, tools.process.boot_id)
     return replace(
         made,
         upload=record.upload or begun(made, record.boot_id),
         stage=Stage.FINISHED,
         finished=tools.clock.now(),
         result=_ended_as(record),
-        explained=_sentence(made),
+        explained=_sentence(made, restarted=restarted),
     )
 
 
@@ -173,7 +178,18 @@ def _retention_noted(orders: Sequence[OrderRecord], record: RunRecord) -> tuple[
     )
 
 
-def _sentence(record: RunRecord) -> str:
+def _sentence(record: RunRecord, *, restarted: bool) -> str:
+    """Return what is known of a run that was not seen to end.
+
+    Args:
+        restarted: it is of another boot. Then the disk with its record may have gone back, of
+            which nothing is known where somebody did it by hand.
+    """
+    if record.went_back is not None:
+        return (
+            f"{return_words(record.label, record.went_back)}; its record is from the moment of "
+            "the snapshot, so how the run ended is not in this journal"
+        )
     by_itself = record.unseen not in (None, CutUnseen.ENDED)
     how = "ended without having seen a cut" if by_itself else "was interrupted"
     run = f"{record.label} {how}"
@@ -182,6 +198,8 @@ def _sentence(record: RunRecord) -> str:
     if made:
         unmade = [d for o in record.orders if not o.is_made for d in o.order.disk_ids]
         lacking = f"; none of {', '.join(unmade)} is known" if unmade else ""
+        if restarted:
+            lacking += "; or the disk with this journal was brought back to it since"
         # They may fail yet, so no more is said of them.
         return f"{run} after it had asked the cloud for {', '.join(made)}{lacking}"
     if record.stage is Stage.PLANNED:

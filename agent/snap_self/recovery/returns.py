@@ -1,0 +1,108 @@
+"""That disks went back to a run, and what was lost by it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
+from snap_self.model.listed import ListedRun
+from snap_self.model.result import Result
+from snap_self.model.run import RunRecord
+from snap_self.model.shown import printable
+
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """Disks went back to a run, or are going back, or were to.
+
+    Args:
+        run: its id.
+        cut_time: of its snapshots; None where the cloud does not show them any more.
+        execution: what did it, as the cloud told of it last.
+        lost: the runs whose snapshots are of a time that the disks have no more, newest first;
+            these snapshots stay. One of the present state before it, if it was made, is among them.
+    """
+
+    run: str
+    before: str
+    cut_time: datetime | None
+    execution: Execution
+    lost: tuple[ListedRun, ...]
+
+
+def returns_of(records: Iterable[RunRecord], runs: Sequence[ListedRun]) -> tuple[Return, ...]:
+    """Return every going back that the journal has, the latest first.
+
+    One that was called off has brought nothing back.
+
+    Args:
+        records: the journal's.
+        runs: as the cloud shows them, newest first.
+    """
+    kept = tuple(records)
+    known = {record.run_id for record in kept}
+    found = (
+        _return(record, record.went_back, runs, known)
+        for record in kept
+        if record.went_back is not None and record.went_back.status != CANCELLED
+    )
+    return tuple(sorted(found, key=_begun, reverse=True))
+
+
+def return_words(run: str, seen: Execution) -> str:
+    """Return what an execution of OOS has done, for people.
+
+    Args:
+        run: what the run is called.
+    """
+    did = _DID.get(seen.status, "is bringing disks back")
+    by = f", started by {printable(seen.by)}" if seen.by else ""
+    began = f", begun {_instant(seen.began)}" if seen.began else ""
+    ended = f", ended {_instant(seen.finished)}" if seen.finished else ""
+    why = f": {printable(seen.said)}" if seen.said and seen.status != DONE else ""
+    return f"execution {seen.execution_id} of OOS {did} to {run}{by}{began}{ended}{why}"
+
+
+_DID = {
+    DONE: "brought disks back",
+    FAILED: "failed to bring disks back",
+    CANCELLED: "was called off before it brought disks back",
+}
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _return(
+    record: RunRecord, seen: Execution, runs: Sequence[ListedRun], known: Set[str]
+) -> Return:
+    cut = next((run.cut_time for run in runs if run.name == record.run_id), None)
+    span = (cut or record.started, seen.finished)
+    lost = tuple(run for run in runs if run.name != record.run_id and _is_within(run, *span))
+    if _is_from_before(record):
+        # Its journal went back with it: what is noted there came after.
+        lost = tuple(run for run in lost if run.name not in known)
+    elif seen.status == FAILED:
+        lost = ()  # no disk is known to have gone back
+    return Return(run=record.run_id, before=record.before, cut_time=cut, execution=seen, lost=lost)
+
+
+def _is_from_before(record: RunRecord) -> bool:
+    """Tell whether a record is of the moment of the cut, so that the disk it is on went back."""
+    return record.result is Result.INTERRUPTED
+
+
+def _is_within(run: ListedRun, since: datetime, until: datetime | None) -> bool:
+    """Tell whether a run was cut between two instants; the later one may be still to come."""
+    if run.cut_time is None or run.cut_time <= since:
+        return False
+    return until is None or run.cut_time <= until
+
+
+def _begun(one: Return) -> datetime:
+    return one.execution.began or _LONG_AGO

@@ -1,0 +1,97 @@
+"""Learn from OOS that disks were brought back to a run, and what became of it.
+
+A disk that went back holds the journal as it was at the cut, in the middle of the very run that cut
+it: nothing there tells what came afterwards. What the cloud keeps does. It is asked only where the
+journal gives cause: a run that was under way in another boot, or one that a rollback was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from snap_self.errors import SnapSelfError
+from snap_self.model.executions import CANCELLED, Execution
+from snap_self.model.run import RunRecord, rebooted
+from snap_self.model.snapshots import RUN_TAG, Identity
+from snap_self.recovery.outside import execution_tags
+from snap_self.recovery.returns import return_words
+from snap_self.usecases.tools import Tools
+
+# Nobody waits longer for what OOS has to tell.
+ASKED_S = 3.0
+# What is older is not asked for any more: the cloud forgets it too.
+REMEMBERED = timedelta(days=7)
+CLOCKS_DIFFER = timedelta(minutes=2)
+
+
+def returned(tools: Tools, identity: Identity, record: RunRecord) -> Execution | None:
+    """Return the execution that brought disks back to a run that was not seen to end.
+
+    No execution names a run before its snapshots are usable. So one that does proves that the run
+    came further than its record tells, which is then from a disk that went back.
+
+    Returns:
+        None where there is none, or where it cannot be told.
+    """
+    if not record.snapshot_ids and not any(order.group_id for order in record.orders):
+        return None
+    if tools.executions is None or not rebooted(record.boot_id, tools.process.boot_id):
+        return None
+    tags = {**execution_tags(identity.instance_id), RUN_TAG: record.run_id}
+    try:
+        known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
+    except SnapSelfError:
+        return None  # what is said of the run leaves it open
+    return next((each for each in known if each.status != CANCELLED), None)
+
+
+def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
+    """Note what became of rollbacks that were not seen to end; return the records that changed.
+
+    Call it only while holding the lock.
+
+    Raises:
+        ApiFault, CloudUnreachable: OOS does not tell; the records are as they were.
+    """
+    now = tools.clock.now()
+    open_records = [each for each in tools.store.brought_back() if _is_open(each, now)]
+    if not open_records or tools.executions is None:
+        return ()
+    tags = execution_tags(identity.instance_id)
+    known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
+    changed = []
+    for record in open_records:
+        seen = next((one for one in known if _is_meant(record, one)), None)
+        if seen is not None and seen != record.went_back:
+            changed.append(replace(record, went_back=seen))
+            tools.store.save(changed[-1])
+            tell_log(tools, changed[-1])
+    return tuple(changed)
+
+
+def tell_log(tools: Tools, record: RunRecord) -> None:
+    """Write to the system's log that disks were brought back to a run."""
+    if record.went_back is not None and record.went_back.ended:
+        tools.tell_system_log(return_words(record.label, record.went_back))
+
+
+def _is_open(record: RunRecord, now: datetime) -> bool:
+    """Tell whether the cloud may have more to tell of a record's last rollback."""
+    seen, asked = record.went_back, record.rollback
+    last = asked.asked if asked else (seen and seen.began) or record.started
+    if now - last > REMEMBERED:
+        return False
+    return seen is None or not seen.ended or not _is_meant(record, seen)
+
+
+def _is_meant(record: RunRecord, one: Execution) -> bool:
+    """Tell whether an execution is of the last rollback to a run that is known."""
+    asked = record.rollback
+    if asked is None:
+        return record.went_back is not None and one.execution_id == record.went_back.execution_id
+    if asked.execution_id:
+        return one.execution_id == asked.execution_id
+    # The answer was lost; the clocks of the cloud and of the machine differ a little.
+    is_later = one.began is not None and one.began > asked.asked - CLOCKS_DIFFER
+    return is_later and one.tags.get(RUN_TAG) == record.run_id

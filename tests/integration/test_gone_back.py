@@ -1,0 +1,233 @@
+"""What the machine knows of it that it went back: its own journal is from before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ecs_simulator.config import RoleConfig
+from ecs_simulator.faults import Fault
+from fakes.journal import FakeJournal
+from fakes.main_job import DISKS, MainJob, config, main_job
+from snap_self.access.documents import OOS_SERVICE, role_policy, rollback_role_policy
+from snap_self.cloud.executions import OosExecutions
+from snap_self.errors import ExitStatus
+from snap_self.model.actions import Policy
+from snap_self.model.progress import EventKind
+from snap_self.model.request import Request
+from snap_self.model.result import Result
+from snap_self.model.run import RunRecord, Stage
+from snap_self.model.snapshots import Identity
+from snap_self.recovery.returns import Return
+from snap_self.system.rollback_files import template
+from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.rollback import RollbackRequest, Started, roll_back
+from snap_self.usecases.show import show
+from snap_self.usecases.tools import Process
+
+ROLE, OUTSIDE = "SnapSelfRole", "own-rollback"
+WANTED = Request(before="os upgrade")
+
+
+class Machine:
+    """A machine whose journal goes back with its disks.
+
+    Args:
+        job: the agent on it.
+    """
+
+    def __init__(self, job: MainJob) -> None:
+        self.job = job
+        self.logged: list[str] = []
+        self.at_cut: dict[str, RunRecord] = {}
+        job.tools = replace(
+            job.tools, executions=self._executions, tell_system_log=self.logged.append
+        )
+        job.clock.moves_cloud = True
+        self._watch()
+
+    def run(self, before: str) -> str:
+        """Take a snapshot; return its run."""
+        report = self.job.run(replace(WANTED, before=before))
+        assert report.exit_status is ExitStatus.DONE
+        self._settle()
+        assert report.run_id
+        return report.run_id
+
+    def go_back(self, run: str, *, snapshot_first: bool = False) -> Started:
+        """Have OOS bring the disks back, and wait for it; what the disks hold is not touched."""
+        request = RollbackRequest(
+            wanted=run, snapshot_first=snapshot_first, content=template(), role=OUTSIDE
+        )
+        started = roll_back(self.job.tools, self._executions, request, lambda _: True)
+        assert started is not None
+        self._wait(started.execution.execution_id)
+        return started
+
+    def boot(self, *, journal_of: str = "") -> None:
+        """Start again.
+
+        Args:
+            journal_of: with the journal as it was at the cut of this run.
+        """
+        if journal_of:
+            kept = [r for r in self.job.journal.all() if r.run_id < journal_of]
+            self.job.forget()
+            for record in (*kept, self.at_cut[journal_of]):
+                self.job.journal.save(record)
+            self._watch()
+        self.job.tools = replace(self.job.tools, process=Process(pid=2, boot_id="another boot"))
+
+    def _watch(self) -> None:
+        """Keep each record as it was when the cloud was asked."""
+        journal: FakeJournal = self.job.journal
+        save = journal.save
+
+        def saving(record: RunRecord) -> None:
+            save(record)
+            if record.stage is Stage.CREATING:
+                self.at_cut.setdefault(record.run_id, record)
+
+        journal.save = saving  # type: ignore[method-assign]
+
+    def _executions(self, identity: Identity) -> OosExecutions:
+        return OosExecutions(self.job.tools.connect(identity).caller)
+
+    def _settle(self) -> None:
+        for _ in range(500):
+            shots = self.job.simulator.dump()["snapshots"].values()
+            if all(each["progress"] == 100 for each in shots):
+                return
+            self.job.clock.sleep(1)
+
+    def _wait(self, execution_id: str) -> None:
+        call = self.job.caller()
+        for _ in range(2000):
+            asked = {"Version": "2019-06-01", "ExecutionId": execution_id}
+            (found,) = call("ListExecutions", asked)["Executions"]
+            if found["Status"] not in ("Started", "Running"):
+                return
+            self.job.clock.sleep(1)
+        raise AssertionError(found)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    roles = (RoleConfig(), RoleConfig(name=OUTSIDE, trusted=(OOS_SERVICE,)))
+    with main_job(replace(config(), roles=roles)) as job:
+        job.simulator.set_group_behaviour(propagate_tags=True)
+        holder = replace(job.tools.identify().holder, disks=DISKS)
+        policies = (Policy.CREATE, Policy.ROLLBACK)
+        job.simulator.set_policies(ROLE, role_policy(holder, policies, passed=OUTSIDE))
+        job.simulator.set_policies(OUTSIDE, rollback_role_policy(holder))
+        yield Machine(job)
+
+
+def the_return(machine: Machine) -> Return:
+    (one,) = list_snapshots(machine.job.tools).returns
+    return one
+
+
+def test_machine_finds_out_that_it_went_back_and_what_is_lost(machine: Machine) -> None:
+    earlier, run, later = (machine.run(before) for before in ("a", "os upgrade", "b"))
+    started = machine.go_back(run)
+    machine.boot(journal_of=run)
+    one = the_return(machine)
+    assert (one.run, one.before) == (run, "os upgrade")
+    assert one.execution.execution_id == started.execution.execution_id
+    assert (one.execution.status, ROLE in one.execution.by) == ("Success", True)
+    assert [each.name for each in one.lost] == [later]
+    assert earlier not in [each.name for each in one.lost]
+    assert machine.logged
+    assert run in machine.logged[0]
+
+
+def test_run_of_the_cut_is_closed_and_told_only_once(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    assert [r.run_id for r in machine.job.journal.unfinished()] == [run]
+    list_snapshots(machine.job.tools)
+    assert machine.job.journal.unfinished() == ()
+    machine.job.simulator.api.calls.clear()
+    list_snapshots(machine.job.tools)
+    assert "ListExecutions" not in [call.action for call in machine.job.simulator.calls]
+    assert len(machine.logged) == 1
+
+
+def test_same_command_makes_a_run_of_its_own_and_tells_of_the_way_back(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    sets = machine.job.sets()
+    report = machine.job.run(WANTED)
+    assert report.exit_status is ExitStatus.DONE
+    assert (report.result, machine.job.sets()) == (Result.DONE, sets + 1)
+    told = [e.text for e in machine.job.events if e.kind is EventKind.WARNING]
+    assert any("brought disks back" in text and run in text for text in told)
+    assert [each.name for each in the_return(machine).lost] == []
+
+
+def test_show_has_it_for_the_run_and_for_those_that_are_lost(machine: Machine) -> None:
+    run, later = machine.run("os upgrade"), machine.run("b")
+    machine.go_back(run, snapshot_first=True)
+    machine.boot(journal_of=run)
+    shown = show(machine.job.tools, run)
+    assert shown.went_back is not None
+    assert len(shown.went_back.lost) == 2
+    assert shown.lost_by is None
+    assert (lost := show(machine.job.tools, later).lost_by) is not None
+    assert (lost.run, show(machine.job.tools, later).went_back) == (run, None)
+
+
+def test_level_is_what_the_run_had_proved_after_the_cut(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    levels = {s.snapshot_id: s.level for s in list_snapshots(machine.job.tools).snapshots}
+    machine.go_back(run)
+    machine.at_cut[run] = replace(machine.at_cut[run], consistency_reached=None)
+    machine.boot(journal_of=run)
+    after = {s.snapshot_id: s.level for s in list_snapshots(machine.job.tools).snapshots}
+    assert after == levels
+
+
+def test_data_disk_alone_leaves_a_journal_that_learns_the_end(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot()
+    one = the_return(machine)
+    assert (one.run, one.execution.ended) == (run, True)
+    assert machine.job.journal.load(one.run).result is Result.DONE  # type: ignore[union-attr, arg-type]
+
+
+def test_failed_one_is_told_as_such_and_nothing_is_called_lost(machine: Machine) -> None:
+    run, _ = machine.run("os upgrade"), machine.run("b")
+    machine.job.simulator.inject(
+        Fault(kind="error:OperationConflict:403", action="ResetDisk", count=9)
+    )
+    machine.go_back(run)
+    machine.boot()
+    one = the_return(machine)
+    assert (one.execution.status, one.lost) == ("Failed", ())
+    assert one.execution.said
+
+
+@pytest.mark.parametrize("kind", ["error:NoPermission:403", "error:InternalError:500"])
+def test_where_oos_does_not_tell_it_is_left_open(machine: Machine, kind: str) -> None:
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    machine.job.simulator.inject(Fault(kind=kind, action="ListExecutions", count=99))
+    listing: Any = list_snapshots(machine.job.tools)
+    assert listing.returns == ()
+    assert any("or the disk with this journal was brought back" in n for n in listing.notes)
+
+
+def test_crash_alone_is_no_way_back(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    machine.boot(journal_of=run)
+    listing = list_snapshots(machine.job.tools)
+    assert listing.returns == ()
+    assert any("was interrupted" in note for note in listing.notes)

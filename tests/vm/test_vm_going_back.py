@@ -1,0 +1,179 @@
+"""A machine that an upgrade has ruined goes back whole, from outside, and knows of it afterwards.
+
+What of the time is the engine's own waiting is told step by step: from the moment at which what a
+task waits for is there to the task's end, and between one task and the next.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guest_driver import Disk, Guest
+from guest_packages import Package
+from guest_prepared import Begin, Saved
+from test_vm_broken_upgrade import BOOT_LOADER, C_LIBRARY, DATA, what_counts
+
+pytestmark = [pytest.mark.vm, pytest.mark.slow]
+
+INSTANCE = "i-bp1goingback0000001"
+OUTSIDE = f"snap-self-rollback-{INSTANCE}"
+OOS = {"Version": "2019-06-01"}
+ENGINE_LIMIT_S = 10.0
+BACK_LIMIT_S = 600.0
+# Nobody may do anything until the printed policies are there.
+ROLES = [
+    {"name": "SnapSelfRole"},
+    {"name": OUTSIDE, "policies": [], "trusted": ["oos.aliyuncs.com"]},
+]
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        pytest.param(C_LIBRARY, id="c-library"),
+        pytest.param(BOOT_LOADER, id="boot-loader", marks=pytest.mark.long),
+    ],
+)
+def test_ruined_machine_goes_back_by_one_command_and_knows_that_it_did(
+    agent_guest: Saved, begin: Begin, story_folder: Path, upgrade: Package
+) -> None:
+    guest = begin(
+        agent_guest,
+        Disk(bus="nvme"),
+        instance={"instance_id": INSTANCE},
+        cloud={"roles": ROLES, "propagate_group_tags": True},
+    )
+    prepare(guest)
+    built = upgrade.build(story_folder)
+    guest.copy_in(built, "/root")
+    whole = what_counts(guest)
+    guest.run(f"apt-get install -y --allow-downgrades /root/{built.name}", timeout_s=400)
+    assert guest.read(DATA) == "ruined\n"
+    wait_for_uploads(guest)
+
+    begun = time.monotonic()
+    started = guest.program("/usr/bin/snap-self", "rollback", "last", "--oos", "--yes", "--json")
+    execution = started.checked().json["execution_id"]
+    watch = Watch(guest, execution)
+    watch.follow()
+    guest.close()
+    guest.wait_until_up()
+    print(f"\n{watch.table()}\nup again {time.monotonic() - begun:.1f} s after the command")
+
+    assert watch.ended["status"] == "Success", watch.ended["status_message"]
+    assert what_counts(guest) == whole
+    assert guest.do("systemctl --failed --no-legend") == ""
+    tells_that_it_went_back(guest, execution, started.json["run"])
+    assert watch.waiting_s <= ENGINE_LIMIT_S
+
+
+def prepare(guest: Guest) -> None:
+    """Give it a data disk, a name for the API of OOS, and its roles the printed policies."""
+    guest.do(
+        "mkfs.ext4 -q -L data /dev/nvme0n1 && mkdir /srv/data && mount /dev/nvme0n1 /srv/data"
+        " && echo '/dev/disk/by-label/data /srv/data ext4 defaults 0 2' >>/etc/fstab"
+        f" && echo precious >{DATA}"
+        " && sed -n 's/ecs-vpc/oos-vpc/p' /etc/hosts >/tmp/names && cat /tmp/names >>/etc/hosts"
+    )
+    printed = json.loads(guest.do("snap-self policy --rollback --json"))
+    for name, policy in (
+        (guest.cloud.ready["role"], printed["policy"]),
+        (printed["rollback"]["role"], printed["rollback"]["policy"]),
+    ):
+        guest.cloud.control("PUT", "policies", {"name": name, "policies": [policy]})
+
+
+def wait_for_uploads(guest: Guest) -> None:
+    """Return when no snapshot is being made: no disk is reset before."""
+    until = time.monotonic() + BACK_LIMIT_S
+    while any(shot["Status"] != "accomplished" for shot in guest.snapshots()):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+
+
+def tells_that_it_went_back(guest: Guest, execution: str, run: str) -> None:
+    """Hold the machine to what it has to know, although its journal is from before."""
+    listed = guest.run("snap-self list --json").checked().json
+    (back,) = listed["went_back"]
+    assert (back["run"], back["execution_id"], back["status"]) == (run, execution, "Success")
+    assert back["by"].startswith("SnapSelfRole:")
+    assert not any("interrupted" in note for note in listed["notes"])
+    shown = guest.run(f"snap-self show {run}").checked().out
+    assert f"Went back  execution {execution} of OOS brought disks back" in shown
+    assert execution in guest.do("journalctl -b --no-pager -t snap-self")
+
+
+@dataclass(slots=True)
+class Watch:
+    """Follows an execution, and the instance and its disks beside it."""
+
+    guest: Guest
+    execution: str
+    seen: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, Any] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+    def follow(self) -> None:
+        """Look until it has ended; note when what its tasks wait for was there."""
+        until = time.monotonic() + BACK_LIMIT_S
+        while not self.ended:
+            assert time.monotonic() < until, self.tasks
+            self._look()
+            time.sleep(0.1)
+
+    def _look(self) -> None:
+        state = self.guest.cloud.control("GET", "state")
+        every = state["task_executions"].values()
+        self.tasks = [each for each in every if each["execution_id"] == self.execution]
+        status = state["instances"][INSTANCE]["status"]
+        disks = {disk["status"] for disk in state["disks"].values()}
+        if status == "Stopped":
+            self.seen.setdefault("stopped", state["now"])
+        if "ReIniting" in disks:
+            self.seen.pop("settled", None)
+        elif "stopped" in self.seen and self._has("resetOthers"):
+            self.seen.setdefault("settled", state["now"])
+        if status == "Running" and self._has("start"):
+            self.seen.setdefault("running", state["now"])
+        found = state["executions"][self.execution]
+        if found["ended_at"] is not None:
+            self.ended = found
+
+    def _has(self, name: str) -> bool:
+        """Tell whether a task has ended."""
+        return any(each["task"]["name"] == name and each["ended_at"] for each in self.tasks)
+
+    def _steps(self) -> list[dict[str, Any]]:
+        own = [each for each in self.tasks if not each["parent_task_id"]]
+        return sorted(own, key=lambda each: float(each["started_at"]))
+
+    def _waited_s(self, task: dict[str, Any], before: float) -> float:
+        """Return what of a task, and of the time since the one before, is the engine's own."""
+        there = max(self.seen.get(task["task"]["name"], task["ended_at"]), task["started_at"])
+        return float(task["started_at"] - before + max(0.0, task["ended_at"] - there))
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds in all that are the engine's own."""
+        return sum(waited for _, _, waited in self._rows())
+
+    def _rows(self) -> list[tuple[str, float, float]]:
+        """Return each task's name, how long it took, and what of that is the engine's own."""
+        rows, before = [], self.ended["created_at"]
+        for task in self._steps():
+            took = task["ended_at"] - task["started_at"]
+            rows.append((task["task"]["name"], took, self._waited_s(task, before)))
+            before = task["ended_at"]
+        return rows
+
+    def table(self) -> str:
+        """Return how long each step took, for people."""
+        lines = [f"{'step':18} {'took':>7} {'engine':>7}"]
+        lines += [f"{name:18} {took:6.1f}s {own:6.1f}s" for name, took, own in self._rows()]
+        whole = self.ended["ended_at"] - self.ended["created_at"]
+        return "\n".join([*lines, f"{'in all':18} {whole:6.1f}s {self.waiting_s:6.1f}s"])
