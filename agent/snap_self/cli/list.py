@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from snap_self.cli.left import with_open
+from dataclasses import replace
+
+from snap_self.cli.left import with_open, with_returns
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session
 from snap_self.output.listing import write_listing
@@ -20,7 +22,9 @@ def run_list(
     wanted = Wanted(last=last, before=before, disks=disks)
     with open_session(manner, sweeps=True) as session:
         listing = list_snapshots(session.tools(), wanted)
-        listing = with_open(listing, session.config.state.dir)
+        state = session.config.state.dir
+        listing = with_open(listing, state)
+        listing = replace(listing, notes=with_returns(listing.notes, state))
         session.end_progress()
         write_listing(session.streams, listing, now=session.adapters.clock.now())
     return 0
