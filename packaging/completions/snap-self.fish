@@ -212,10 +212,10 @@ complete -c snap-self -n '__snap_self_at restore' -a '(__snap_self_runs)'
 complete -c snap-self -n '__snap_self_at rollback' -l print -d 'Print the steps from outside; nothing is done. [default]'
 complete -c snap-self -n '__snap_self_at rollback' -l script -d 'Print them as one shell script for another machine.'
 complete -c snap-self -n '__snap_self_at rollback' -l oos -d 'Have the cloud\'s OOS do it: it stops this machine at once.'
-complete -c snap-self -n '__snap_self_at rollback' -l online -d 'Bring the data disks back now, while the machine runs.'
-complete -c snap-self -n '__snap_self_at rollback' -l unit -d 'With --online: a service that uses them, stopped meanwhile (repeatable).' -x
-complete -c snap-self -n '__snap_self_at rollback' -l snapshot-first -d 'With --oos or --online: snapshot the present state before.'
-complete -c snap-self -n '__snap_self_at rollback' -l yes -s y -d 'With --oos or --online: do not ask. Needed without a terminal.'
+complete -c snap-self -n '__snap_self_at rollback' -l online -d 'Bring the data disks back while the machine runs.'
+complete -c snap-self -n '__snap_self_at rollback' -l unit -d 'A unit to stop for --online (repeatable).' -x
+complete -c snap-self -n '__snap_self_at rollback' -l snapshot-first -d 'First snapshot the present state.'
+complete -c snap-self -n '__snap_self_at rollback' -l yes -s y -d 'Do not ask. Without a terminal this is needed.'
 complete -c snap-self -n '__snap_self_at rollback' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at rollback' -l quiet -s q -d 'Only data and faults.'
 complete -c snap-self -n '__snap_self_at rollback' -l verbose -s v -d 'More about each decision.'
@@ -257,7 +257,7 @@ complete -c snap-self -n '__snap_self_at policy' -l prune -d 'Also what `prune` 
 complete -c snap-self -n '__snap_self_at policy' -l tags -d 'Also to tag own snapshots with what became of a run.'
 complete -c snap-self -n '__snap_self_at policy' -l restore -d 'Also to look into snapshots: temporary disks of its own.'
 complete -c snap-self -n '__snap_self_at policy' -l rollback -d 'Also what `rollback --oos` needs, and the role of OOS.'
-complete -c snap-self -n '__snap_self_at policy' -l online -d 'Also what `rollback --online` needs: its own data disks.'
+complete -c snap-self -n '__snap_self_at policy' -l online -d 'Also what `rollback --online` needs.'
 complete -c snap-self -n '__snap_self_at policy' -l fleet -d 'For one role of many instances: all that carry this tag, and their disks.' -x
 complete -c snap-self -n '__snap_self_at policy' -l session -d 'What narrows such a role down to this instance.'
 complete -c snap-self -n '__snap_self_at policy' -l disk -d 'Name only this disk (repeatable). [default: all that the metadata name]' -x -a '(__snap_self_disks disk_ids)'

@@ -421,28 +421,17 @@ def rollback(
         typer.Option("--oos", help="Have the cloud's OOS do it: it stops this machine at once."),
     ] = False,
     online: Annotated[
-        bool,
-        typer.Option("--online", help="Bring the data disks back now, while the machine runs."),
+        bool, typer.Option("--online", help="Bring the data disks back while the machine runs.")
     ] = False,
     unit: Annotated[
         list[str] | None,
-        typer.Option(
-            "--unit",
-            metavar="NAME",
-            help="With --online: a service that uses them, stopped meanwhile (repeatable).",
-        ),
+        typer.Option("--unit", metavar="NAME", help="A unit to stop for --online (repeatable)."),
     ] = None,
     snapshot_first: Annotated[
-        bool,
-        typer.Option(
-            "--snapshot-first", help="With --oos or --online: snapshot the present state before."
-        ),
+        bool, typer.Option("--snapshot-first", help="First snapshot the present state.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", "-y", help="With --oos or --online: do not ask. Needed without a terminal."
-        ),
+        bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed.")
     ] = False,
     manner: Manner,
 ) -> int:
@@ -606,8 +595,7 @@ def policy(
         typer.Option("--rollback", help="Also what `rollback --oos` needs, and the role of OOS."),
     ] = False,
     online: Annotated[
-        bool,
-        typer.Option("--online", help="Also what `rollback --online` needs: its own data disks."),
+        bool, typer.Option("--online", help="Also what `rollback --online` needs.")
     ] = False,
     fleet: Annotated[
         str,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from snap_self.cli.left import with_open, with_returns
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session
 from snap_self.output.listing import write_listing
-from snap_self.usecases.listing import Wanted, list_snapshots
+from snap_self.usecases.listing import Listing, Wanted, list_snapshots
+
+
+def noted(listing: Listing, state: Path) -> Listing:
+    """Return the list with what is known of disks that went back."""
+    return replace(listing, notes=with_returns(listing.notes, state))
 
 
 def run_list(
@@ -24,7 +30,7 @@ def run_list(
         listing = list_snapshots(session.tools(), wanted)
         state = session.config.state.dir
         listing = with_open(listing, state)
-        listing = replace(listing, notes=with_returns(listing.notes, state))
+        listing = noted(listing, state)
         session.end_progress()
         write_listing(session.streams, listing, now=session.adapters.clock.now())
     return 0

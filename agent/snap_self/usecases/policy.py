@@ -287,25 +287,8 @@ def _warnings(
     if Policy.RESTORE in request.policies:
         for doubt, text in _restore_doubts(report.kind):
             yield warning(doubt, text)
-    if Policy.ROLLBACK in request.policies:
-        yield warning(
-            PolicyDoubt.GOES_BACK,
-            "whoever takes over the instance can bring its disks back to any snapshot of its own, "
-            "which throws away what was written since, stop and start it, run commands on it, and "
-            "make snapshots of its disks that cost money; no other instance, disk or snapshot",
-        )
-        yield warning(
-            PolicyDoubt.UNPROVED_HANDING,
-            "that OOS asks for ram:PassRole is not documented for certain; without need for it the "
-            "statement allows nothing more",
-        )
-    if Policy.ONLINE in request.policies:
-        yield warning(
-            PolicyDoubt.GOES_BACK_ONLINE,
-            "whoever takes over the instance can detach its disks and bring them back to any "
-            "snapshot of its own, which throws away what was written since; he can neither delete "
-            "them nor touch those of others",
-        )
+    for doubt, text in _going_back_doubts(request):
+        yield warning(doubt, text)
     if report.kind is PolicyKind.FLEET:
         yield warning(
             PolicyDoubt.UNPROVED_TAG,
@@ -321,6 +304,29 @@ def _warnings(
         yield warning(
             PolicyDoubt.REBINDS,
             f"role {report.bound} is bound anew: between the two commands the instance has none",
+        )
+
+
+def _going_back_doubts(request: PolicyRequest) -> Iterator[tuple[PolicyDoubt, str]]:
+    """Yield what a thief of the instance could do with the rights to bring disks back."""
+    if Policy.ROLLBACK in request.policies:
+        yield (
+            PolicyDoubt.GOES_BACK,
+            "whoever takes over the instance can bring its disks back to any snapshot of its own, "
+            "which throws away what was written since, stop and start it, run commands on it, and "
+            "make snapshots of its disks that cost money; no other instance, disk or snapshot",
+        )
+        yield (
+            PolicyDoubt.UNPROVED_HANDING,
+            "that OOS asks for ram:PassRole is not documented for certain; without need for it the "
+            "statement allows nothing more",
+        )
+    if Policy.ONLINE in request.policies:
+        yield (
+            PolicyDoubt.GOES_BACK_ONLINE,
+            "whoever takes over the instance can detach its disks and bring them back to any "
+            "snapshot of its own, which throws away what was written since; he can neither delete "
+            "them nor touch those of others",
         )
 
 
