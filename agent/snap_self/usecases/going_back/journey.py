@@ -32,6 +32,7 @@ RESET_FAILED = "ReInitFailed"
 # "About 1 minute" says the documentation of a detach; a large disk is reset for longer.
 SETTLE_S = 300.0
 RESET_S = 3600.0
+PASSES_S = 60.0
 DEVICE_S = 60.0
 POLL_S = 1.0
 HELD = "snap-self brings disks back to a snapshot; they are detached meanwhile"
@@ -198,7 +199,7 @@ class _Journey:
     def _reset_one(self, place: int, disk: ReturningDisk) -> None:
         self._save(self._record.at(Step.RESETTING).with_disk(place, DiskState.ASKED))
         try:
-            self._cloud.reset(disk.disk_id, disk.snapshot_id)
+            self._ask_reset(disk)
         except (ApiFault, CloudUnreachable) as error:
             # An order of before a kill may have been heard; this one was not, if it was refused.
             if disk.state is DiskState.AS_IT_WAS and not error.maybe_done:
@@ -211,6 +212,20 @@ class _Journey:
                 hint="it is tried again; Alibaba Cloud support can tell more",
             )
         self._save(self._record.with_disk(place, DiskState.WENT_BACK))
+
+    def _ask_reset(self, disk: ReturningDisk) -> None:
+        """Ask for a reset; for a while, where the disk is in a state that passes."""
+        clock = self._going.clock
+        end = clock.monotonic() + PASSES_S
+        while True:
+            try:
+                self._cloud.reset(disk.disk_id, disk.snapshot_id)
+            except (DiskNotSettled, DiskConflict):
+                if clock.monotonic() >= end:
+                    raise
+                clock.sleep(POLL_S)
+            else:
+                return
 
     def _attach(self) -> None:
         self._begin(Step.ATTACHING, "attach the disks as they were")
