@@ -147,8 +147,13 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
                 hint="end what uses it first, as a container or a loop device",
             )
             continue
+        own = {mount.path for mount in each.mounts if mount.namespace is None}
         for mount in each.mounts:
             if mount.namespace is not None:
+                # At the same place it is what a service's sandbox was given, and goes with ours;
+                # whether it did is looked at before a disk is detached.
+                if mount.path in own:
+                    continue
                 process = f" (process {mount.pid})" if mount.pid else ""
                 yield DisksInUse(
                     f"{mount.path} is also mounted in another mount namespace{process}",

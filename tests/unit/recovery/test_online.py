@@ -193,8 +193,8 @@ def test_btrfs_over_several_disks_is_refused() -> None:
     assert isinstance(error, NotWhileRunning)
 
 
-ODD = {
-    "another mount namespace (process 42)": {"namespace": 5, "pid": 42},
+ODD: dict[str, dict[str, object]] = {
+    "another mount namespace (process 42)": {"path": "/inside", "namespace": 5, "pid": 42},
     "below another mount": {"hidden": True},
     "mounted by itself": {"root": "/part"},
 }
@@ -202,9 +202,13 @@ ODD = {
 
 @pytest.mark.parametrize("said", ODD)
 def test_mount_that_could_not_be_made_again_as_it_was_is_refused(said: str) -> None:
-    (error,) = refused(found=layout(filesystem(mount(**ODD[said]))))
+    (error,) = refused(found=layout(filesystem(mount(), mount(**ODD[said]))))
     assert isinstance(error, DisksInUse)
     assert said in error.message
+
+
+def test_what_the_sandbox_of_a_service_was_given_is_not_in_the_way() -> None:
+    assert refused(found=layout(filesystem(mount(), mount(namespace=5, pid=42)))) == ()
 
 
 def test_subvolume_of_btrfs_is_mounted_again_by_its_options() -> None:

@@ -16,7 +16,7 @@ from snap_self.model.users import in_use
 from snap_self.ports import Commands
 from snap_self.system.going_back.mounted import Mounted, mounted_now
 from snap_self.system.going_back.units import Units
-from snap_self.system.going_back.users import users_of
+from snap_self.system.going_back.users import mounted_by, users_of
 from snap_self.system.opening import kernel
 from snap_self.system.opening.finding import Serials
 from snap_self.system.opening.lvm import split_mapped_name
@@ -167,11 +167,7 @@ class SystemGround:
         nodes = [node for node in map(self.device_of, serials) if node]
         while held := [node for node in stack(nodes) if not _is_free(node)]:
             if time.monotonic() >= end:
-                who = in_use(users_of((), _numbers(held)))
-                raise who or DisksInUse(
-                    f"{', '.join(held)} is still held",
-                    details=tuple(line for node in held for line in standing_on(node)),
-                )
+                raise _held(held)
             time.sleep(LOOK_S)
 
     # --- made again --------------------------------------------------------------------------
@@ -287,6 +283,16 @@ def _is_free(node: str) -> bool:
         return kernel.is_free(node)
     except OSError:
         return not os.path.exists(node)
+
+
+def _held(nodes: Sequence[str]) -> DisksInUse:
+    devnos = {attribute(name_of(node), "dev") for node in nodes} - {""}
+    who = in_use((*users_of((), _numbers(nodes)), *mounted_by(devnos)))
+    return who or DisksInUse(
+        f"{', '.join(nodes)} is still held",
+        hint="lsblk and /proc/mdstat tell what stands on it",
+        details=tuple(line for node in nodes for line in standing_on(node)),
+    )
 
 
 def _source(place: MountedPlace, device: str) -> str:

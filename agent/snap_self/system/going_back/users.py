@@ -28,6 +28,26 @@ def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[Us
     return tuple(found)
 
 
+def mounted_by(devnos: Collection[str]) -> tuple[User, ...]:
+    """Return a process of each other mount namespace in which one of the devices is mounted.
+
+    Args:
+        devnos: as ``major:minor``.
+    """
+    seen = {_namespace(str(os.getpid())), ""}
+    found = []
+    for entry in sorted(filter(str.isdigit, _names("/proc")), key=int):
+        namespace = _namespace(entry)
+        if namespace not in seen:
+            seen.add(namespace)
+            rows = _text(entry, "mountinfo").split("\n")
+            if any(row.split(" ")[2:3] == [each] for row in rows for each in devnos):
+                found.append(
+                    User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
+                )
+    return tuple(found)
+
+
 def unit_of(pid: str) -> str:
     """Return the unit of systemd that a process belongs to, by its control group; empty for none.
 
@@ -71,6 +91,13 @@ def _lines(pid: str) -> Iterator[str]:
     with suppress(OSError), open(f"/proc/{pid}/maps", "rb") as file:
         for line in file:
             yield line.decode("utf-8", "replace")
+
+
+def _namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
 
 
 def _names(folder: str) -> list[str]:

@@ -51,7 +51,7 @@ def roll_back_online(
     if not agree(online):
         return None
     # What is meant by `last` is not what is made now.
-    wanted = online.judged.named
+    wanted = online.judged.plan.run if request.wanted == LAST else request.wanted
     present = _present(tools, online) if request.snapshot_first else ""
     with (
         tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="rollback"),
