@@ -174,7 +174,7 @@ place_documents() {
     place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
     for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
-        snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json trust.json \
+        snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json snap-self-online.json trust.json \
         trust-oos.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done

@@ -184,6 +184,7 @@ PARTS = (
     "system",
     "config",
     "ports_looking_back",
+    "ports_going_back",
     "ports",
     "model",
     "errors",

@@ -17,7 +17,7 @@
     ├── PreconditionRefused (7)
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
     │   ├── BootApart · SnapshotNotUsable · SnapshotOfOtherDisk · EconomicalMode · DiskShared
-    │   ├── RollbackGoesOn · SnapshotNotTagged
+    │   ├── RollbackGoesOn · SnapshotNotTagged · NotWhileRunning · DisksInUse
     │   └── DiskCategoryRefused · NoDiskSlot · NoHotPlug · KeyUnusable · BalanceTooLow
     ├── CopyNotOpened (7)
     │   └── CopyInUse · CopyUnlike · CopyDamaged · CopySlow · CopyToolsMissing
@@ -31,7 +31,8 @@
     │   └── CutNotSeen                asked for, and not seen to be cut
     ├── LockHeld (13)
     ├── ThawFailed (20)
-    └── DiskLeft (21)
+    ├── DiskLeft (21)
+    └── RollbackUnfinished (24)
 
 Each carries a message (what is the matter), a hint (what to do), a stable code for programs and an
 exit status. The text lives here or at the adapter that met the fault; nothing above prints others.
@@ -62,6 +63,7 @@ class ExitStatus(IntEnum):
     LOCKED = 13
     MAYBE_FROZEN = 20
     DISK_LEFT = 21
+    HALF_BACK = 24
     WEAKER = 100
     LEFT_OUT = 101
     RESTORED_IN_PART = 102
@@ -370,6 +372,18 @@ class SnapshotNotTagged(PreconditionRefused):
     code = "snapshot-not-tagged"
 
 
+class NotWhileRunning(PreconditionRefused):
+    """Something lies on a disk that cannot go back while the system runs."""
+
+    code = "not-while-running"
+
+
+class DisksInUse(PreconditionRefused):
+    """Something uses a disk that is to go back, and was not asked to stop."""
+
+    code = "disks-in-use"
+
+
 class QuotaReached(PreconditionRefused):
     """A limit of the cloud is reached."""
 
@@ -573,6 +587,13 @@ class DiskLeft(SnapSelfError):
 
     code = "disk-left"
     exit_status = ExitStatus.DISK_LEFT
+
+
+class RollbackUnfinished(SnapSelfError):
+    """Disks that go back while the system runs are half-way: what lies on them cannot be used."""
+
+    code = "rollback-unfinished"
+    exit_status = ExitStatus.HALF_BACK
 
 
 def code_of(status: ExitStatus) -> str:

@@ -64,7 +64,7 @@ _snap_self() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$command/${COMP_WORDS[i]}" in
         demo/--keep) ;;
-        */--at | */--before | */--consistency | */--description | */--disk | */--exclude | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--wait)
+        */--at | */--before | */--consistency | */--description | */--disk | */--exclude | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--unit | */--wait)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i++))
             ;;
@@ -108,7 +108,7 @@ _snap_self() {
         _snap_self_disks "$cur" disk_ids
         return
         ;;
-    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--at | */--for | */--fleet)
+    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--unit | */--at | */--for | */--fleet)
         return
         ;;
     */--path)
@@ -192,7 +192,7 @@ _snap_self() {
             _snap_self_runs "$cur"
             return
         fi
-        _snap_self_words '--print --script --oos --snapshot-first --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--print --script --oos --online --unit --snapshot-first --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     mount)
         if [[ $cur != -* ]]; then
@@ -219,7 +219,7 @@ _snap_self() {
         _snap_self_words '--record --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     policy)
-        _snap_self_words '--prune --tags --restore --rollback --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--prune --tags --restore --rollback --online --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     thaw)
         _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"

@@ -54,7 +54,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "diff": (("done", "partial", "failed"), _diff),
         "prune": (("done", "planned", "partial", "failed"), _prune),
         "restore": (("done", "planned", "partial", "failed"), _restore),
-        "rollback": (("done", "planned", "failed"), _rollback),
+        "rollback": (("done", "planned", "partial", "failed"), _rollback),
         "mount": (plain, _mount),
         "verify": (("done", "partial", "failed"), _verify),
         "unmount": (("done", "partial", "failed"), _unmount),
@@ -593,7 +593,22 @@ def _rollback() -> Schema:
         "after": TEXTS,
         "script": _told(_or_null(TEXT), "The whole script, of --script."),
         "execution_id": _told(_or_null(TEXT), "What was started in OOS, of --oos."),
+        "online": _told(_or_null(_object(_online())), "What was done, of --online."),
         "notes": TEXTS,
+    }
+
+
+def _online() -> Schema:
+    from snap_self.model.going_back import Step
+
+    return {
+        "id": TEXT,
+        "step": _word(Step),
+        "units": _told(TEXTS, "What was stopped meanwhile."),
+        "mounts": _told(TEXTS, "What was unmounted meanwhile."),
+        "not_started": _told(TEXTS, "Units that did not start again, each with why."),
+        "present_run": _told(_or_null(TEXT), "The run that keeps the state before."),
+        "ended": _or_null(INSTANT),
     }
 
 

@@ -420,13 +420,18 @@ def rollback(
         bool,
         typer.Option("--oos", help="Have the cloud's OOS do it: it stops this machine at once."),
     ] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Bring the data disks back while the machine runs.")
+    ] = False,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option("--unit", metavar="NAME", help="A unit to stop for --online (repeatable)."),
+    ] = None,
     snapshot_first: Annotated[
-        bool,
-        typer.Option("--snapshot-first", help="With --oos: snapshot the present state before."),
+        bool, typer.Option("--snapshot-first", help="First snapshot the present state.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option("--yes", "-y", help="With --oos: do not ask. Needed without a terminal."),
+        bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed.")
     ] = False,
     manner: Manner,
 ) -> int:
@@ -436,7 +441,9 @@ def rollback(
     on a disk that stays, or the system without its /boot. A snapshot's id means its disk alone. A
     disk is reset while the instance is stopped, so the steps are for another machine. With --oos
     Operation Orchestration Service does it from outside; the role needs the policies of
-    `snap-self policy --rollback`.
+    `snap-self policy --rollback`. With --online the run's data disks go back while the machine
+    runs: named units are stopped, filesystems unmounted, disks detached, reset and attached, and
+    all is mounted and started again; the role needs `snap-self policy --online`.
 
     Example: snap-self rollback last --script > rollback.sh
     """
@@ -447,6 +454,8 @@ def rollback(
         steps=steps,
         script=script,
         oos=oos,
+        online=online,
+        units=tuple(unit or ()),
         snapshot_first=snapshot_first,
         yes=yes,
     )
@@ -585,6 +594,9 @@ def policy(
         bool,
         typer.Option("--rollback", help="Also what `rollback --oos` needs, and the role of OOS."),
     ] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also what `rollback --online` needs.")
+    ] = False,
     fleet: Annotated[
         str,
         typer.Option(
@@ -622,6 +634,7 @@ def policy(
         tags=tags,
         restore=restore,
         rollback=rollback,
+        online=online,
         session=session,
         fleet=fleet,
         disks=tuple(disk or ()),

@@ -84,6 +84,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "after": [],
         "script": None,
         "execution_id": None,
+        "online": None,
         "notes": [],
     },
     "mount": {"mount": None, "disks": [], "notes": []},

@@ -15,7 +15,7 @@ from snap_self.errors import (
     TopologyError,
 )
 from snap_self.model.actions import rollback_role
-from snap_self.model.disks import CloudDisk
+from snap_self.model.disks import CloudDisk, DiskKind, Layout
 from snap_self.model.executions import Execution
 from snap_self.model.listed import ListedRun, ListedSnapshot, run_of, runs_of
 from snap_self.model.run import RollbackRecord, RunRecord
@@ -45,6 +45,7 @@ class Judged:
         way: the same as steps from outside.
         notes: what to know beside it.
         named: what names the same again: the run, or the snapshot or group that is a part of it.
+        layout: what lies on the disks here; None where it could not be looked at.
     """
 
     identity: Identity
@@ -53,6 +54,7 @@ class Judged:
     way: Way
     notes: tuple[str, ...]
     named: str
+    layout: Layout | None = None
 
     def script(self, body: str) -> str:
         """Return the steps as one script for another machine.
@@ -64,13 +66,14 @@ class Judged:
         return rollback_script(body, self.identity, plan.pairs, run=plan.run, since=plan.since)
 
 
-def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
+def judge_rollback(here: Here, wanted: str, *, blind: bool, data_only: bool = False) -> Judged:
     """Return what bringing back is meant by a snapshot, group or run id, or by ``last``.
 
     A snapshot's id means its disk alone.
 
     Args:
         blind: go on where it cannot be told what lies on which disk.
+        data_only: of what is named the system disk is left out, unless it is all of it.
 
     Raises:
         UsageError: none of ours has that id.
@@ -84,6 +87,8 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
     run = _run_of(runs, named[0])
     record = record_of(tuple(journal_records(here.tools.store).values()), wanted, named)
     disks = here.cloud.describe_disks(here.identity.instance_id)
+    if data_only:
+        named = _of_data(named, disks)
     found, unread = _what_lies_where(here, disks, blind=blind)
     attached = (
         attached_disks(disks, found.layout, found.disk_map)
@@ -110,7 +115,15 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
         way=ways[0],
         notes=(*newer, *unread, *listing.notes),
         named=run.name if len(named) == len(run.shots) else wanted,
+        layout=found.layout if found else None,
     )
+
+
+def _of_data(
+    named: Sequence[ListedSnapshot], disks: Sequence[CloudDisk]
+) -> tuple[ListedSnapshot, ...]:
+    system = {disk.disk_id for disk in disks if disk.kind is DiskKind.SYSTEM}
+    return tuple(shot for shot in named if shot.disk_id not in system) or tuple(named)
 
 
 def rollback_from_outside(tools: Tools, wanted: str) -> Judged:
