@@ -55,6 +55,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "prune": (("done", "planned", "partial", "failed"), _prune),
         "restore": (("done", "planned", "partial", "failed"), _restore),
         "rollback": (("done", "planned", "failed"), _rollback),
+        "confirm": (plain, _confirm),
         "mount": (plain, _mount),
         "verify": (("done", "partial", "failed"), _verify),
         "unmount": (("done", "partial", "failed"), _unmount),
@@ -201,6 +202,9 @@ def _job() -> Schema:
         "interrupted": _told(
             _or_null(_object(interrupted)), "Which signal ended it, and what was asked for by then."
         ),
+        "armed": _told(
+            _or_null(_armed()), "What goes back by itself unless somebody confirms, if any."
+        ),
     }
 
 
@@ -218,6 +222,9 @@ def _run() -> Schema:
             _or_null(STATUS), "What the main job alone ends with; null if it did not begin."
         ),
         "cmd": _told(_object(cmd), "The command that was run."),
+        "confirmed": _told(
+            _or_null(TRUTH), "Its check has called the rollback off; null: none was armed."
+        ),
     }
 
 
@@ -557,6 +564,19 @@ def _rollback() -> Schema:
         "after": TEXTS,
         "script": _told(_or_null(TEXT), "The whole script, of --script."),
         "execution_id": _told(_or_null(TEXT), "What was started in OOS, of --oos."),
+        "notes": TEXTS,
+    }
+
+
+def _armed() -> Schema:
+    return _object({"run": TEXT, "deadline": INSTANT, "execution_id": _or_null(TEXT)})
+
+
+def _confirm() -> Schema:
+    return {
+        "called_off": _told(_many(_armed()), "What waited, and does so no more."),
+        "armed": _told(_or_null(_armed()), "What waits now; null for nothing."),
+        "checks": _told(TEXTS, "The checks that were run; all have succeeded."),
         "notes": TEXTS,
     }
 

@@ -47,6 +47,10 @@ class FakeJournal:
         """Return the records of runs whose uploads were not seen to end, newest first."""
         return tuple(r for r in self.all() if r.upload is not None and r.upload.going_on)
 
+    def armed(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that are to be gone back to, newest first."""
+        return tuple(r for r in self.all() if r.armed is not None and r.armed.unconfirmed)
+
     def damaged(self) -> tuple[str, ...]:
         """Return what the test put into ``spoiled``."""
         return self.spoiled

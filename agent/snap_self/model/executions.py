@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
+from snap_self.model.snapshots import DEADLINE_TAG, RUN_TAG
+
+CANCELLED = "Cancelled"
 # Statuses of one that will do nothing any more.
-ENDED = frozenset({"Success", "Failed", "Cancelled"})
+ENDED = frozenset({"Success", "Failed", CANCELLED})
+# A task that its condition left out.
+SKIPPED = "Skipped"
+DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
+# Tasks of our template: the one that waits for a confirmation, the one from which on there is no
+# way back, and those that follow when all is over.
+SLEEP, STOP = "sleep", "stop"
+OVER = frozenset({"running", "bootCheck"})
+# What comes before the instance is stopped.
+HARMLESS = frozenset(
+    {
+        *("seeInstance", "seeDisks", "seeSnapshots", SLEEP, "look", "checkDisks"),
+        *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,15 +34,61 @@ class Execution:
 
     Args:
         status: its own word (``Running``); empty where it cannot be read.
+        said: why it is so, in the service's words; may be empty.
+        tasks: the names of those that go on now.
     """
 
     execution_id: str
     status: str
+    said: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
         """Whether it will do nothing any more."""
         return self.status in ENDED
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it goes back unless somebody confirms; None for one that does so at once."""
+        text = self.tags.get(DEADLINE_TAG, "")
+        try:
+            return datetime.strptime(text, DEADLINE_FORM).replace(tzinfo=timezone.utc)
+        except ValueError:
+            return None
+
+    @property
+    def run(self) -> str:
+        """The run that it goes back to, by its tag."""
+        return self.tags.get(RUN_TAG, "")
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether its clock is known to run."""
+        return not self.ended and SLEEP in self.tasks
+
+    @property
+    def over(self) -> bool:
+        """Whether it has brought the disks back, and only looks at what came of it."""
+        return bool(self.tasks) and OVER.issuperset(self.tasks)
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it is known to be before its stop."""
+        return HARMLESS.issuperset(self.tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionTask:
+    """One task of an execution that was begun, or left out.
+
+    Args:
+        status: its own word (``Success``).
+    """
+
+    name: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +106,17 @@ class ExecutionOrder:
     description: str
     tags: Mapping[str, str]
     client_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A rollback that waits outside, unless it has begun by now.
+
+    Args:
+        run: what it goes back to.
+        deadline: when it does, in UTC.
+    """
+
+    execution_id: str
+    run: str
+    deadline: datetime

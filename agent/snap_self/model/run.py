@@ -175,6 +175,41 @@ class RollbackRecord:
     execution_id: str = ""
 
 
+class ArmedEnd(Enum):
+    """What became of a rollback that was armed."""
+
+    CONFIRMED = "confirmed"
+    # It could not be armed, or not be moved to this time.
+    NOT_ARMED = "not-armed"
+    # The cloud ended it without bringing anything back.
+    CAME_TO_NOTHING = "came-to-nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmedRecord:
+    """A rollback to the run that waits outside for a confirmation; written before it is asked for.
+
+    Args:
+        within_s: for how long it waits.
+        deadline: when it goes back, by this machine's clock.
+        client_token: of the order, which starts no second one.
+        execution_id: empty until the cloud has answered.
+        replaces: the execution whose place it takes, until that one is known to be called off.
+        check: the command whose success confirms; empty for none.
+        unconfirmed: it is not known to be called off, nor to have come to nothing.
+    """
+
+    asked: datetime
+    within_s: int
+    deadline: datetime
+    client_token: str
+    execution_id: str = ""
+    replaces: str = ""
+    check: str = ""
+    unconfirmed: bool = True
+    ended: ArmedEnd | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of the main job.
@@ -201,6 +236,7 @@ class RunRecord:
         lacking_why: why not, of those of these for which it is known.
         verified: what the last look into each snapshot has proved.
         rollback: the last one to this run that was asked for; None if none was.
+        armed: the last one that was to go back by itself; None if none was.
     """
 
     run_id: RunId
@@ -235,6 +271,7 @@ class RunRecord:
     lacking_why: Mapping[str, str] = field(default_factory=dict)
     verified: Mapping[SnapshotId, Verification] = field(default_factory=dict)
     rollback: RollbackRecord | None = None
+    armed: ArmedRecord | None = None
 
     @property
     def snapshot_ids(self) -> tuple[SnapshotId, ...]:

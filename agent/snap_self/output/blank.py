@@ -84,6 +84,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "execution_id": None,
         "notes": [],
     },
+    "confirm": {"called_off": [], "armed": None, "checks": [], "notes": []},
     "mount": {"mount": None, "disks": [], "notes": []},
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
@@ -152,8 +153,10 @@ def _job(asked: Invocation) -> dict[str, Any]:
         "applications": [],
         "unseen": None,
         "interrupted": None,
+        "armed": None,
     }
     if asked.command == RUN:
         job["snapshot_exit_status"] = None
+        job["confirmed"] = None
         job["cmd"] = {"argv": list(asked.argv), "status": None, "signal": None, "seconds": None}
     return job

@@ -36,6 +36,9 @@ _FINISHED = f'"stage": "{Stage.FINISHED.value}"'.encode()
 # The same for a run whose upload is still going on.
 _UPLOADING = b'"going_on": true'
 
+# The same for one that is to be gone back to unless somebody confirms.
+_UNCONFIRMED = b'"unconfirmed": true'
+
 
 class Journal:
     """Implement ``ports.RunStore`` and ``ports.FactStore`` in a folder of the state directory.
@@ -100,6 +103,15 @@ class Journal:
         """
         found = _readable(self._paths(), only=_UPLOADING)
         return _newest_first(r for r in found if r.upload is not None and r.upload.going_on)
+
+    def armed(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that are to be gone back to unless somebody confirms.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        found = _readable(self._paths(), only=_UNCONFIRMED)
+        return _newest_first(r for r in found if r.armed is not None and r.armed.unconfirmed)
 
     def damaged(self) -> tuple[str, ...]:
         """Return path and reason for each record that cannot be read.
