@@ -291,7 +291,12 @@ def _application() -> Schema:
 
 
 def _list() -> Schema:
-    return {"instance": _or_null(_instance()), "snapshots": _many(_listed()), "notes": TEXTS}
+    return {
+        "instance": _or_null(_instance()),
+        "snapshots": _many(_listed()),
+        "armed": _told(_many(_armed()), "What goes back by itself unless somebody confirms."),
+        "notes": TEXTS,
+    }
 
 
 def _listed() -> Schema:
@@ -353,6 +358,7 @@ def _show() -> Schema:
             _or_null(_object({"asked": INSTANT, "execution_id": _or_null(TEXT)})),
             "The last one to it that was asked of OOS.",
         ),
+        "armed": _told(_or_null(_armed_run()), "The last one that was to wait, if any."),
     }
     way = {
         "title": SENTENCE,
@@ -566,6 +572,21 @@ def _rollback() -> Schema:
         "execution_id": _told(_or_null(TEXT), "What was started in OOS, of --oos."),
         "notes": TEXTS,
     }
+
+
+def _armed_run() -> Schema:
+    from snap_self.model.run import ArmedEnd
+
+    return _object(
+        {
+            "asked": INSTANT,
+            "deadline": INSTANT,
+            "execution_id": _or_null(TEXT),
+            "unconfirmed": _told(TRUTH, "It is not known to be called off."),
+            "ended": _or_null(_word(ArmedEnd)),
+            "check": _told(_or_null(TEXT), "The command whose success confirms."),
+        }
+    )
 
 
 def _armed() -> Schema:

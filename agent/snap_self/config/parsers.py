@@ -136,6 +136,11 @@ def confirm_within(value: object, what: str) -> int:
     return _at_most(MAX_CONFIRM_S, seconds, what, why="the cloud may wait no longer")
 
 
+def confirm_within_or_off(value: object, what: str) -> int | None:
+    """Return the same, or None for ``off``."""
+    return None if value == OFF else confirm_within(value, what)
+
+
 def retention(value: object, what: str) -> int | None:
     """Return a retention in seconds, None for ever."""
     seconds = parse_duration_or(_duration_text(value, what), FOREVER, what=what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from snap_self.model.snapshots import DEADLINE_TAG, RUN_TAG
@@ -14,6 +14,8 @@ CANCELLED = "Cancelled"
 ENDED = frozenset({"Success", "Failed", CANCELLED})
 # A task that its condition left out.
 SKIPPED = "Skipped"
+# What was to go back by then has begun by now, or does not.
+GRACE = timedelta(minutes=10)
 DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
 # Tasks of our template: the one that waits for a confirmation, the one from which on there is no
 # way back, and those that follow when all is over.
@@ -120,3 +122,26 @@ class Waiting:
     execution_id: str
     run: str
     deadline: datetime
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether it should have begun, so that something is amiss."""
+        return now > self.deadline + GRACE
+
+    def words(self, now: datetime) -> str:
+        """Return when this machine goes back, and what calls that off."""
+        at = f"{self.deadline:%Y-%m-%d %H:%M} UTC"
+        if self.overdue(now):
+            return (
+                f"this machine was to go back to run {self.run} by itself at {at} and did not: "
+                f"look at {self.execution_id or 'it'} in the OOS console, then say: {CONFIRM}"
+            )
+        left_s = max(0, int((self.deadline - now).total_seconds()))
+        left = f"{left_s // 3600} h {left_s % 3600 // 60} min" if left_s >= 3600 else ""
+        left = left or (f"{left_s // 60} min" if left_s >= 60 else f"{left_s} s")
+        return (
+            f"in {left}, at {at}, this machine goes back to run {self.run} by itself, unless you "
+            f"say: {CONFIRM}"
+        )
+
+
+CONFIRM = "snap-self confirm"

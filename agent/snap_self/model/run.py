@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from snap_self.model.asked import CutUnseen
+from snap_self.model.executions import Waiting
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.shown import shown
@@ -277,6 +278,14 @@ class RunRecord:
     def snapshot_ids(self) -> tuple[SnapshotId, ...]:
         """Return the snapshots that are known of the run."""
         return tuple(sid for order in self.orders for sid in order.snapshot_ids.values())
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What goes back to it unless somebody confirms; None for nothing that is known."""
+        armed = self.armed
+        if armed is None or not armed.unconfirmed:
+            return None
+        return Waiting(execution_id=armed.execution_id, run=self.run_id, deadline=armed.deadline)
 
     @property
     def label(self) -> str:

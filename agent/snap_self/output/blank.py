@@ -20,7 +20,7 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "notes": []},
+    "list": {"instance": None, "snapshots": [], "armed": [], "notes": []},
     "show": {
         "snapshots": [],
         "run": None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from snap_self.errors import ExitStatus
 from snap_self.model.command import lasted
+from snap_self.model.executions import CONFIRM
 from snap_self.model.report import UNKNOWN
 from snap_self.model.result import Result
 from snap_self.model.retention import Retention, day_words, kept_until
@@ -205,11 +206,8 @@ def after(report: Report, *, started: bool = False, narrow: bool = False) -> Ite
 
 def waits_words(waiting: Waiting) -> str:
     """Return when it goes back by itself, and what calls that off."""
-    at = short_instant(waiting.deadline)
-    return f"This machine goes back by itself at {at}, unless you say: {CONFIRM}"
-
-
-CONFIRM = "snap-self confirm".replace(" ", GLUE)
+    at, say = short_instant(waiting.deadline), CONFIRM.replace(" ", GLUE)
+    return f"This machine goes back by itself at {at}, unless you say: {say}"
 
 
 def where_to_go_back(report: Report) -> str:

@@ -76,5 +76,5 @@ def _run(argv: Sequence[str], timeout_s: float) -> str:
     if status == 0:
         return ""
     how = f"ended by signal {-status}" if status < 0 else f"status {status}"
-    lines = (err.strip() or out.strip()).splitlines()
-    return f"{how}: {lines[-1][:SAID]}" if lines else how
+    lines = (err.strip() or out.strip()).split("\n")
+    return f"{how}: {lines[-1][:SAID]}" if lines[-1] else how

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snap_self.errors import ApiFault, CloudUnreachable, StateUnusable
+from snap_self.model.executions import Waiting
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.listed import ListedSnapshot, SnapshotState, newness, runs_of
 from snap_self.model.result import Result
@@ -32,11 +33,16 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The list, newest first, and what should be known about it."""
+    """The list, newest first, and what should be known about it.
+
+    Args:
+        armed: what goes back by itself unless somebody confirms, by the journal.
+    """
 
     identity: Identity
     snapshots: tuple[ListedSnapshot, ...]
     notes: tuple[str, ...]
+    armed: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +112,12 @@ def list_here(here: Here) -> Listing:
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
     shots = tuple(sorted(by_disk, key=newness, reverse=True))
     notes += _without_retention(shots)
-    return Listing(identity=here.identity, snapshots=shots, notes=tuple(notes))
+    return Listing(
+        identity=here.identity,
+        snapshots=shots,
+        notes=tuple(notes),
+        armed=tuple(filter(None, (record.waiting for record in records.values()))),
+    )
 
 
 def _without_retention(shots: Iterable[ListedSnapshot]) -> Iterator[str]:

@@ -105,7 +105,7 @@ def confirm(
     """
     results: tuple[CheckResult, ...] = ()
     if request.checks or request.check:
-        records = tools.store.armed()
+        records = _unless_over(tools, tools.store.armed())
         if request.checks and not records:
             return Confirmed(outcome=ConfirmOutcome.NOTHING_ARMED)
         kept = [r.armed.check for r in records if r.armed and r.armed.check]
@@ -115,7 +115,7 @@ def confirm(
         results = run_checks(tuple(commands), request.checks)
         _refuse_failed(results)
         if not results:
-            return Confirmed(outcome=ConfirmOutcome.NO_CHECK, waiting=_by_journal(records))
+            return Confirmed(outcome=ConfirmOutcome.NO_CHECK, waiting=records[0].waiting)
     identity = tools.identify()
     calls = outside.executions(identity)
     found = _find(tools, calls, identity, request.run)
@@ -135,14 +135,10 @@ def _refuse_failed(results: Sequence[CheckResult]) -> None:
         )
 
 
-def _by_journal(records: Sequence[RunRecord]) -> Waiting | None:
-    for record in records:
-        if record.armed:
-            armed = record.armed
-            return Waiting(
-                execution_id=armed.execution_id, run=record.run_id, deadline=armed.deadline
-            )
-    return None
+def _unless_over(tools: Tools, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """Return those whose time is not long over: what has not come by then is not confirmed."""
+    now = tools.clock.now()
+    return [r for r in records if r.waiting and not r.waiting.overdue(now)]
 
 
 def _find(tools: Tools, calls: Executions, identity: Identity, run: str) -> Sequence[Waiting]:
@@ -161,12 +157,9 @@ def _find(tools: Tools, calls: Executions, identity: Identity, run: str) -> Sequ
     }
     shown = {each.run for each in found.values()}
     for record in tools.store.armed():
-        armed = record.armed
-        if armed is None or armed.execution_id in found:
+        armed, waiting = record.armed, record.waiting
+        if armed is None or waiting is None or armed.execution_id in found:
             continue
-        waiting = Waiting(
-            execution_id=armed.execution_id, run=record.run_id, deadline=armed.deadline
-        )
         if armed.execution_id:
             seen = calls.look(armed.execution_id)
             if seen is not None and not seen.ended and not seen.over:
