@@ -390,13 +390,14 @@ register_hooks() {
 }
 
 activate() {
-    for folder in "$CONFIG/conf.d" "$CONFIG/hooks.d"; do
+    for folder in "$CONFIG/conf.d" "$CONFIG/hooks.d" "$CONFIG/checks.d"; do
         [ -d "$folder" ] || { mkdir -p "$folder" && chmod 755 "$folder" && say "made $folder"; }
     done
     if [ -e /usr/lib/systemd/system/snap-self-thaw.service ] && have systemctl; then
         ! systemd_runs || systemctl daemon-reload
         systemctl --quiet enable snap-self-thaw.service && say "enabled snap-self-thaw.service"
         systemctl --quiet enable snap-self-unmount.service && say "enabled snap-self-unmount.service"
+        systemctl --quiet enable snap-self-confirm.service && say "enabled snap-self-confirm.service"
         ! systemd_runs || systemctl start snap-self-thaw.service
         ! systemd_runs || systemctl start --no-block snap-self-unmount.service
     fi
@@ -510,10 +511,10 @@ stop_units() {
     have systemctl && [ -e /usr/lib/systemd/system/snap-self-thaw.service ] || return 0
     # The agent thaws what is left when this one is stopped.
     if systemd_runs; then
-        systemctl stop snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
+        systemctl stop snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
             snap-self-thaw.service 'snap-self-follow@*' 2>/dev/null || :
     fi
-    systemctl --quiet disable snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
+    systemctl --quiet disable snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
 }
 
 end_freeze() {

@@ -128,13 +128,14 @@ place_configuration() {
     place 644 agent/snap_self/data/config.example.toml /etc/snap-self/config.toml
     folder /etc/snap-self/conf.d
     folder /etc/snap-self/hooks.d
+    folder /etc/snap-self/checks.d
     place 755 packaging/hooks/hook-guard /etc/snap-self/hook-guard
 }
 
 place_units() {
     for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
         snap-self-unmount.service snap-self-unmount@.service snap-self-unmount@.timer snap-self-verify.service \
-        snap-self-verify.timer; do
+        snap-self-verify.timer snap-self-confirm.service; do
         place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
     done
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf

@@ -17,7 +17,7 @@
     ├── PreconditionRefused (7)
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
     │   ├── BootApart · SnapshotNotUsable · SnapshotOfOtherDisk · EconomicalMode · DiskShared
-    │   ├── RollbackGoesOn · SnapshotNotTagged · NotWhileRunning · DisksInUse
+    │   ├── RollbackGoesOn · SnapshotNotTagged · NotWhileRunning · DisksInUse · CheckFailed
     │   └── DiskCategoryRefused · NoDiskSlot · NoHotPlug · KeyUnusable · BalanceTooLow
     ├── CopyNotOpened (7)
     │   └── CopyInUse · CopyUnlike · CopyDamaged · CopySlow · CopyToolsMissing
@@ -32,6 +32,8 @@
     ├── LockHeld (13)
     ├── ThawFailed (20)
     ├── DiskLeft (21)
+    ├── RollbackNotCalledOff (22)
+    ├── RollbackNotArmed (23)
     └── RollbackUnfinished (24)
 
 Each carries a message (what is the matter), a hint (what to do), a stable code for programs and an
@@ -63,6 +65,8 @@ class ExitStatus(IntEnum):
     LOCKED = 13
     MAYBE_FROZEN = 20
     DISK_LEFT = 21
+    WILL_GO_BACK = 22
+    NOT_ARMED = 23
     HALF_BACK = 24
     WEAKER = 100
     LEFT_OUT = 101
@@ -384,6 +388,12 @@ class DisksInUse(PreconditionRefused):
     code = "disks-in-use"
 
 
+class CheckFailed(PreconditionRefused):
+    """A check that was to confirm did not succeed, so nothing was confirmed."""
+
+    code = "check-failed"
+
+
 class QuotaReached(PreconditionRefused):
     """A limit of the cloud is reached."""
 
@@ -587,6 +597,20 @@ class DiskLeft(SnapSelfError):
 
     code = "disk-left"
     exit_status = ExitStatus.DISK_LEFT
+
+
+class RollbackNotCalledOff(SnapSelfError):
+    """The machine will be rolled back by itself, as that could not be called off."""
+
+    code = "rollback-not-called-off"
+    exit_status = ExitStatus.WILL_GO_BACK
+
+
+class RollbackNotArmed(SnapSelfError):
+    """The snapshot is made, but the rollback that was to wait for a confirmation is not armed."""
+
+    code = "rollback-not-armed"
+    exit_status = ExitStatus.NOT_ARMED
 
 
 class RollbackUnfinished(SnapSelfError):

@@ -55,6 +55,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "prune": (("done", "planned", "partial", "failed"), _prune),
         "restore": (("done", "planned", "partial", "failed"), _restore),
         "rollback": (("done", "planned", "partial", "failed"), _rollback),
+        "confirm": (plain, _confirm),
         "mount": (plain, _mount),
         "verify": (("done", "partial", "failed"), _verify),
         "unmount": (("done", "partial", "failed"), _unmount),
@@ -201,6 +202,9 @@ def _job() -> Schema:
         "interrupted": _told(
             _or_null(_object(interrupted)), "Which signal ended it, and what was asked for by then."
         ),
+        "armed": _told(
+            _or_null(_armed()), "What goes back by itself unless somebody confirms, if any."
+        ),
     }
 
 
@@ -218,6 +222,9 @@ def _run() -> Schema:
             _or_null(STATUS), "What the main job alone ends with; null if it did not begin."
         ),
         "cmd": _told(_object(cmd), "The command that was run."),
+        "confirmed": _told(
+            _or_null(TRUTH), "Its check has called the rollback off; null: none was armed."
+        ),
     }
 
 
@@ -290,6 +297,7 @@ def _list() -> Schema:
         "went_back": _told(
             _many(_return()), "When OOS brought disks back, the latest first, as far as is known."
         ),
+        "armed": _told(_many(_armed()), "What goes back by itself unless somebody confirms."),
         "notes": TEXTS,
     }
 
@@ -376,6 +384,7 @@ def _show() -> Schema:
             _or_null(_object({"asked": INSTANT, "execution_id": _or_null(TEXT)})),
             "The last one to it that was asked of OOS.",
         ),
+        "armed": _told(_or_null(_armed_run()), "The last one that was to wait, if any."),
     }
     way = {
         "title": SENTENCE,
@@ -609,6 +618,34 @@ def _online() -> Schema:
         "not_started": _told(TEXTS, "Units that did not start again, each with why."),
         "present_run": _told(_or_null(TEXT), "The run that keeps the state before."),
         "ended": _or_null(INSTANT),
+    }
+
+
+def _armed_run() -> Schema:
+    from snap_self.model.run import ArmedEnd
+
+    return _object(
+        {
+            "asked": INSTANT,
+            "deadline": INSTANT,
+            "execution_id": _or_null(TEXT),
+            "unconfirmed": _told(TRUTH, "It is not known to be called off."),
+            "ended": _or_null(_word(ArmedEnd)),
+            "check": _told(_or_null(TEXT), "The command whose success confirms."),
+        }
+    )
+
+
+def _armed() -> Schema:
+    return _object({"run": TEXT, "deadline": INSTANT, "execution_id": _or_null(TEXT)})
+
+
+def _confirm() -> Schema:
+    return {
+        "called_off": _told(_many(_armed()), "What waited, and does so no more."),
+        "armed": _told(_or_null(_armed()), "What waits now; null for nothing."),
+        "checks": _told(TEXTS, "The checks that were run; all have succeeded."),
+        "notes": TEXTS,
     }
 
 

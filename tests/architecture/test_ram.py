@@ -77,7 +77,7 @@ def test_reading_needs_the_first_policy_alone() -> None:
     assert [a.name for a in reading if a.effect is not Effect.READS] == []
     # What is on sale is asked only by those who make disks.
     others = [a.name for a in reading if a.policy is not Policy.CREATE]
-    assert others == ["DescribeAvailableResource", "ListExecutions"]
+    assert others == ["DescribeAvailableResource", "ListExecutions", "ListTaskExecutions"]
 
 
 def test_whatever_deletes_snapshots_stands_in_the_policy_for_it_alone() -> None:

@@ -273,6 +273,21 @@ ACTIONS: Mapping[str, Action] = {
             product=OOS,
             version=OOS_VERSION,
         ),
+        Action(
+            name="ListTaskExecutions",
+            effect=Effect.READS,
+            policy=Policy.ROLLBACK,
+            product=OOS,
+            version=OOS_VERSION,
+        ),
+        Action(
+            name="CancelExecution",
+            effect=Effect.SETS,
+            policy=Policy.ROLLBACK,
+            resources=(EXECUTIONS,),
+            product=OOS,
+            version=OOS_VERSION,
+        ),
     )
 }
 CREATES = frozenset(name for name, action in ACTIONS.items() if action.effect is Effect.CREATES)

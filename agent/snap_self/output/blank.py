@@ -20,7 +20,7 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "went_back": [], "notes": []},
+    "list": {"instance": None, "snapshots": [], "went_back": [], "armed": [], "notes": []},
     "show": {
         "snapshots": [],
         "run": None,
@@ -87,6 +87,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "online": None,
         "notes": [],
     },
+    "confirm": {"called_off": [], "armed": None, "checks": [], "notes": []},
     "mount": {"mount": None, "disks": [], "notes": []},
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
@@ -155,8 +156,10 @@ def _job(asked: Invocation) -> dict[str, Any]:
         "applications": [],
         "unseen": None,
         "interrupted": None,
+        "armed": None,
     }
     if asked.command == RUN:
         job["snapshot_exit_status"] = None
+        job["confirmed"] = None
         job["cmd"] = {"argv": list(asked.argv), "status": None, "signal": None, "seconds": None}
     return job

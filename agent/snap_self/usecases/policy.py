@@ -314,7 +314,8 @@ def _going_back_doubts(request: PolicyRequest) -> Iterator[tuple[PolicyDoubt, st
             PolicyDoubt.GOES_BACK,
             "whoever takes over the instance can bring its disks back to any snapshot of its own, "
             "which throws away what was written since, stop and start it, run commands on it, and "
-            "make snapshots of its disks that cost money; no other instance, disk or snapshot",
+            "make snapshots of its disks that cost money; no other instance, disk or snapshot. He "
+            "can also cancel executions of OOS in this region, those of others too",
         )
         yield (
             PolicyDoubt.UNPROVED_HANDING,

@@ -178,7 +178,7 @@ def roll_back(
     here = tools.here()
     judged = judge_rollback(here, request.wanted, blind=False)
     if not request.role:
-        _refuse_untagged(judged)
+        refuse_untagged(judged)
     outside = executions(here.identity)
     _refuse_second(outside, judged)
     if not agree(judged):
@@ -198,6 +198,11 @@ def _refuse_second(outside: Executions, judged: Judged) -> None:
         RollbackGoesOn: as it says.
     """
     going = outside.going_on(execution_tags(judged.identity.instance_id))
+    if going and going[0].deadline:
+        raise RollbackGoesOn(
+            f"execution {going[0].execution_id} of OOS waits to bring disks of this instance back",
+            hint="call it off first: snap-self confirm",
+        )
     if going:
         raise RollbackGoesOn(
             f"execution {going[0].execution_id} of OOS already brings disks of this instance back",
@@ -205,7 +210,7 @@ def _refuse_second(outside: Executions, judged: Judged) -> None:
         )
 
 
-def _refuse_untagged(judged: Judged) -> None:
+def refuse_untagged(judged: Judged) -> None:
     """Refuse what the role that we print may not do: the machine would be stopped in vain.
 
     Raises:
