@@ -162,13 +162,13 @@ def test_on_a_terminal_it_says_what_is_lost_and_asks(
     assert "everything written since" in shell.seen
     assert "Unmounted" in shell.seen
     wanted = "then\n" if answer == "y" else "now, and longer\n"
-    assert contents(cloud) == [wanted] * 2
+    assert contents(cloud) == [wanted] * 2, shell.seen
 
 
 def test_state_before_is_kept_first(cloud: Cloud, agent_here: AgentRunner) -> None:
     done = agent_here.run("rollback", "last", "--online", "--snapshot-first", "--yes", "--json")
     assert done.status == 0, done.err
-    assert contents(cloud) == ["then\n"] * 2
+    assert contents(cloud) == ["then\n"] * 2, done.err
     kept = done.json["online"]["present_run"]
     cloud.finish_uploads()
     again = agent_here.run("rollback", kept, "--online", "--yes")

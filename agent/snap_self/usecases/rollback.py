@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from snap_self.model.ways import Way
 from snap_self.ports import Executions
 from snap_self.recovery.copies import AttachedDisk, attached_disks
 from snap_self.recovery.outside import client_token, execution_tags, rollback_order
-from snap_self.recovery.rollback import RollbackPlan, Scene, plan_rollback
+from snap_self.recovery.rollback import RollbackPlan, Scene, Staying, plan_rollback
 from snap_self.recovery.script import rollback_script
 from snap_self.recovery.ways import all_ways
 from snap_self.usecases.inventory.attached import Attached, look_at
@@ -104,6 +104,8 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool, data_only: bool = Fa
         runs=runs,
     )
     plan = plan_rollback(named, run, scene)
+    if data_only:
+        plan = replace(plan, staying=tuple(_staying_data(plan, disks)))
     _refuse(plan)
     shots = [one.shot for one in plan.returns]
     managers = {each.manager for each in here.tools.changes_of(record.run_id)} if record else ()
@@ -124,6 +126,14 @@ def _of_data(
 ) -> tuple[ListedSnapshot, ...]:
     system = {disk.disk_id for disk in disks if disk.kind is DiskKind.SYSTEM}
     return tuple(shot for shot in named if shot.disk_id not in system) or tuple(named)
+
+
+def _staying_data(plan: RollbackPlan, disks: Sequence[CloudDisk]) -> Iterator[Staying]:
+    """Yield what stays; of the system disk why it does."""
+    system = {disk.disk_id for disk in disks if disk.kind is DiskKind.SYSTEM}
+    why = "it is the system disk, which goes back only while the machine is stopped"
+    for each in plan.staying:
+        yield replace(each, why=why) if each.disk_id in system else each
 
 
 def rollback_from_outside(tools: Tools, wanted: str) -> Judged:

@@ -15,6 +15,7 @@ from snap_self.usecases.going_back.journey import travel
 from snap_self.usecases.going_back.judging import OnlineJudged, judge_online
 from snap_self.usecases.going_back.request import OnlineRequest
 from snap_self.usecases.going_back.tools import GoingBack
+from snap_self.usecases.inventory.named import LAST
 from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Here, Tools
 
