@@ -184,6 +184,7 @@ class ArmedEnd(Enum):
     NOT_ARMED = "not-armed"
     # The cloud ended it without bringing anything back.
     CAME_TO_NOTHING = "came-to-nothing"
+    WENT_BACK = "went-back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ ENDS = {
     ArmedEnd.CONFIRMED: "confirmed before",
     ArmedEnd.NOT_ARMED: "it could not be armed",
     ArmedEnd.CAME_TO_NOTHING: "it came to nothing",
+    ArmedEnd.WENT_BACK: "nobody confirmed, and it was gone back to",
 }
 ROOT = "/"
 
