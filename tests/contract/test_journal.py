@@ -12,7 +12,15 @@ from fakes.journal import FakeJournal
 from fakes.records import order_record, run_record
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
 from snap_self.model.result import Result
-from snap_self.model.run import FollowerRecord, RetentionTries, RunRecord, Stage, Upload
+from snap_self.model.run import (
+    ArmedEnd,
+    ArmedRecord,
+    FollowerRecord,
+    RetentionTries,
+    RunRecord,
+    Stage,
+    Upload,
+)
 from snap_self.model.snapshots import Consistency
 from snap_self.model.verification import Verdict, Verification
 from snap_self.ports import FactStore, RunStore
@@ -129,6 +137,21 @@ def test_uploading_leaves_out_only_runs_whose_upload_ended_or_never_began(
         run_record(4).run_id,
         run_record(2).run_id,
     ]
+
+
+def test_armed_has_only_what_is_not_confirmed(open_store: Callable[[], Store]) -> None:
+    armed = ArmedRecord(
+        asked=run_record(1).started,
+        within_s=60,
+        deadline=run_record(1).started,
+        client_token="t",
+    )
+    store = open_store()
+    store.save(run_record(1, before='"unconfirmed": true'))
+    store.save(replace(run_record(2, stage=Stage.FINISHED), armed=armed))
+    confirmed = replace(armed, unconfirmed=False, ended=ArmedEnd.CONFIRMED)
+    store.save(replace(run_record(3, stage=Stage.FINISHED), armed=confirmed))
+    assert store.armed() == (replace(run_record(2, stage=Stage.FINISHED), armed=armed),)
 
 
 @pytest.mark.parametrize("run_id", ["unknown", "", "../lock", "a/b", "x" * 300, "a\x00b"])
