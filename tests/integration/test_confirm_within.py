@@ -18,6 +18,7 @@ import requests
 from ecs_simulator import AccessKeyConfig
 from ecs_simulator.config import RoleConfig
 from ecs_simulator.faults import Fault
+from fakes.foreground import FakeForeground
 from fakes.main_job import DISKS, Edit, MainJob, config, main_job
 from fakes.simulated_cloud import Signer
 from snap_self.access.documents import (
@@ -39,6 +40,9 @@ from snap_self.errors import (
     UsageError,
 )
 from snap_self.model.actions import Holder, Policy
+from snap_self.model.command import Ended, OnSnapshotFailure
+from snap_self.model.executions import Waiting
+from snap_self.model.looking import Since
 from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import ArmedEnd
@@ -53,6 +57,11 @@ from snap_self.usecases.confirming.confirm import (
     confirm,
 )
 from snap_self.usecases.confirming.job import take_armed
+from snap_self.usecases.inventory.keep import PrunePolicy
+from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.prune import prune
+from snap_self.usecases.run_command import Change, Changed, run_change
+from snap_self.usecases.tools import Tools
 
 ROLE, OUTSIDE = "SnapSelfRole", "own-rollback"
 POLICIES = (Policy.CREATE, Policy.ROLLBACK)
@@ -566,3 +575,148 @@ def test_errors_say_what_holds() -> None:
     for kind in (RollbackNotArmed, RollbackNotCalledOff):
         assert issubclass(kind, SnapSelfError)
     assert (int(ExitStatus.WILL_GO_BACK), int(ExitStatus.NOT_ARMED)) == (22, 23)
+
+
+# --- `run`: the change itself -----------------------------------------------------------------
+
+
+class Confirming:
+    """Arms and confirms as the command line does, with checks of the test's."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def take(self, request: Request, tools: Tools) -> Report:
+        return take_armed(request, tools, self._stage.outside())
+
+    def confirm(self, tools: Tools, armed: Waiting, check: str) -> None:
+        request = ConfirmRequest(run=armed.run, check=check)
+        confirm(tools, self._stage.outside(), request, self._stage.check)
+
+
+@dataclass
+class View:
+    """Notes what it is told."""
+
+    told: list[str] = field(default_factory=list)
+
+    def snapshot_ended(self, report: Report, *, starting: bool) -> None:
+        self.told.append(f"snapshot {int(report.exit_status)} {starting}")
+
+    def command_ended(self, changed: Changed) -> None:
+        self.told.append(f"command {changed.exit_status}")
+
+    def waits(self, changed: Changed) -> None:
+        self.told.append("confirmed" if changed.confirmed else "waits")
+
+    def machine_changed(self, report: Report, since: Since) -> None:
+        self.told.append("machine changed")
+
+
+def changed_by(
+    stage: Stage, ending: Ended, *, check: str = "", policy: OnSnapshotFailure | None = None
+) -> tuple[Changed, FakeForeground, View]:
+    commands, view = FakeForeground(ending), View()
+    change = Change(
+        request=replace(ARMED, check=check),
+        argv=("upgrade",),
+        policy=policy or OnSnapshotFailure.STOP,
+        confirming=Confirming(stage),
+    )
+    return run_change(change, stage.job.tools, commands, view), commands, view
+
+
+def test_command_whose_check_succeeds_is_confirmed(stage: Stage) -> None:
+    changed, commands, view = changed_by(stage, Ended(status=0), check="healthy")
+    assert (changed.exit_status, changed.confirmed) == (0, True)
+    assert commands.started == [("upgrade",)]
+    assert view.told == ["snapshot 0 True", "command 0", "confirmed"]
+    assert stage.statuses() == ["Cancelled"]
+
+
+def test_command_whose_check_fails_leaves_it_armed_and_tells_by_its_status(stage: Stage) -> None:
+    stage.wrong = {"healthy": "status 1"}
+    changed, _, view = changed_by(stage, Ended(status=0), check="healthy")
+    assert (changed.exit_status, changed.confirmed) == (7, False)
+    assert view.told[-1] == "waits"
+    assert stage.statuses() == ["Running"]
+
+
+def test_command_that_fails_is_not_checked_and_passes_its_status_on(stage: Stage) -> None:
+    changed, _, _ = changed_by(stage, Ended(status=3), check="healthy")
+    assert (changed.exit_status, stage.ran) == (3, [])
+    assert stage.statuses() == ["Running"]
+
+
+def test_command_without_a_check_is_left_to_be_confirmed(stage: Stage) -> None:
+    changed, _, view = changed_by(stage, Ended(status=0))
+    assert (changed.exit_status, changed.confirmed, view.told[-1]) == (0, False, "waits")
+    assert stage.statuses() == ["Running"]
+
+
+def test_check_that_succeeds_but_cannot_call_it_off_is_status_22(stage: Stage) -> None:
+    forbid(stage, "oos:CancelExecution")
+    changed, _, _ = changed_by(stage, Ended(status=0), check="healthy")
+    assert (changed.exit_status, changed.confirmed) == (22, False)
+
+
+@pytest.mark.parametrize("policy", OnSnapshotFailure)
+def test_command_is_not_started_where_nothing_is_armed(
+    stage: Stage, policy: OnSnapshotFailure
+) -> None:
+    forbid(stage, "oos:StartExecution")
+    changed, commands, view = changed_by(stage, Ended(status=0), policy=policy)
+    assert (changed.exit_status, commands.started) == (125, [])
+    assert view.told == ["snapshot 23 False"]
+
+
+@pytest.mark.parametrize("policy", OnSnapshotFailure)
+def test_command_is_not_started_without_the_snapshot_to_go_back_to(
+    stage: Stage, policy: OnSnapshotFailure
+) -> None:
+    refusal = "error:Forbidden.RAM:403"
+    stage.job.simulator.inject(Fault(kind=refusal, action="CreateSnapshotGroup", count=9))
+    changed, commands, _ = changed_by(stage, Ended(status=0), policy=policy)
+    assert (changed.exit_status, commands.started) == (125, [])
+    assert stage.statuses() == []
+
+
+# --- what tells of it -------------------------------------------------------------------------
+
+
+def test_list_tells_what_waits_and_prune_keeps_it(stage: Stage) -> None:
+    report = stage.take()
+    assert list_snapshots(stage.job.tools).armed == (report.armed,)
+    stage.confirm()
+    assert list_snapshots(stage.job.tools).armed == ()
+
+
+def test_snapshots_of_a_run_that_waits_are_kept(stage: Stage) -> None:
+    stage.take()
+    stage.job.clock.sleep(5)
+    stage.job.run(Request(before="later"))
+    for _ in range(500):
+        if all(s["progress"] == 100 for s in stage.job.simulator.dump()["snapshots"].values()):
+            break
+        stage.job.clock.sleep(0.1)
+    policy = PrunePolicy(keep_last=1)
+    kept = prune(stage.job.tools, policy, dry_run=True)
+    assert kept.due == 0
+    assert any("snap-self confirm" in one.step.reason for one in kept.outcomes)
+    stage.confirm()
+    assert prune(stage.job.tools, policy, dry_run=True).due == len(DISKS)
+
+
+def test_run_that_was_confirmed_is_not_gone_back_to_by_a_later_change(stage: Stage) -> None:
+    first = stage.take()
+    stage.confirm()
+    again = stage.take(replace(ARMED, before="another", reuse_s=3600))
+    assert again.exit_status is ExitStatus.DONE
+    assert again.run_id != first.run_id
+
+
+def test_what_should_have_come_long_ago_is_not_confirmed_by_a_check(stage: Stage) -> None:
+    stage.take(replace(ARMED, check="healthy"))
+    stage.job.clock.sleep(WITHIN_S + 601)  # the agent's own: the cloud's stands still
+    assert stage.confirm(checks=True).outcome is ConfirmOutcome.NOTHING_ARMED
+    assert stage.ran == []
