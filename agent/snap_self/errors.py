@@ -352,6 +352,12 @@ class SnapshotOfOtherDisk(PreconditionRefused):
     code = "snapshot-of-other-disk"
 
 
+class OnTemporaryDisk(PreconditionRefused):
+    """What is meant lies on a temporary disk of snap-self's own, such as after a power cut."""
+
+    code = "on-temporary-disk"
+
+
 class EconomicalMode(PreconditionRefused):
     """The instance is stopped in economical mode, so it may not start again."""
 
