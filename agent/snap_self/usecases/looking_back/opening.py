@@ -28,14 +28,14 @@ from snap_self.model.opening import CopyShape, Opened
 from snap_self.model.temporary import CopyRecord, DiskStage, Stage, TemporaryDisk
 from snap_self.ports_looking_back import TemporaryDisks
 from snap_self.recovery.temporary.rules import AVAILABLE, IN_USE
-from snap_self.usecases.looking_back.ending import POLL_S, YOUNG_S, Ended, end_copy, end_disk
+from snap_self.usecases.looking_back.ending import YOUNG_S, Ended, end_copy, end_disk
 from snap_self.usecases.looking_back.kinds import Kinds, OfThese
+from snap_self.usecases.looking_back.pausing import FIRST_S, LOOK_S, longer, pause_until
 from snap_self.usecases.looking_back.tools import LookingBack
 
 SETTLE_S = 300.0
 # The API says In_use before the device is there.
 DEVICE_S = 60.0
-DEVICE_POLL_S = 0.2
 HELD = "snap-self has a copy of a disk attached; it is detached in a moment"
 
 
@@ -154,6 +154,7 @@ def _open(life: Life, at: str | None) -> None:
     life.tools.step("make the disk" if len(life.record.disks) == 1 else "make the disks")
     for place in range(len(life.record.disks)):
         _create(life, place)
+    life.tools.prepare()
     record = life.record
     for place in range(len(life.record.disks)):
         record = _made(life, record, place)
@@ -253,7 +254,7 @@ def _attach(life: Life, place: int) -> tuple[str, str]:
                 f"{disk.disk_id} is attached, but its device did not come within {DEVICE_S:g} s",
                 hint="nothing was changed; see the kernel's log (dmesg)",
             )
-        clock.sleep(DEVICE_POLL_S)
+        clock.sleep(LOOK_S)
     return disk.serial, device
 
 
@@ -282,7 +283,7 @@ def _await(life: Life, disk: TemporaryDisk, status: str) -> CloudDisk:
     assert disk.disk_id is not None
     clock = life.tools.clock
     end = clock.monotonic() + SETTLE_S
-    pause_s = POLL_S / 4
+    pause_s = FIRST_S
     while True:
         seen = life.cloud.disk(disk.disk_id)
         if seen is not None and seen.status == status and (seen.serial or status != AVAILABLE):
@@ -293,5 +294,8 @@ def _await(life: Life, disk: TemporaryDisk, status: str) -> CloudDisk:
                 f"{disk.disk_id} did not become {status} within {SETTLE_S:g} s: it is {now}",
                 hint="nothing was changed; try again later",
             )
-        clock.sleep(pause_s)
-        pause_s = min(2 * pause_s, POLL_S)
+        if status == IN_USE:
+            pause_until(life.tools, disk.serial, there=True, longest_s=pause_s)
+        else:
+            clock.sleep(pause_s)
+        pause_s = longer(pause_s)
