@@ -67,6 +67,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "left_out": [],
         "kept": [],
         "in_place": [],
+        "caveats": [],
         "notes": [],
     },
     "rollback": {
@@ -84,7 +85,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "execution_id": None,
         "notes": [],
     },
-    "mount": {"mount": None, "disks": [], "notes": []},
+    "mount": {"mount": None, "disks": [], "caveats": [], "notes": []},
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
     "doctor": {"ready": None, "installation": None, "checks": []},

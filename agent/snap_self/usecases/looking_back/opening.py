@@ -18,13 +18,17 @@ from snap_self.errors import (
     CloudUnreachable,
     DiskCategoryRefused,
     DiskLeft,
+    PermissionRefused,
     SnapSelfError,
+    SnapshotNotTagged,
     WaitRanOut,
 )
 from snap_self.model.disk_orders import DiskChoice, OnSale
 from snap_self.model.disks import CloudDisk
-from snap_self.model.ids import DiskId
-from snap_self.model.opening import CopyShape, Opened
+from snap_self.model.ids import DiskId, SnapshotId
+from snap_self.model.opening import CopyShape, Note, Opened
+from snap_self.model.shell import command
+from snap_self.model.snapshots import OWNER_TAG
 from snap_self.model.temporary import CopyRecord, DiskStage, Stage, TemporaryDisk
 from snap_self.ports_looking_back import TemporaryDisks
 from snap_self.recovery.temporary.rules import AVAILABLE, IN_USE
@@ -49,6 +53,7 @@ class Plan:
         shape: where the filesystem lies on the disks.
         instance_type: of the instance that is to take the disks.
         of_these: gives the kinds for a disk again, of those that are on sale.
+        untagged: snapshots that are known as ours by their group alone.
     """
 
     record: CopyRecord
@@ -56,6 +61,7 @@ class Plan:
     shape: CopyShape
     instance_type: str = ""
     of_these: OfThese = lambda source, on_sale: ()  # noqa: ARG005
+    untagged: frozenset[SnapshotId] = frozenset()
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Life:
     Args:
         record: as it is in the journal.
         left: what is to be said of what stays after its end; None if nothing does.
+        caveats: what differs from the best way of opening; kept when it is closed.
     """
 
     tools: LookingBack
@@ -75,6 +82,7 @@ class Life:
     opened: Opened | None = None
     kept_open: bool = False
     left: DiskLeft | None = None
+    caveats: tuple[Note, ...] = ()
 
     def note(self, record: CopyRecord) -> None:
         """Write down what is about to happen."""
@@ -171,6 +179,7 @@ def _open(life: Life, at: str | None) -> None:
     life.opened = life.tools.opener.open(
         devices, life.plan.shape, at=at, mark=life.record.restore_id
     )
+    life.caveats = life.opened.notes
     # With what is written next the journal has it.
     life.record = replace(life.record, opened=life.tools.clock.now())
 
@@ -205,6 +214,8 @@ def _create(life: Life, place: int) -> None:
             if _maybe_done(error):
                 raise
             life.note(life.record.with_disk(place, replace(first, order=order)))
+            if isinstance(error, PermissionRefused) and order.snapshot_id in life.plan.untagged:
+                raise _not_tagged(life.record, order.snapshot_id, error) from error
             other = _other(life, asked) if isinstance(error, DiskCategoryRefused) else None
             if other is None:
                 raise
@@ -212,6 +223,27 @@ def _create(life: Life, place: int) -> None:
     made = life.tools.clock.now()
     known = replace(asked, stage=DiskStage.MADE, disk_id=disk_id, made=made)
     life.note(life.reached(Stage.CREATED).with_disk(place, known))
+
+
+def _not_tagged(
+    record: CopyRecord, snapshot_id: SnapshotId, error: PermissionRefused
+) -> SnapshotNotTagged:
+    """Return what a refusal means where the policy that we print could not but refuse.
+
+    Other policies may allow it, so it was tried.
+    """
+    tag = f"{OWNER_TAG}={record.instance_id}"
+    adds = command(
+        *("aliyun", "ecs", "TagResources", "--RegionId", record.region),
+        *("--ResourceType", "snapshot", "--ResourceId.1", snapshot_id),
+        *("--Tag.1.Key", OWNER_TAG, "--Tag.1.Value", record.instance_id),
+    )
+    return SnapshotNotTagged(
+        f"no disk may be made of {snapshot_id}: it lacks the tag {tag}, which its group alone has, "
+        f"and by which the policy of `snap-self policy --restore` goes: {error.message}",
+        hint=f"add the tag with an administrator's credentials, not on this instance: `{adds}`",
+        details=error.details,
+    )
 
 
 def _other(life: Life, refused: TemporaryDisk) -> DiskChoice | None:

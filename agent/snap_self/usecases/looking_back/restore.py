@@ -99,6 +99,7 @@ def restore(
         done,
         record=life.record,
         notes=found.notes,
+        caveats=life.caveats,
         left=life.left,
     )
 
