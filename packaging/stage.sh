@@ -75,9 +75,8 @@ parse_arguments() {
 # place MODE SOURCE DEST: copy one file of the checkout; folders are made.
 place() {
     [ -f "$checkout/$2" ] || fail "$EXIT_ENVIRONMENT" "$2 is missing: this checkout is not whole"
-    mkdir -p "$destdir$(dirname "$3")"
-    cp "$checkout/$2" "$destdir$3"
-    chmod "$1" "$destdir$3"
+    [ -d "$destdir${3%/*}" ] || mkdir -p "$destdir${3%/*}"
+    install -m "$1" "$checkout/$2" "$destdir$3"
 }
 
 # packed SOURCE DEST: the same, compressed, without the time and name that gzip would note.

@@ -377,7 +377,7 @@ class RollbackGoesOn(PreconditionRefused):
 
 
 class SnapshotNotTagged(PreconditionRefused):
-    """A snapshot lacks the tag by which the role of OOS may go back to it."""
+    """A snapshot lacks the tag by which a role may go back to it, or look into it."""
 
     code = "snapshot-not-tagged"
 

@@ -564,6 +564,7 @@ def _restore() -> Schema:
             _many(_object({"path": TEXT, "kept": TEXT})), "What was replaced, and where it is kept."
         ),
         "in_place": _told(TEXTS, "What was written in place, not replaced."),
+        "caveats": _caveats(),
         "notes": TEXTS,
     }
 
@@ -660,8 +661,15 @@ def _mount() -> Schema:
     return {
         "mount": _or_null(_object(mount)),
         "disks": _many(_temporary_disk()),
+        "caveats": _caveats(),
         "notes": TEXTS,
     }
+
+
+def _caveats() -> Schema:
+    from snap_self.model.opening import Note
+
+    return _told(_many(_word(Note)), "What is not as it should be while the copy is open.")
 
 
 def _verify() -> Schema:
@@ -689,6 +697,7 @@ def _verify() -> Schema:
         "files": _told(_or_null(_object(_file_proof())), "null: /etc does not lie there."),
         "code": _told(_or_null(TEXT), "The error that kept it from being opened."),
         "why": _or_null(TEXT),
+        "caveats": _caveats(),
     }
     return {
         "verify": _or_null(_object(verify)),

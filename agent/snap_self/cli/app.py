@@ -6,7 +6,7 @@ What they do is imported when one is run: ``--help`` and ``--version`` are not t
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,14 +34,15 @@ VERSION_JSON = (
     '"version": "{version}"}}'
 )
 
-app = App(
-    name="snap-self",
-    add_completion=False,
-    no_args_is_help=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+SETTINGS: Mapping[str, Any] = {
+    "name": "snap-self",
+    "add_completion": False,
+    "no_args_is_help": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+app = App(**SETTINGS)
 app.add_typer(hook_app)
 
 
@@ -52,13 +53,31 @@ def program() -> Any:
 
 def run_app(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the command and return its exit status."""
-    result: object = app(
+    result: object = _parser_of(arguments)(
         args=list(arguments),
         standalone_mode=False,
         prog_name="snap-self",
         obj=tuple(arguments),
     )
     return result if isinstance(result, int) else 0
+
+
+def _parser_of(arguments: Sequence[str]) -> App:
+    """Return the parser of a line; one that begins with a command's name needs no other command.
+
+    Making the tables of all of them takes as long as importing the parser.
+    """
+    named = [each for each in app.registered_commands if _name_of(each) in arguments[:1]]
+    if not named:
+        return app
+    alone = App(**SETTINGS)
+    alone.registered_callback, alone.registered_commands = app.registered_callback, named
+    return alone
+
+
+def _name_of(command: Any) -> str:
+    """Return what a command is called, as the parser does."""
+    return command.name or typer.main.get_command_name(command.callback.__name__)
 
 
 @app.callback(invoke_without_command=True)

@@ -69,6 +69,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "left_out": [],
         "kept": [],
         "in_place": [],
+        "caveats": [],
         "notes": [],
     },
     "rollback": {
@@ -88,7 +89,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "notes": [],
     },
     "confirm": {"called_off": [], "armed": None, "checks": [], "notes": []},
-    "mount": {"mount": None, "disks": [], "notes": []},
+    "mount": {"mount": None, "disks": [], "caveats": [], "notes": []},
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
     "doctor": {"ready": None, "installation": None, "checks": []},
