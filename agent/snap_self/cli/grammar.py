@@ -6,13 +6,24 @@ said is in ``misspelt``, which is loaded when there is something to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from snap_self.cli.line import typed_in
+
 Made = TypeVar("Made", bound=Callable[..., Any])
+
+SETTINGS: Mapping[str, Any] = {
+    "name": "snap-self",
+    "add_completion": False,
+    "no_args_is_help": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 
 
 class Leaf(TyperCommand):
@@ -73,9 +84,3 @@ class App(typer.Typer):
     def command(self, *names: Any, **settings: Any) -> Callable[[Made], Made]:
         """Return what makes a function a command."""
         return super().command(*names, **{"cls": Leaf, **settings})
-
-
-def typed_in(context: Any) -> tuple[str, ...]:
-    """Return the whole command line after the program's name."""
-    typed: tuple[str, ...] = context.obj or ()
-    return typed

@@ -27,6 +27,7 @@ from snap_self.output.text import ago_words, cut_words, instant_words, short_ins
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.changes import LoggedChange
+    from snap_self.model.listed import ListedSnapshot
     from snap_self.model.run import RunRecord
     from snap_self.model.ways import Way
     from snap_self.usecases.show import Lack, Shown
@@ -54,15 +55,7 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
             streams.data(f"Upload     {shown.upload}")
         if record.unseen:
             streams.data(f"Asked for  the run did not see its cut: {record.unseen.words}")
-        if record.rollback:
-            name = record.rollback.execution_id or "whose answer was lost"
-            asked = instant_words(record.rollback.asked)
-            streams.data(f"Back to it asked for {asked}; execution {name} of OOS")
-        if record.waiting:
-            streams.data(f"Waits      {record.waiting.words(now)}")
-        elif record.armed and record.armed.ended:
-            at = instant_words(record.armed.deadline)
-            streams.data(f"Waited     to be gone back to at {at}: {ENDS[record.armed.ended]}")
+        streams.data(*_back_lines(record, now))
         if record.explained and shown.went_back is None:
             streams.data(f"Explained  {record.explained}")
     elif shown.snapshots:
@@ -77,20 +70,7 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
     if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
         streams.data(f"Command    {outcome}")
     for shot in shown.snapshots:
-        group = f", group {shot.group_id}" if shot.group_id else ""
-        streams.data(
-            f"Snapshot   {shot.snapshot_id} of {shot.disk_id} ({shot.size_gib} GiB){group}"
-        )
-        streams.data(
-            f"           cut {cut_words(shot)}{ago_words(shot.cut_time, now)}, "
-            f"{shot.level.value}, {shot.state.value}, {uploaded(shot.progress)}, "
-            f"expires {expires_words(shot, instant_words(shot.expires))}"
-        )
-        if shot.used_by:
-            streams.data(f"           used by {shot.used_by}")
-        if shot.verified:
-            words = VERDICT_WORDS[shot.verified.result]
-            streams.data(f"           verified {short_instant(shot.verified.at)}: {words}")
+        streams.data(*_snapshot_lines(shot, now))
     if record and not shown.snapshots:
         streams.data("Snapshot   the cloud shows none of this run (any more)")
     streams.data(*_lacking_lines(shown.lacks))
@@ -107,6 +87,34 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
     streams.message(*(f"Note: {note}" for note in shown.notes))
 
 
+def _back_lines(record: RunRecord, now: datetime) -> Iterator[str]:
+    """Yield what was asked for of OOS, to go back to a run."""
+    if record.rollback:
+        name = record.rollback.execution_id or "whose answer was lost"
+        asked = instant_words(record.rollback.asked)
+        yield f"Back to it asked for {asked}; execution {name} of OOS"
+    if record.waiting:
+        yield f"Waits      {record.waiting.words(now)}"
+    elif record.armed and record.armed.ended:
+        at = instant_words(record.armed.deadline)
+        yield f"Waited     to be gone back to at {at}: {ENDS[record.armed.ended]}"
+
+
+def _snapshot_lines(shot: ListedSnapshot, now: datetime) -> Iterator[str]:
+    group = f", group {shot.group_id}" if shot.group_id else ""
+    yield f"Snapshot   {shot.snapshot_id} of {shot.disk_id} ({shot.size_gib} GiB){group}"
+    yield (
+        f"           cut {cut_words(shot)}{ago_words(shot.cut_time, now)}, "
+        f"{shot.level.value}, {shot.state.value}, {uploaded(shot.progress)}, "
+        f"expires {expires_words(shot, instant_words(shot.expires))}"
+    )
+    if shot.used_by:
+        yield f"           used by {shot.used_by}"
+    if shot.verified:
+        words = VERDICT_WORDS[shot.verified.result]
+        yield f"           verified {short_instant(shot.verified.at)}: {words}"
+
+
 def _result(shown: Shown, record: RunRecord) -> str:
     """Return how a run ended; a journal of the moment of its cut does not know."""
     if shown.went_back and record.result is Result.INTERRUPTED:
@@ -120,34 +128,7 @@ def shown_json(shown: Shown) -> dict[str, Any]:
     return {
         **envelope("show"),
         "snapshots": [listed_json(shot) for shot in shown.snapshots],
-        "run": record
-        and {
-            "id": record.run_id,
-            "before": record.before,
-            "started": when(record.started),
-            "finished": when(record.finished),
-            "result": record.result.value,
-            "exit_status": record.exit_status,
-            "explained": record.explained,
-            "outcome": record.outcome,
-            "kept": dict(record.kept),
-            "upload": shown.upload,
-            "unseen": unseen_json(record.unseen),
-            "rollback": record.rollback
-            and {
-                "asked": when(record.rollback.asked),
-                "execution_id": record.rollback.execution_id or None,
-            },
-            "armed": record.armed
-            and {
-                "asked": when(record.armed.asked),
-                "deadline": when(record.armed.deadline),
-                "execution_id": record.armed.execution_id or None,
-                "unconfirmed": record.armed.unconfirmed,
-                "ended": record.armed.ended and record.armed.ended.value,
-                "check": record.armed.check or None,
-            },
-        },
+        "run": record and _run_json(record, shown.upload),
         "lacks": [lack.what for lack in shown.lacks],
         "lack_reasons": [{"what": lack.what, "why": lack.why or None} for lack in shown.lacks],
         "undo": list(undo_lines(shown.undo)),
@@ -176,6 +157,36 @@ def shown_json(shown: Shown) -> dict[str, Any]:
         "went_back": shown.went_back and return_json(shown.went_back),
         "lost_by": shown.lost_by and shown.lost_by.run,
         "notes": list(shown.notes),
+    }
+
+
+def _run_json(record: RunRecord, upload: str) -> dict[str, Any]:
+    return {
+        "id": record.run_id,
+        "before": record.before,
+        "started": when(record.started),
+        "finished": when(record.finished),
+        "result": record.result.value,
+        "exit_status": record.exit_status,
+        "explained": record.explained,
+        "outcome": record.outcome,
+        "kept": dict(record.kept),
+        "upload": upload,
+        "unseen": unseen_json(record.unseen),
+        "rollback": record.rollback
+        and {
+            "asked": when(record.rollback.asked),
+            "execution_id": record.rollback.execution_id or None,
+        },
+        "armed": record.armed
+        and {
+            "asked": when(record.armed.asked),
+            "deadline": when(record.armed.deadline),
+            "execution_id": record.armed.execution_id or None,
+            "unconfirmed": record.armed.unconfirmed,
+            "ended": record.armed.ended and record.armed.ended.value,
+            "check": record.armed.check or None,
+        },
     }
 
 

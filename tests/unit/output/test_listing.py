@@ -227,7 +227,9 @@ def noted(age: timedelta, *, lost: int, status: str = DONE) -> str:
     )
     said = io.StringIO()
     streams = make_streams(io.StringIO(), said, env={}, verbosity=0, json=False)
-    listing = replace(sample(Listing, lambda _: "x"), snapshots=(), returns=(back,), notes=())
+    listing = replace(
+        sample(Listing, lambda _: "x"), snapshots=(), returns=(back,), armed=(), notes=()
+    )
     write_listing(streams, listing, now=NOW)
     return said.getvalue()
 
