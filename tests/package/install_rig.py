@@ -25,6 +25,7 @@ INCIDENTAL = (
 SETUP = """
 set -eu
 mount -t tmpfs -o mode=755 machine "$1"
+[ -z "$2" ] || cp -a "$2" "$1/upper"
 for name in etc opt run usr var; do
     upper="$1/upper/$name" scratch="$1/scratch/$name"
     mkdir -p "$upper" "$scratch"
@@ -114,10 +115,18 @@ class Machine:
 
 
 @contextmanager
-def machine_running(folder: Path, environment: Mapping[str, str]) -> Iterator[Machine]:
-    """Run a machine inside the block; nothing of it is left afterwards."""
+def machine_running(
+    folder: Path, environment: Mapping[str, str], *, like: Machine | None = None
+) -> Iterator[Machine]:
+    """Run a machine inside the block; nothing of it is left afterwards.
+
+    Args:
+        like: a machine that has changed what this one has changed at its start too.
+    """
     folder.mkdir()
-    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", str(folder)]
+    changed = "" if like is None else str(like.path(f"{like.folder}/upper"))
+    argv = ["unshare", "--mount", "--propagation", "private"]
+    argv += ["sh", "-c", SETUP, "sh", str(folder), changed]
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as process:

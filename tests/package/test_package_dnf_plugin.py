@@ -33,6 +33,9 @@ from snap_self.model.packages import Package
 
 pytestmark = pytest.mark.root
 
+# The rest of the statuses, of which the guard has quick tests of its own.
+LONG = pytest.mark.long
+
 NOTES = "/root/noted"
 NOTING = f"""#!/bin/sh
 cat >{NOTES}
@@ -181,7 +184,7 @@ def test_with_the_status_for_it_dnf_stops_and_nothing_is_changed(world: DnfWorld
     assert world.installed("tree") == []
 
 
-@pytest.mark.parametrize("status", [129, 130, 143])
+@pytest.mark.parametrize("status", [130, *(pytest.param(n, marks=LONG) for n in (129, 143))])
 def test_when_the_agent_was_interrupted_dnf_stops(world: DnfWorld, status: int) -> None:
     world.write("/root/status", str(status))
 
@@ -191,7 +194,9 @@ def test_when_the_agent_was_interrupted_dnf_stops(world: DnfWorld, status: int) 
     assert world.installed("tree") == []
 
 
-@pytest.mark.parametrize("status", [1, 2, 20, 124, 126, 127, 137])
+@pytest.mark.parametrize(
+    "status", [1, 126, 137, *(pytest.param(n, marks=LONG) for n in (2, 20, 124, 127))]
+)
 def test_with_any_other_status_dnf_goes_on_with_a_warning(world: DnfWorld, status: int) -> None:
     world.write("/root/status", str(status))
 

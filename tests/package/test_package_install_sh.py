@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,16 +29,35 @@ DPKG_STATUS = "/var/lib/dpkg/status"
 MARKER = "/run/snap-self/frozen.json"
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    """Run a machine without snap-self."""
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Return a machine's environment, where this one has no snap-self."""
     if Path(MANIFEST).parent.exists() or (
         shutil.which("dpkg-query")
         and subprocess.run(["dpkg-query", "-W", "snap-self"], capture_output=True).returncode == 0
     ):
         pytest.skip("snap-self is installed on this machine")
-    environment = {"PATH": PATH, "HOME": "/root", "TMPDIR": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    with machine_running(tmp_path / "machine", environment) as running:
+    folder = tmp_path_factory.mktemp("temporary")
+    return {"PATH": PATH, "HOME": "/root", "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, environment: Mapping[str, str]) -> Iterator[Machine]:
+    """Run a machine without snap-self."""
+    own = {**environment, "TMPDIR": str(tmp_path)}
+    with machine_running(tmp_path / "machine", own) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installed_once(
+    tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str]
+) -> Iterator[Machine]:
+    """Run a machine on which snap-self is installed, to make others like it."""
+    folder = tmp_path_factory.mktemp("installed")
+    with machine_running(folder / "machine", environment) as running:
+        result = install(running, copy_checkout(folder / "checkout"), make_tree(folder / "tree"))
+        assert result.returncode == 0, result.stderr
         yield running
 
 
@@ -55,11 +74,11 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def installed(machine: Machine, checkout: Path, tree: Path) -> Machine:
-    """Install on the machine."""
-    result = install(machine, checkout, tree)
-    assert result.returncode == 0, result.stderr
-    return machine
+def installed(tmp_path: Path, installed_once: Machine) -> Iterator[Machine]:
+    """Run a machine on which snap-self is installed."""
+    own = {**installed_once.environment, "TMPDIR": str(tmp_path)}
+    with machine_running(tmp_path / "machine", own, like=installed_once) as running:
+        yield running
 
 
 def install(
