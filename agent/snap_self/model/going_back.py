@@ -185,15 +185,17 @@ class User:
 
     Args:
         unit: the service that it belongs to; empty for none.
+        path: one of the things that it has open, as the kernel names it; empty if that is not told.
     """
 
     pid: int
     program: str
     unit: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnTop:
+class Stacked:
     """A block device that stands on the disks.
 
     Args:
@@ -230,7 +232,7 @@ class Standing:
 
     mounts: tuple[MountedPlace, ...] = ()
     below: tuple[str, ...] = ()
-    on_top: tuple[OnTop, ...] = ()
+    on_top: tuple[Stacked, ...] = ()
     users: tuple[User, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     nodes: tuple[str, ...] = ()

@@ -21,8 +21,8 @@ from snap_self.model.disks import Filesystem, Layout
 from snap_self.model.going_back import (
     DiskState,
     Heading,
-    OnTop,
     ReturnRecord,
+    Stacked,
     Standing,
     UnitFacts,
 )
@@ -132,7 +132,7 @@ def _stacked(names: frozenset[str], around: Around, hint: str) -> Iterator[SnapS
             )
 
 
-def _called(device: OnTop) -> str:
+def _called(device: Stacked) -> str:
     kinds = {"crypt": "encrypted volume", "md": "md array", "loop": "loop device"}
     return f"{kinds.get(device.kind, f'a device of kind {device.kind},')} {device.name}"
 

@@ -23,8 +23,11 @@ def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[Us
     own = str(os.getpid())
     found = []
     for entry in sorted(_names("/proc"), key=lambda name: (len(name), name)):
-        if entry.isdigit() and entry != own and _uses(entry, filesystems, devices):
-            found.append(User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry)))
+        used = _used(entry, filesystems, devices) if entry.isdigit() and entry != own else None
+        if used is not None:
+            found.append(
+                User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry), path=used)
+            )
     return tuple(found)
 
 
@@ -63,14 +66,15 @@ def unit_of(pid: str) -> str:
     return ""
 
 
-def _uses(pid: str, filesystems: Collection[int], devices: Collection[int]) -> bool:
+def _used(pid: str, filesystems: Collection[int], devices: Collection[int]) -> str | None:
+    """Return what a process has open there, as its link tells it; None for nothing."""
     for path in _links(pid):
         # What a link leads to is looked at only where it may be a file: a dead server's may hang.
         with suppress(OSError):
             seen = os.stat(path)
             if seen.st_dev in filesystems or (seen.st_rdev and seen.st_rdev in devices):
-                return True
-    return bool(filesystems) and _maps(pid, filesystems)
+                return os.readlink(path)
+    return "" if filesystems and _maps(pid, filesystems) else None
 
 
 def _links(pid: str) -> Iterator[str]:
