@@ -228,6 +228,8 @@ class Standing:
         below: places of other filesystems that are mounted on them.
         groups: of LVM with a volume on them, each with the device nodes of all its parts.
         nodes: of the disks, and of all that stands on them.
+        elsewhere: a process of each other mount namespace that has them mounted, and keeps them
+            so when they are unmounted here.
     """
 
     mounts: tuple[MountedPlace, ...] = ()
@@ -236,3 +238,4 @@ class Standing:
     users: tuple[User, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     nodes: tuple[str, ...] = ()
+    elsewhere: tuple[User, ...] = ()

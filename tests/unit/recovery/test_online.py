@@ -216,6 +216,13 @@ def test_subvolume_of_btrfs_is_mounted_again_by_its_options() -> None:
     assert refused(found=found) == ()
 
 
+def test_namespace_that_keeps_a_mount_is_refused_by_its_process() -> None:
+    elsewhere = (User(pid=42, program="container"),)
+    (error,) = refused(standing=replace(CALM, elsewhere=elsewhere))
+    assert isinstance(error, DisksInUse)
+    assert "of container (pid 42), which keeps them" in error.message
+
+
 def test_what_stands_on_files_of_the_disk_is_refused() -> None:
     found = layout(filesystem(mount(), parents=frozenset({"252:0"})))
     (error,) = refused(found=found)

@@ -77,6 +77,9 @@ class SystemGround:
             users=users_of(_filesystems(ours), _numbers(nodes)),
             groups=self._groups(nodes),
             nodes=nodes,
+            elsewhere=mounted_by(
+                {line.devno for line in ours}, {line.group for line in ours if line.group}
+            ),
         )
 
     def _place(

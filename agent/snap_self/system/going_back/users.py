@@ -31,20 +31,24 @@ def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[Us
     return tuple(found)
 
 
-def mounted_by(devnos: Collection[str]) -> tuple[User, ...]:
+def mounted_by(devnos: Collection[str], groups: Collection[str] = ()) -> tuple[User, ...]:
     """Return a process of each other mount namespace in which one of the devices is mounted.
 
     Args:
         devnos: as ``major:minor``.
+        groups: numbers of peer groups; what hears of an unmount in one of these is left out.
+
+    Source: mount_namespaces(7), shared subtrees.
     """
+    heard = {f"{kind}:{group}" for group in groups for kind in ("shared", "master")}
     seen = {_namespace(str(os.getpid())), ""}
     found = []
     for entry in sorted(filter(str.isdigit, _names("/proc")), key=int):
         namespace = _namespace(entry)
         if namespace not in seen:
             seen.add(namespace)
-            rows = _text(entry, "mountinfo").split("\n")
-            if any(row.split(" ")[2:3] == [each] for row in rows for each in devnos):
+            rows = (row.split(" ") for row in _text(entry, "mountinfo").split("\n"))
+            if any(row[2] in devnos and not heard & {*row[6:]} for row in rows if len(row) > 6):
                 found.append(
                     User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
                 )
