@@ -207,26 +207,38 @@ def test_verify_timer_is_weekly_and_its_service_asks_nobody(unit: Unit) -> None:
 
 def test_open_snapshots_are_closed_while_the_network_is_there(unit: Unit) -> None:
     left = unit("snap-self-unmount.service")
-    assert left["Service"]["ExecStart"] == left["Service"]["ExecStop"]
+    begun, ended = left["Service"]["ExecStart"], left["Service"]["ExecStop"]
+    assert begun.endswith(ended.removeprefix("/bin/sh -c '"))
+    # Nothing is mounted and started again while the machine goes down.
+    assert "returns" not in ended
     assert left["Service"]["RemainAfterExit"] == "yes"
     # Units are stopped in the reverse order.
     assert "network-online.target" in left["Unit"]["After"].split()
 
 
-@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(
+    ("recorded", "started"),
+    [
+        ((), ""),
+        (("restores",), "started unmount --all\n"),
+        (("returns",), "started list --quiet\n"),
+        (("returns", "restores"), "started list --quiet\nstarted unmount --all\n"),
+    ],
+)
 def test_agent_is_started_after_a_boot_only_where_something_is_left(
-    unit: Unit, tmp_path: Path, *, recorded: bool
+    unit: Unit, tmp_path: Path, recorded: tuple[str, ...], started: str
 ) -> None:
-    restores = tmp_path / "restores"
-    (restores / "done").mkdir(parents=True)
-    (restores / "done" / "r0.json").touch()
-    if recorded:
-        (restores / "r1.json").touch()
+    for folder in (tmp_path / "restores", tmp_path / "returns"):
+        (folder / "done").mkdir(parents=True)
+        (folder / "done" / "r0.json").touch()
+        if folder.name in recorded:
+            (folder / "r1.json").touch()
+            (folder / "r2.json").touch()
     line = unit("snap-self-unmount.service")["Service"]["ExecStart"].replace("$$", "$")
-    line = line.replace("/var/lib/snap-self/restores", str(restores))
+    line = line.replace("/var/lib/snap-self/", f"{tmp_path}/")
     argv = shlex.split(line.replace(AGENT, "echo started"))
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == ("started unmount --all\n" if recorded else "")
+    assert done.stdout == started
 
 
 def test_time_limit_is_that_of_the_command_line(unit: Unit) -> None:

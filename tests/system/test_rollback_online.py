@@ -42,6 +42,11 @@ def agent_here(agent: AgentRunner, cloud: Cloud) -> AgentRunner:
     disks = [word for disk_id in sorted(cloud.disk_ids) for word in ("--disk", disk_id)]
     made = ready.run("--before", "a change", "--wait", "accomplished", "--json", *disks)
     assert made.status == 0, made.err
+    dbg = ready.run("list", "--json")
+    assert len([x for x in dbg.json["snapshots"] if x["run_id"] == made.json["run"]["id"]]) == 3, (
+        made.out,
+        dbg.out,
+    )
     for top in data(cloud):
         (top / "file").write_text("now, and longer\n", encoding="utf-8")
     return ready
@@ -123,7 +128,7 @@ def test_process_with_an_open_file_is_named_and_nothing_is_touched(
     with (cloud.xfs / "file").open(encoding="utf-8"):
         refused = agent_here.run("rollback", "last", "--online", "--yes")
     assert refused.status == 7
-    assert f"(pid {os.getpid()})" in refused.err
+    assert f"(pid {os.getpid()}, {cloud.xfs}/file)" in refused.err
     assert contents(cloud) == ["now, and longer\n"] * 2
     assert not {*CALLS[::2]} & {*cloud.calls()}
 

@@ -185,15 +185,17 @@ class User:
 
     Args:
         unit: the service that it belongs to; empty for none.
+        path: one of the things that it has open, as the kernel names it; empty if that is not told.
     """
 
     pid: int
     program: str
     unit: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnTop:
+class Stacked:
     """A block device that stands on the disks.
 
     Args:
@@ -226,11 +228,14 @@ class Standing:
         below: places of other filesystems that are mounted on them.
         groups: of LVM with a volume on them, each with the device nodes of all its parts.
         nodes: of the disks, and of all that stands on them.
+        elsewhere: a process of each other mount namespace that has them mounted, and keeps them
+            so when they are unmounted here.
     """
 
     mounts: tuple[MountedPlace, ...] = ()
     below: tuple[str, ...] = ()
-    on_top: tuple[OnTop, ...] = ()
+    on_top: tuple[Stacked, ...] = ()
     users: tuple[User, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     nodes: tuple[str, ...] = ()
+    elsewhere: tuple[User, ...] = ()

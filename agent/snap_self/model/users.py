@@ -6,8 +6,13 @@ from collections.abc import Sequence
 
 from snap_self.errors import DisksInUse
 from snap_self.model.going_back import User
+from snap_self.model.shown import printable
 
 SERVICE = ".service"
+
+
+def _where(user: User) -> str:
+    return f"pid {user.pid}, {printable(user.path)}" if user.path else f"pid {user.pid}"
 
 
 def in_use(users: Sequence[User]) -> DisksInUse | None:
@@ -17,7 +22,7 @@ def in_use(users: Sequence[User]) -> DisksInUse | None:
     units = tuple(dict.fromkeys(user.unit for user in users if user.unit.endswith(SERVICE)))
     others = [user for user in users if not user.unit.endswith(SERVICE)]
     told = [f"unit {unit}" for unit in units]
-    told += [f"{user.program or 'process'} (pid {user.pid})" for user in others]
+    told += [f"{printable(user.program) or 'process'} ({_where(user)})" for user in others]
     hints = [" ".join(f"--unit {unit}" for unit in units)] if units else []
     if others:
         hints.append("end the others, or have them leave those directories")

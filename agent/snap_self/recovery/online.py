@@ -21,12 +21,13 @@ from snap_self.model.disks import Filesystem, Layout
 from snap_self.model.going_back import (
     DiskState,
     Heading,
-    OnTop,
     ReturnRecord,
+    Stacked,
     Standing,
     UnitFacts,
 )
 from snap_self.model.ids import DiskId
+from snap_self.model.shown import printable
 from snap_self.model.users import in_use
 from snap_self.recovery.rollback import ROOT, SYSTEM_PARTS, RollbackPlan
 
@@ -132,7 +133,7 @@ def _stacked(names: frozenset[str], around: Around, hint: str) -> Iterator[SnapS
             )
 
 
-def _called(device: OnTop) -> str:
+def _called(device: Stacked) -> str:
     kinds = {"crypt": "encrypted volume", "md": "md array", "loop": "loop device"}
     return f"{kinds.get(device.kind, f'a device of kind {device.kind},')} {device.name}"
 
@@ -150,8 +151,8 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
         own = {mount.path for mount in each.mounts if mount.namespace is None}
         for mount in each.mounts:
             if mount.namespace is not None:
-                # At the same place it is what a service's sandbox was given, and goes with ours;
-                # whether it did is looked at before a disk is detached.
+                # At the same place it is what a service's sandbox was given, and goes with ours.
+                # Where it does not, what stands on the disks tells so.
                 if mount.path in own:
                     continue
                 process = f" (process {mount.pid})" if mount.pid else ""
@@ -169,6 +170,12 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
                     f"{mount.path} is a part of a filesystem that would go back, mounted by itself",
                     hint=f"umount {mount.path}",
                 )
+    for user in around.standing.elsewhere:
+        yield DisksInUse(
+            f"the disks are also mounted in another mount namespace, of {printable(user.program)} "
+            f"(pid {user.pid}), which keeps them",
+            hint="end the container or sandbox that has it",
+        )
     for place in around.standing.below:
         yield DisksInUse(
             f"{place} is mounted on a filesystem that would go back", hint=f"umount {place}"

@@ -25,10 +25,10 @@ from snap_self.model.going_back import (
     DiskState,
     Heading,
     MountedPlace,
-    OnTop,
     ReturnId,
     ReturningDisk,
     ReturnRecord,
+    Stacked,
     Standing,
     UnitFacts,
     User,
@@ -168,13 +168,13 @@ def test_swap_in_use_is_refused_with_the_command_that_ends_it() -> None:
     ],
 )
 def test_what_is_not_taken_apart_here_is_refused(kind: str, said: str) -> None:
-    (error,) = refused(standing=replace(CALM, on_top=(OnTop(name="top", kind=kind),)))
+    (error,) = refused(standing=replace(CALM, on_top=(Stacked(name="top", kind=kind),)))
     assert isinstance(error, NotWhileRunning)
     assert said in error.message
 
 
 def test_partitions_and_logical_volumes_are_not_refused() -> None:
-    on_top = (OnTop(name="vdb1", kind="partition"), OnTop(name="vg0-data", kind="lvm"))
+    on_top = (Stacked(name="vdb1", kind="partition"), Stacked(name="vg0-data", kind="lvm"))
     groups = {"vg0": ("/dev/vdb1",)}
     nodes = ("/dev/dm-0", "/dev/vdb1", "/dev/vdb")
     assert refused(standing=replace(CALM, on_top=on_top, groups=groups, nodes=nodes)) == ()
@@ -214,6 +214,13 @@ def test_what_the_sandbox_of_a_service_was_given_is_not_in_the_way() -> None:
 def test_subvolume_of_btrfs_is_mounted_again_by_its_options() -> None:
     found = layout(filesystem(mount(root="/data", fstype="btrfs"), fstype="btrfs"))
     assert refused(found=found) == ()
+
+
+def test_namespace_that_keeps_a_mount_is_refused_by_its_process() -> None:
+    elsewhere = (User(pid=42, program="container"),)
+    (error,) = refused(standing=replace(CALM, elsewhere=elsewhere))
+    assert isinstance(error, DisksInUse)
+    assert "of container (pid 42), which keeps them" in error.message
 
 
 def test_what_stands_on_files_of_the_disk_is_refused() -> None:

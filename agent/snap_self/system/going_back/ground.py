@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from snap_self.errors import DisksInUse, PreconditionRefused, RollbackUnfinished
-from snap_self.model.going_back import MountedPlace, OnTop, Standing, UnitFacts
+from snap_self.model.going_back import MountedPlace, Stacked, Standing, UnitFacts
+from snap_self.model.shown import printable
 from snap_self.model.users import in_use
 from snap_self.ports import Commands
 from snap_self.system.going_back.mounted import Mounted, mounted_now
@@ -72,10 +73,13 @@ class SystemGround:
         return Standing(
             mounts=tuple(self._place(line, devices, nodes) for line in ours),
             below=tuple(below),
-            on_top=tuple(OnTop(name=_title(node), kind=_kind(node)) for node in top),
+            on_top=tuple(Stacked(name=_title(node), kind=_kind(node)) for node in top),
             users=users_of(_filesystems(ours), _numbers(nodes)),
             groups=self._groups(nodes),
             nodes=nodes,
+            elsewhere=mounted_by(
+                {line.devno for line in ours}, {line.group for line in ours if line.group}
+            ),
         )
 
     def _place(
@@ -286,9 +290,17 @@ def _is_free(node: str) -> bool:
 
 
 def _held(nodes: Sequence[str]) -> DisksInUse:
+    """Return who still holds devices of which nothing is mounted here any more."""
+    if who := in_use(users_of((), _numbers(nodes))):
+        return who
     devnos = {attribute(name_of(node), "dev") for node in nodes} - {""}
-    who = in_use((*users_of((), _numbers(nodes)), *mounted_by(devnos)))
-    return who or DisksInUse(
+    if elsewhere := mounted_by(devnos):
+        names = ", ".join(f"{printable(each.program)} (pid {each.pid})" for each in elsewhere)
+        return DisksInUse(
+            f"{', '.join(nodes)} is still mounted in another mount namespace, of {names}",
+            hint="end the container or sandbox that has it",
+        )
+    return DisksInUse(
         f"{', '.join(nodes)} is still held",
         hint="lsblk and /proc/mdstat tell what stands on it",
         details=tuple(line for node in nodes for line in standing_on(node)),

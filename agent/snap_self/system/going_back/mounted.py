@@ -5,6 +5,7 @@ Source: proc_pid_mountinfo(5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from snap_self.system.kernel_text import read_kernel_text
@@ -23,6 +24,7 @@ class Mounted(NamedTuple):
         below: number of the mount that it is mounted on.
         root: what part of the filesystem is mounted.
         options: those of the mount and of its superblock, as mount(8) takes them.
+        group: number of the peer group that hears of its unmount; empty for none.
     """
 
     number: int
@@ -33,6 +35,7 @@ class Mounted(NamedTuple):
     fstype: str
     source: str
     options: str
+    group: str = ""
 
 
 def mounted_now() -> list[Mounted]:
@@ -52,9 +55,15 @@ def mounted_now() -> list[Mounted]:
                     fstype=behind[0],
                     source=unmangled(behind[1]),
                     options=options(fields[5], behind[2] if len(behind) > 2 else ""),
+                    group=_group(fields[6:]),
                 )
             )
     return found
+
+
+def _group(optional: Sequence[str]) -> str:
+    found = (each.partition(":") for each in optional)
+    return next((number for kind, _, number in found if kind == "shared"), "")
 
 
 def options(own: str, of_superblock: str) -> str:

@@ -23,25 +23,32 @@ def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[Us
     own = str(os.getpid())
     found = []
     for entry in sorted(_names("/proc"), key=lambda name: (len(name), name)):
-        if entry.isdigit() and entry != own and _uses(entry, filesystems, devices):
-            found.append(User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry)))
+        used = _used(entry, filesystems, devices) if entry.isdigit() and entry != own else None
+        if used is not None:
+            found.append(
+                User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry), path=used)
+            )
     return tuple(found)
 
 
-def mounted_by(devnos: Collection[str]) -> tuple[User, ...]:
+def mounted_by(devnos: Collection[str], groups: Collection[str] = ()) -> tuple[User, ...]:
     """Return a process of each other mount namespace in which one of the devices is mounted.
 
     Args:
         devnos: as ``major:minor``.
+        groups: numbers of peer groups; what hears of an unmount in one of these is left out.
+
+    Source: mount_namespaces(7), shared subtrees.
     """
+    heard = {f"{kind}:{group}" for group in groups for kind in ("shared", "master")}
     seen = {_namespace(str(os.getpid())), ""}
     found = []
     for entry in sorted(filter(str.isdigit, _names("/proc")), key=int):
         namespace = _namespace(entry)
         if namespace not in seen:
             seen.add(namespace)
-            rows = _text(entry, "mountinfo").split("\n")
-            if any(row.split(" ")[2:3] == [each] for row in rows for each in devnos):
+            rows = (row.split(" ") for row in _text(entry, "mountinfo").split("\n"))
+            if any(row[2] in devnos and not heard & {*row[6:]} for row in rows if len(row) > 6):
                 found.append(
                     User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
                 )
@@ -63,14 +70,15 @@ def unit_of(pid: str) -> str:
     return ""
 
 
-def _uses(pid: str, filesystems: Collection[int], devices: Collection[int]) -> bool:
+def _used(pid: str, filesystems: Collection[int], devices: Collection[int]) -> str | None:
+    """Return what a process has open there, as its link tells it; None for nothing."""
     for path in _links(pid):
         # What a link leads to is looked at only where it may be a file: a dead server's may hang.
         with suppress(OSError):
             seen = os.stat(path)
             if seen.st_dev in filesystems or (seen.st_rdev and seen.st_rdev in devices):
-                return True
-    return bool(filesystems) and _maps(pid, filesystems)
+                return os.readlink(path)
+    return "" if filesystems and _maps(pid, filesystems) else None
 
 
 def _links(pid: str) -> Iterator[str]:

@@ -1,0 +1,158 @@
+"""Units, mounts and volume groups as their programs are asked, and what is said if they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from snap_self.errors import DisksInUse, PreconditionRefused, RollbackUnfinished
+from snap_self.model.going_back import MountedPlace, UnitFacts
+from snap_self.system.going_back.ground import SystemGround
+from snap_self.system.going_back.mounted import options
+from snap_self.system.going_back.units import Units
+from snap_self.system.opening.finding import Serials
+
+Answer = tuple[int, str, str]
+PLACE = MountedPlace(
+    place="/srv/never", fstype="xfs", root="/", options="rw,noatime", serial="never"
+)
+
+
+class Programs:
+    """Answers each program as told, and keeps what was asked."""
+
+    def __init__(self, *answers: Answer | OSError) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str], *, timeout_s: float) -> Answer:
+        assert timeout_s > 0
+        self.asked.append(tuple(argv))
+        answer = self._answers.pop(0) if self._answers else (0, "", "")
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+class NoDisk:
+    """Finds no disk."""
+
+    def device_of(self, serial: str) -> str | None:
+        del serial
+        return None
+
+
+def ground(programs: Programs) -> SystemGround:
+    return SystemGround(programs, cast("Serials", NoDisk()))
+
+
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [
+        ("LoadState=loaded\nActiveState=active\n", (True, True)),
+        ("LoadState=loaded\nActiveState=reloading\n", (True, True)),
+        ("LoadState=loaded\nActiveState=failed\n", (True, False)),
+        ("LoadState=not-found\nActiveState=inactive\n", (False, False)),
+        ("LoadState=masked\nActiveState=inactive\n", (False, False)),
+    ],
+)
+def test_unit_is_known_and_active_as_systemd_tells(said: str, facts: tuple[bool, bool]) -> None:
+    programs = Programs((0, said, ""))
+    known, active = facts
+    assert Units(programs).facts("x.service") == UnitFacts(
+        name="x.service", known=known, active=active
+    )
+    assert programs.asked[0][-2:] == ("--", "x.service")
+
+
+def test_without_systemd_no_unit_is_known() -> None:
+    assert not Units(Programs(FileNotFoundError(2, "no such file"))).facts("x.service").known
+
+
+@pytest.mark.parametrize("answer", [(1, "", "it says why"), TimeoutError("late")])
+def test_unit_that_does_not_stop_is_told(answer: Answer | OSError) -> None:
+    with pytest.raises(DisksInUse, match=r"unit x\.service did not stop") as caught:
+        Units(Programs(answer)).stop("x.service")
+    assert "journalctl -u x.service" in caught.value.hint
+
+
+def test_unit_that_does_not_start_is_returned_with_why() -> None:
+    assert Units(Programs((0, "", ""))).start("x.service") == ""
+    assert "status 3" in Units(Programs((3, "", ""))).start("x.service")
+
+
+@pytest.mark.parametrize(
+    ("own", "of_superblock", "wanted"),
+    [
+        ("rw,relatime", "rw", "rw,relatime"),
+        ("rw,noatime,nosuid", "rw,errors=remount-ro", "rw,noatime,nosuid,errors=remount-ro"),
+        ("ro,relatime", "rw,discard", "ro,relatime,discard"),
+        ("rw,relatime", "ro", "ro,relatime"),
+        ("rw", "rw,seclabel,attr2,inode64", "rw,inode64"),
+        ("rw", r"rw,subvol=/a\040b", "rw,subvol=/a b"),
+    ],
+)
+def test_options_are_those_of_mount_and_superblock(
+    own: str, of_superblock: str, wanted: str
+) -> None:
+    assert options(own, of_superblock) == wanted
+
+
+def test_mount_that_is_refused_both_ways_is_told_with_what_was_said() -> None:
+    programs = Programs((32, "", "wrong fs type"), (32, "", "not in fstab"))
+    with pytest.raises(RollbackUnfinished, match="/srv/never could not be mounted: wrong fs type"):
+        ground(programs).mount(PLACE, "/dev/never")
+    assert programs.asked == [
+        ("mount", "-t", "xfs", "-o", "rw,noatime", "/dev/never", "/srv/never"),
+        ("mount", "/srv/never"),
+    ]
+
+
+def test_volume_is_mounted_by_the_name_that_outlives_a_detach() -> None:
+    from dataclasses import replace
+
+    programs = Programs((32, "", "no"), (32, "", "no"))
+    with pytest.raises(RollbackUnfinished):
+        ground(programs).mount(replace(PLACE, mapped="vg0-data"), "/dev/never")
+    assert "/dev/mapper/vg0-data" in programs.asked[0]
+
+
+def test_group_that_is_not_activated_is_told_with_the_command() -> None:
+    programs = Programs((0, "", ""), (5, "", "missing device"))
+    with pytest.raises(RollbackUnfinished) as caught:
+        ground(programs).activate("vg0")
+    assert caught.value.hint == "vgchange -ay vg0"
+    assert caught.value.details == ("missing device",)
+
+
+def test_group_of_which_nothing_is_active_any_more_is_deactivated() -> None:
+    ground(Programs((5, "", "not found"))).deactivate("vg-that-never-was")
+
+
+def test_what_is_not_mounted_needs_no_unmount_and_holds_nothing() -> None:
+    here: Any = ground(Programs())
+    here.unmount(PLACE)
+    here.refuse_held(["never"])
+    assert not here.is_mounted(PLACE)
+
+
+def test_survey_of_no_disk_finds_nothing() -> None:
+    standing = ground(Programs()).survey({})
+    assert (standing.mounts, standing.users, standing.groups) == ((), (), {})
+
+
+def test_lvm_that_does_not_answer_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ground(Programs((5, "", "locked")))
+    monkeypatch.setattr(here, "_labelled", lambda nodes: True)
+    with pytest.raises(PreconditionRefused, match="LVM does not tell"):
+        here.survey({})
+
+
+def test_groups_are_told_with_all_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "  /dev/vdb vg0 \n  /dev/vdc vg0\n  /dev/vdd other\n  /dev/vde\n"
+    here = ground(Programs((0, said, "")))
+    monkeypatch.setattr(here, "_labelled", lambda nodes: True)
+    found = here._groups(["/dev/vdb"])
+    assert found == {"vg0": ("/dev/vdb", "/dev/vdc")}
