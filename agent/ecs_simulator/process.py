@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -258,6 +259,8 @@ class _GuestPower:
         self._storage = storage
         urls = simulator.urls()
         self._ports = {name: urlsplit(url).port or 0 for name, url in urls.items() if url}
+        self._steps: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._work, name="power", daemon=True).start()
 
     def on(self) -> None:
         """Switch it on; returns before it has booted."""
@@ -269,7 +272,12 @@ class _GuestPower:
 
     def switch(self, step: Callable[[], None]) -> None:
         """Do it beside all else: a system takes its time to end."""
-        threading.Thread(target=step, name="power", daemon=True).start()
+        self._steps.put(step)
+
+    def _work(self) -> None:
+        # A machine is killed when the thread that has started it ends, so this one does not.
+        while True:
+            self._steps.get()()
 
     def _ended(self) -> None:
         """Show an instance that lost power, or switched itself off, as stopped."""
