@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from snap_self import __version__
+from snap_self.cli.confirm_command import confirm
 from snap_self.cli.console import console
 from snap_self.cli.grammar import App
 from snap_self.cli.manager_commands import hook_app
@@ -453,40 +454,7 @@ def rollback(
     return run_rollback(options, manner)
 
 
-@app.command()
-@spelled_out(manner=MANNER)
-def confirm(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Only what goes back to that run.")
-    ] = "",
-    *,
-    extend: Annotated[
-        str | None,
-        typer.Option("--extend", metavar="DURATION", help="Wait for so long from now instead."),
-    ] = None,
-    check: Annotated[
-        str | None,
-        typer.Option("--check", metavar="CMD", help="Confirm only if this command succeeds."),
-    ] = None,
-    checks: Annotated[
-        bool,
-        typer.Option(
-            "--checks", help="Only if the run's own and those in /etc/snap-self/checks.d succeed."
-        ),
-    ] = False,
-    manner: Manner,
-) -> int:
-    """Say that all is well: call off the rollback that --confirm-within armed.
-
-    It is cancelled outside and seen to have ended before it stopped anything; else the status is
-    22. With --checks nothing is asked of the cloud unless the journal knows of one.
-
-    Example: snap-self confirm
-    """
-    from snap_self.cli.confirm import ConfirmOptions, run_confirm
-
-    options = ConfirmOptions(run=run, extend=extend, check=check, checks=checks)
-    return run_confirm(options, manner)
+app.command()(confirm)
 
 
 @app.command()

@@ -29,7 +29,7 @@ def outside_of(session: Session) -> Outside:
     )
 
 
-def checks_of(commands: Sequence[str], folder: bool) -> tuple[CheckResult, ...]:
+def checks_of(commands: Sequence[str], *, folder: bool) -> tuple[CheckResult, ...]:
     """Run the commands, and with the flag the programs of the folder, until one fails."""
     return tuple(_results(commands, CHECKS if folder else None))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
+from typing import Protocol
 
 from snap_self.errors import (
     CheckFailed,
@@ -89,8 +90,12 @@ class Confirmed:
     notes: tuple[str, ...] = ()
 
 
-# Runs commands, and with the flag the folder's programs too.
-RunChecks = Callable[[Sequence[str], bool], tuple[CheckResult, ...]]
+class RunChecks(Protocol):
+    """Runs checks until one fails."""
+
+    def __call__(self, commands: Sequence[str], *, folder: bool) -> tuple[CheckResult, ...]:
+        """Run commands, and with the flag the programs of the folder."""
+        ...
 
 
 def confirm(
@@ -112,7 +117,7 @@ def confirm(
         commands = dict.fromkeys(
             (*filter(None, (request.check,)), *(kept if request.checks else ()))
         )
-        results = run_checks(tuple(commands), request.checks)
+        results = run_checks(tuple(commands), folder=request.checks)
         _refuse_failed(results)
         if not results:
             return Confirmed(outcome=ConfirmOutcome.NO_CHECK, waiting=records[0].waiting)
