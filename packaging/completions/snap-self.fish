@@ -95,7 +95,7 @@ complete -c snap-self -n '__snap_self_at' -a diff -d 'Show what changed on this 
 complete -c snap-self -n '__snap_self_at' -a prune -d 'Delete the snapshots made by snap-self that are past their date'
 complete -c snap-self -n '__snap_self_at' -a restore -d 'Bring files back from a snapshot, as they were'
 complete -c snap-self -n '__snap_self_at' -a rollback -d 'Bring whole disks back to a run\'s snapshots'
-complete -c snap-self -n '__snap_self_at' -a confirm -d 'Call off the rollback that --confirm-within armed: all is well'
+complete -c snap-self -n '__snap_self_at' -a confirm -d 'Say that all is well, so that the machine is not rolled back'
 complete -c snap-self -n '__snap_self_at' -a mount -d 'Open a snapshot beside the running system, to look into it'
 complete -c snap-self -n '__snap_self_at' -a unmount -d 'Close opened snapshots and delete their temporary disks'
 complete -c snap-self -n '__snap_self_at' -a verify -d 'Prove that a snapshot opens, is undamaged and as noted'

@@ -497,6 +497,18 @@ def test_instance_that_is_powered_off_meanwhile_comes_back(stage: Stage) -> None
     assert stage.runs
 
 
+def test_snapshot_that_is_uploaded_when_the_time_comes_is_waited_for(stage: Stage) -> None:
+    stage.take()
+    stage.pass_time(WITHIN_S - 60)
+    stage.job.simulator.set_life(accomplished_s=200.0)
+    stage.call("CreateSnapshot", DiskId=DISKS[1])
+    stage.pass_time(61)
+    stage.pass_time(60)
+    assert (stage.did(), stage.statuses()) == ([], ["Running"])
+    assert stage.until_ended() == ["Success"]
+    assert stage.did("ResetDisk") == ["ResetDisk", "ResetDisk"]
+
+
 def test_check_that_succeeds_confirms(stage: Stage) -> None:
     stage.take(replace(ARMED, check="curl -f localhost"))
     confirmed = stage.confirm(checks=True)
@@ -717,6 +729,6 @@ def test_run_that_was_confirmed_is_not_gone_back_to_by_a_later_change(stage: Sta
 
 def test_what_should_have_come_long_ago_is_not_confirmed_by_a_check(stage: Stage) -> None:
     stage.take(replace(ARMED, check="healthy"))
-    stage.job.clock.sleep(WITHIN_S + 601)  # the agent's own: the cloud's stands still
+    stage.job.clock.sleep(WITHIN_S + 1801)  # the agent's own: the cloud's stands still
     assert stage.confirm(checks=True).outcome is ConfirmOutcome.NOTHING_ARMED
     assert stage.ran == []

@@ -158,10 +158,10 @@ def confirm(
     ] = False,
     manner: Manner,
 ) -> int:
-    """Call off the rollback that --confirm-within armed: all is well.
+    """Say that all is well, so that the machine is not rolled back.
 
-    It is cancelled outside and seen to have ended before it stopped anything; else the status is
-    22. With --checks nothing is asked of the cloud unless the journal knows of one.
+    What --confirm-within armed is cancelled, and seen to have ended before it stopped anything;
+    else the status is 22. With --checks nothing is asked unless the journal knows of one.
 
     Example: snap-self confirm
     """

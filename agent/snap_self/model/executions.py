@@ -14,8 +14,8 @@ DONE, FAILED, CANCELLED = "Success", "Failed", "Cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
 # A task that its condition left out.
 SKIPPED = "Skipped"
-# What was to go back by then has begun by now, or does not.
-GRACE = timedelta(minutes=10)
+# What was to go back by then has begun by now, also where it has waited for an upload.
+GRACE = timedelta(minutes=30)
 DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
 # Tasks of our template: the one that waits for a confirmation, the one from which on there is no
 # way back, and those that follow when all is over.
@@ -24,7 +24,7 @@ OVER = frozenset({"running", "bootCheck"})
 # What comes before the instance is stopped.
 HARMLESS = frozenset(
     {
-        *("seeInstance", "seeDisks", "seeSnapshots", SLEEP, "look", "checkDisks"),
+        *("seeInstance", "seeDisks", "seeSnapshots", SLEEP, "uploads", "look", "checkDisks"),
         *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
     }
 )

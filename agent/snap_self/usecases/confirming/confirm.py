@@ -91,10 +91,10 @@ class Confirmed:
 
 
 class RunChecks(Protocol):
-    """Runs commands, and with the flag the folder's programs too, until one fails."""
+    """Runs checks until one fails."""
 
     def __call__(self, commands: Sequence[str], *, folder: bool) -> tuple[CheckResult, ...]:
-        """Return what came of each."""
+        """Run commands, and with the flag the programs of the folder."""
         ...
 
 
