@@ -131,6 +131,16 @@ class ReturnRecord:
     not_started: tuple[str, ...] = ()
     ended: datetime | None = None
 
+    @property
+    def record_id(self) -> str:
+        """Its name in the journal."""
+        return self.return_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, whichever way it went."""
+        return self.step is Step.DONE
+
     def at(self, step: Step) -> ReturnRecord:
         """Return the record as it is written before that step begins."""
         return replace(self, step=step)

@@ -177,6 +177,16 @@ class CopyRecord:
     ended: datetime | None = None
     opened: datetime | None = None
 
+    @property
+    def record_id(self) -> str:
+        """Its name in the journal."""
+        return self.restore_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.stage is Stage.DONE
+
     def at(self, stage: Stage) -> CopyRecord:
         """Return the record as it is written before that stage begins."""
         return replace(self, stage=stage)
