@@ -47,6 +47,7 @@ from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import ArmedEnd
 from snap_self.model.snapshots import Identity
+from snap_self.output.interrupted import interrupted_lines, what_was_asked
 from snap_self.system.rollback_files import template
 from snap_self.usecases.confirming.arming import Outside
 from snap_self.usecases.confirming.confirm import (
@@ -470,6 +471,25 @@ def test_agent_that_died_after_the_start_leaves_what_the_next_confirm_finds(stag
     assert len(stage.confirm().called_off) == 1
     assert stage.statuses() == ["Cancelled"]
     assert not journal(stage).unconfirmed
+
+
+def test_signal_while_it_is_armed_tells_that_something_may_wait(stage: Stage) -> None:
+    told: list[Report] = []
+    stage.job.tools = replace(stage.job.tools, cut_short=told.append)
+    stage.job.edit = killing("StartExecution")
+    with pytest.raises(Killed):
+        stage.take()
+    lines = " ".join(interrupted_lines("SIGTERM", what_was_asked(told[-1]), told[-1]))
+    assert "a rollback may wait" in lines
+    assert "`snap-self confirm` calls it off" in lines
+
+
+def test_what_somebody_else_cancelled_is_noted_as_such(stage: Stage) -> None:
+    stage.take()
+    name = stage.executions()[0]["ExecutionId"]
+    stage.call("CancelExecution", Version="2019-06-01", ExecutionId=name)
+    assert stage.confirm().outcome is ConfirmOutcome.NOTHING_ARMED
+    assert (journal(stage).unconfirmed, journal(stage).ended) == (False, ArmedEnd.CAME_TO_NOTHING)
 
 
 def test_agent_that_died_changes_nothing_of_the_clock(stage: Stage) -> None:

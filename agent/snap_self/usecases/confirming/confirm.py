@@ -211,11 +211,11 @@ def _confirm(
                 errors.append(error)
         if errors:
             raise errors[0]
-        noted = held and _note(tools, run)
+        noted = held and _note(tools, run, called_off=found)
     if not noted:
         # All is called off: now there is time to wait for another run.
         with _turn(tools, tools.lock_wait_s) as held:
-            noted = held and _note(tools, run)
+            noted = held and _note(tools, run, called_off=found)
     if not noted:
         notes.append("the journal does not tell yet; `snap-self confirm` again notes it")
     outcome = ConfirmOutcome.CONFIRMED if found else ConfirmOutcome.NOTHING_ARMED
@@ -234,13 +234,14 @@ def _turn(tools: Tools, limit_s: float) -> Iterator[bool]:
         yield held
 
 
-def _note(tools: Tools, run: str) -> bool:
+def _note(tools: Tools, run: str, *, called_off: Sequence[Waiting]) -> bool:
     """Note in the journal that nothing waits any more; tell whether that was possible."""
+    runs = {each.run for each in called_off}
     try:
         for record in tools.store.armed():
             if record.armed and run in ("", record.run_id):
-                late = tools.clock.now() > record.armed.deadline
-                ended = ArmedEnd.CAME_TO_NOTHING if late else ArmedEnd.CONFIRMED
+                done = record.run_id in runs
+                ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
                 armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
                 tools.store.save(replace(record, armed=armed))
     except StateUnusable:
