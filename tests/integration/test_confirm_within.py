@@ -32,6 +32,7 @@ from snap_self.cloud.executions import OosExecutions
 from snap_self.errors import (
     CheckFailed,
     ExitStatus,
+    MetadataUnreachable,
     PermissionRefused,
     RollbackGoesOn,
     RollbackNotArmed,
@@ -47,6 +48,7 @@ from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import ArmedEnd
 from snap_self.model.snapshots import Identity
+from snap_self.output.interrupted import interrupted_lines, what_was_asked
 from snap_self.system.rollback_files import template
 from snap_self.usecases.confirming.arming import Outside
 from snap_self.usecases.confirming.confirm import (
@@ -470,6 +472,63 @@ def test_agent_that_died_after_the_start_leaves_what_the_next_confirm_finds(stag
     assert len(stage.confirm().called_off) == 1
     assert stage.statuses() == ["Cancelled"]
     assert not journal(stage).unconfirmed
+
+
+def test_signal_while_it_is_armed_tells_that_something_may_wait(stage: Stage) -> None:
+    told: list[Report] = []
+    stage.job.tools = replace(stage.job.tools, cut_short=told.append)
+    stage.job.edit = killing("StartExecution")
+    with pytest.raises(Killed):
+        stage.take()
+    lines = " ".join(interrupted_lines("SIGTERM", what_was_asked(told[-1]), told[-1]))
+    assert "a rollback may wait" in lines
+    assert "`snap-self confirm` calls it off" in lines
+
+
+def test_what_somebody_else_cancelled_is_noted_as_such(stage: Stage) -> None:
+    stage.take()
+    name = stage.executions()[0]["ExecutionId"]
+    stage.call("CancelExecution", Version="2019-06-01", ExecutionId=name)
+    assert stage.confirm().outcome is ConfirmOutcome.NOTHING_ARMED
+    assert (journal(stage).unconfirmed, journal(stage).ended) == (False, ArmedEnd.CAME_TO_NOTHING)
+
+
+def test_cloud_that_may_not_be_looked_at_is_not_taken_for_one_where_nothing_waits(
+    stage: Stage,
+) -> None:
+    stage.take()
+    forbid(stage, "oos:ListExecutions")
+    with pytest.raises(RollbackNotCalledOff, match="ListExecutions"):
+        stage.confirm()
+    assert journal(stage).unconfirmed
+    stage.job.forget()
+    with pytest.raises(PermissionRefused):
+        stage.confirm()
+
+
+def test_machine_that_does_not_know_who_it_is_says_when_it_goes_back(stage: Stage) -> None:
+    report = stage.take()
+
+    def nobody() -> Identity:
+        raise MetadataUnreachable("no answer")
+
+    stage.job.tools = replace(stage.job.tools, identify=nobody)
+    with pytest.raises(RollbackNotCalledOff, match="no answer") as caught:
+        stage.confirm()
+    assert report.armed is not None
+    assert f"{report.armed.deadline:%Y-%m-%d %H:%M:%S} UTC" in caught.value.message
+
+
+def test_execution_that_the_cloud_does_not_show_is_not_taken_for_ended(stage: Stage) -> None:
+    stage.take()
+
+    def hidden(action: str, answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "Executions": []} if action == "ListExecutions" else answer
+
+    stage.job.edit = hidden
+    with pytest.raises(RollbackNotCalledOff, match="does not show it"):
+        stage.confirm()
+    assert journal(stage).unconfirmed
 
 
 def test_agent_that_died_changes_nothing_of_the_clock(stage: Stage) -> None:

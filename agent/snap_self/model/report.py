@@ -154,6 +154,7 @@ class Report:
         of_earlier: the snapshots are, or may be, those of an earlier run.
         armed: the rollback that waits for a confirmation; None where none was asked for, or it
             could not be armed.
+        arming: it has begun to arm one, and has not told what came of it.
         excluded: filesystems that are in no snapshot, as was asked.
     """
 
@@ -182,6 +183,7 @@ class Report:
     excluded: tuple[NotCovered, ...] = ()
     news: tuple[str, ...] = ()
     armed: Waiting | None = None
+    arming: bool = False
 
     @property
     def content_is_fixed(self) -> bool:

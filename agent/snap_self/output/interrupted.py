@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from snap_self.errors import SnapSelfError
 from snap_self.model.asked import Asked
+from snap_self.model.executions import CONFIRM
 from snap_self.model.shell import command
 from snap_self.output.jsonform import fault_json
 from snap_self.output.report import report_json
@@ -65,6 +66,8 @@ def _error(signal: str, asked: Asked | None, report: Report | None) -> SnapSelfE
         )
     ids = dict.fromkeys(s.snapshot_id or s.group_id or s.disk_id for s in report.snapshots)
     named = f"{', '.join(ids)} ({run})"
+    if report.arming or report.armed:
+        look = f"{look}; a rollback may wait: `snap-self list` tells, `{CONFIRM}` calls it off"
     if not any(shot.may_go_on for shot in report.snapshots):
         return SnapSelfError(f"{ended}; what was made stays: {named}", hint=look)
     unseen = f"; its cut was not seen ({report.unseen.words})" if report.unseen else ""

@@ -10,10 +10,14 @@ from enum import Enum
 from typing import Protocol
 
 from snap_self.errors import (
+    ApiFault,
     CheckFailed,
+    CloudUnreachable,
+    EnvironmentFault,
     LockHeld,
     PreconditionRefused,
     RollbackNotCalledOff,
+    SnapSelfError,
     StateUnusable,
     UsageError,
 )
@@ -121,9 +125,12 @@ def confirm(
         _refuse_failed(results)
         if not results:
             return Confirmed(outcome=ConfirmOutcome.NO_CHECK, waiting=records[0].waiting)
-    identity = tools.identify()
-    calls = outside.executions(identity)
-    found = _find(tools, calls, identity, request.run)
+    try:
+        identity = tools.identify()
+        calls = outside.executions(identity)
+        found = _find(tools, calls, identity, request.run)
+    except (ApiFault, CloudUnreachable, EnvironmentFault) as error:
+        raise _not_known(tools, request.run, error) from None
     if request.extend_s is not None:
         return _extend(tools, outside, identity, found, request.extend_s)
     return replace(_confirm(tools, calls, identity, found, request.run), checks=results)
@@ -138,6 +145,16 @@ def _refuse_failed(results: Sequence[CheckResult]) -> None:
             "it off",
             details=tuple(f"also: {each.name}: {each.why}" for each in failed[1:]),
         )
+
+
+def _not_known(
+    tools: Tools, run: str, error: ApiFault | CloudUnreachable | EnvironmentFault
+) -> SnapSelfError:
+    """Return what is said where the cloud cannot be looked at: what waits goes on."""
+    for record in tools.store.armed():
+        if record.waiting and run in ("", record.run_id):
+            return not_called_off(record.waiting, record.region, error.told)
+    return error
 
 
 def _unless_over(tools: Tools, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
@@ -167,6 +184,8 @@ def _find(tools: Tools, calls: Executions, identity: Identity, run: str) -> Sequ
             continue
         if armed.execution_id:
             seen = calls.look(armed.execution_id)
+            if seen is None and not waiting.overdue(tools.clock.now()):
+                raise not_called_off(waiting, identity.region, "the cloud does not show it")
             if seen is not None and not seen.ended and not seen.over:
                 found[armed.execution_id] = waiting
         elif record.run_id not in shown and tools.clock.now() - armed.asked < SHOWN_AFTER:
@@ -211,11 +230,11 @@ def _confirm(
                 errors.append(error)
         if errors:
             raise errors[0]
-        noted = held and _note(tools, run)
+        noted = held and _note(tools, run, called_off=found)
     if not noted:
         # All is called off: now there is time to wait for another run.
         with _turn(tools, tools.lock_wait_s) as held:
-            noted = held and _note(tools, run)
+            noted = held and _note(tools, run, called_off=found)
     if not noted:
         notes.append("the journal does not tell yet; `snap-self confirm` again notes it")
     outcome = ConfirmOutcome.CONFIRMED if found else ConfirmOutcome.NOTHING_ARMED
@@ -234,13 +253,14 @@ def _turn(tools: Tools, limit_s: float) -> Iterator[bool]:
         yield held
 
 
-def _note(tools: Tools, run: str) -> bool:
+def _note(tools: Tools, run: str, *, called_off: Sequence[Waiting]) -> bool:
     """Note in the journal that nothing waits any more; tell whether that was possible."""
+    runs = {each.run for each in called_off}
     try:
         for record in tools.store.armed():
             if record.armed and run in ("", record.run_id):
-                late = tools.clock.now() > record.armed.deadline
-                ended = ArmedEnd.CAME_TO_NOTHING if late else ArmedEnd.CONFIRMED
+                done = record.run_id in runs
+                ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
                 armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
                 tools.store.save(replace(record, armed=armed))
     except StateUnusable:

@@ -31,14 +31,17 @@ def take_armed(request: Request, tools: Tools, outside: Outside | None) -> Repor
     report = take_snapshot(request, tools)
     if report.exit_status not in MADE or report.run_id is None or report.identity is None:
         return report
+    # A signal meanwhile is to tell that something may wait.
+    tools.cut_short(replace(report, arming=True))
     wish = Wish(run_id=report.run_id, within_s=within_s, check=request.check)
     try:
-        armed = arm(tools, outside, report.identity, wish)
+        report = replace(report, armed=arm(tools, outside, report.identity, wish))
     except (RollbackNotArmed, RollbackNotCalledOff) as error:
-        return replace(
+        report = replace(
             report,
             result=Result.PARTIAL,
             exit_status=error.exit_status,
             error=ErrorReport.of(error),
         )
-    return replace(report, armed=armed)
+    tools.cut_short(report)
+    return report
