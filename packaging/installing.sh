@@ -188,7 +188,7 @@ make_manifest() {
 }
 
 entry_of() {
-    missing_folders "$(dirname "$1")"
+    missing_folders "${1%/*}"
     if [ -L "$staged$1" ]; then
         printf 'link - %s\n' "$1"
     else
@@ -200,11 +200,11 @@ entry_of() {
     fi
 }
 
-# Print folders that are not there yet, outermost first, each once.
+# Print folders that are not there yet, outermost first, each once. The root's name is empty.
 missing_folders() {
-    [ ! -d "$1" ] || return 0
+    [ ! -d "$1/" ] || return 0
     case "$1" in "$CONFIG" | "$CONFIG"/*) return 0 ;; esac # stays, with what is in it
-    missing_folders "$(dirname "$1")"
+    missing_folders "${1%/*}"
     grep -qxF "folder - $1" "$work/entries" || printf 'folder - %s\n' "$1"
 }
 
@@ -303,11 +303,16 @@ beside() {
     printf '%s/.%s.snap-self-new\n' "${1%/*}" "${1##*/}"
 }
 
+# Remove what an installation that was killed has left under such a name.
+forget() {
+    if [ -e "$1" ] || [ -L "$1" ]; then rm -f "$1"; fi
+}
+
 # put SOURCE TARGET: beside it first, then by rename.
 put() {
-    mkdir -p "$(dirname "$2")"
+    [ -d "${2%/*}/" ] || mkdir -p "${2%/*}"
     beside="$(beside "$2")"
-    rm -f "$beside"
+    forget "$beside"
     if ! cp -P -p "$1" "$beside" || ! mv -f "$beside" "$2"; then
         rm -f "$beside"
         fail "$EXIT_ENVIRONMENT" "$2 could not be placed" "mend that, then repeat: $0 install"
@@ -390,13 +395,14 @@ register_hooks() {
 }
 
 activate() {
-    for folder in "$CONFIG/conf.d" "$CONFIG/hooks.d"; do
+    for folder in "$CONFIG/conf.d" "$CONFIG/hooks.d" "$CONFIG/checks.d"; do
         [ -d "$folder" ] || { mkdir -p "$folder" && chmod 755 "$folder" && say "made $folder"; }
     done
     if [ -e /usr/lib/systemd/system/snap-self-thaw.service ] && have systemctl; then
         ! systemd_runs || systemctl daemon-reload
         systemctl --quiet enable snap-self-thaw.service && say "enabled snap-self-thaw.service"
         systemctl --quiet enable snap-self-unmount.service && say "enabled snap-self-unmount.service"
+        systemctl --quiet enable snap-self-confirm.service && say "enabled snap-self-confirm.service"
         ! systemd_runs || systemctl start snap-self-thaw.service
         ! systemd_runs || systemctl start --no-block snap-self-unmount.service
     fi
@@ -484,7 +490,7 @@ install_now() {
 # --- removing --------------------------------------------------------------------------------
 
 remove_one() {
-    rm -f "$(beside "$1")" # of an installation that was killed
+    forget "$(beside "$1")"
     [ -e "$1" ] || [ -L "$1" ] || return 0
     rm -f "$1" || fail "$EXIT_ENVIRONMENT" "$1 could not be removed" "mend that, then repeat: $0 uninstall"
     say "removed $1"
@@ -510,10 +516,10 @@ stop_units() {
     have systemctl && [ -e /usr/lib/systemd/system/snap-self-thaw.service ] || return 0
     # The agent thaws what is left when this one is stopped.
     if systemd_runs; then
-        systemctl stop snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
+        systemctl stop snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
             snap-self-thaw.service 'snap-self-follow@*' 2>/dev/null || :
     fi
-    systemctl --quiet disable snap-self-unmount.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
+    systemctl --quiet disable snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
 }
 
 end_freeze() {

@@ -75,9 +75,8 @@ parse_arguments() {
 # place MODE SOURCE DEST: copy one file of the checkout; folders are made.
 place() {
     [ -f "$checkout/$2" ] || fail "$EXIT_ENVIRONMENT" "$2 is missing: this checkout is not whole"
-    mkdir -p "$destdir$(dirname "$3")"
-    cp "$checkout/$2" "$destdir$3"
-    chmod "$1" "$destdir$3"
+    [ -d "$destdir${3%/*}" ] || mkdir -p "$destdir${3%/*}"
+    install -m "$1" "$checkout/$2" "$destdir$3"
 }
 
 # packed SOURCE DEST: the same, compressed, without the time and name that gzip would note.
@@ -128,13 +127,14 @@ place_configuration() {
     place 644 agent/snap_self/data/config.example.toml /etc/snap-self/config.toml
     folder /etc/snap-self/conf.d
     folder /etc/snap-self/hooks.d
+    folder /etc/snap-self/checks.d
     place 755 packaging/hooks/hook-guard /etc/snap-self/hook-guard
 }
 
 place_units() {
     for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
         snap-self-unmount.service snap-self-unmount@.service snap-self-unmount@.timer snap-self-verify.service \
-        snap-self-verify.timer; do
+        snap-self-verify.timer snap-self-confirm.service; do
         place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
     done
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
@@ -174,7 +174,7 @@ place_documents() {
     place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
     for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
-        snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json trust.json \
+        snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json snap-self-online.json trust.json \
         trust-oos.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done

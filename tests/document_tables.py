@@ -184,10 +184,11 @@ PARTS = (
     "system",
     "config",
     "ports_looking_back",
+    "ports_going_back",
     "ports",
-    "ports_looking_back",
     "model",
     "errors",
+    "threads",
 )
 DOCUMENTS: Mapping[str, Tables] = {
     "README.md": {"commands": commands},

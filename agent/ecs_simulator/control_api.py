@@ -68,6 +68,7 @@ def _policies(controls: Controls, body: Body) -> None:
 def _clear_calls(controls: Controls, body: Body) -> None:  # noqa: ARG001
     controls.api.calls.clear()
     controls.metadata.calls.clear()
+    controls.operations.clear()
 
 
 def _latencies(controls: Controls, body: Body) -> None:
@@ -89,6 +90,7 @@ _HANDLERS: dict[str, Handler] = {
     "DELETE faults": lambda c, _: c.api.faults.clear(),
     "PUT throttles": _throttle,
     "PUT latencies": _latencies,
+    "GET operations": lambda c, _: {"operations": [asdict(each) for each in c.operations]},
     "PUT operations": _operations,
     "PUT device-lag": lambda c, body: c.set_device_lag(body["seconds"]),
     "PUT sight-lag": lambda c, body: c.set_sight_lag(body["seconds"]),

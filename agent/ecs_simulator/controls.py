@@ -17,7 +17,7 @@ from ecs_simulator.config import DiskConfig, LifeTimes, PolicyDocument, Simulato
 from ecs_simulator.encrypting import KEY_STATES
 from ecs_simulator.faults import CallRecord, Fault, Throttle
 from ecs_simulator.metadata import Metadata
-from ecs_simulator.pace import Fate
+from ecs_simulator.pace import Fate, Operation
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.records import Disk, GuestFault
 from ecs_simulator.snapshotting import (
@@ -122,6 +122,11 @@ class Controls:
     def set_operations(self, times_s: Mapping[str, float], *, profile: str = "fast") -> None:
         """Replace how long each asynchronous operation takes, in seconds; ``*`` means all other."""
         self.cloud.pace.set(profile, times_s)
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Return the asynchronous operations that have ended, in that order."""
+        return self.cloud.pace.ended
 
     def set_device_lag(self, seconds: float | None) -> None:
         """Choose how long after In_use a disk's device comes; None means never."""

@@ -21,6 +21,10 @@ class Agenda:
         self._thread: threading.Thread | None = None
         self.failures: list[str] = []
 
+    def now(self) -> float:
+        """Return the cloud's time, in seconds since 1970."""
+        return self._clock.now()
+
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Have ``action`` run once, ``delay_s`` from now."""
         with self._changed:

@@ -43,8 +43,22 @@ class Fate:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One that has ended: when it was accepted, and its end, in seconds since 1970."""
+
+    time: float
+    ended: float
+    action: str
+    resource_id: str
+
+
 class Pace:
-    """When accepted operations end, and how."""
+    """When accepted operations end, and how.
+
+    Attributes:
+        ended: those that have, in that order.
+    """
 
     def __init__(self, agenda: Agenda, config: SimulatorConfig) -> None:
         self._agenda = agenda
@@ -54,6 +68,7 @@ class Pace:
         self._times_s: Mapping[str, float] = {}
         self._fates: list[Fate] = []
         self._stuck: dict[str, Callable[[], None]] = {}
+        self.ended: list[Operation] = []
         self.set(config.profile, config.operations_s)
 
     def set(self, profile: str, own_s: Mapping[str, float]) -> None:
@@ -90,13 +105,22 @@ class Pace:
         Args:
             fail: ends it without success; without one it cannot fail.
         """
-        outcome = self._take(action, resource_id)
+        outcome, begun = self._take(action, resource_id), self._agenda.now()
+        end = fail if outcome == "fail" and fail is not None else finish
+
+        def run() -> None:
+            end()
+            self.ended.append(
+                Operation(
+                    time=begun, ended=self._agenda.now(), action=action, resource_id=resource_id
+                )
+            )
+
         if outcome == "stick":
             with self._lock:
-                self._stuck[resource_id] = finish
+                self._stuck[resource_id] = run
             return
-        end = fail if outcome == "fail" and fail is not None else finish
-        self._agenda.after(self.of(action), end)
+        self._agenda.after(self.of(action), run)
 
     def free(self, resource_id: str) -> None:
         """Have a stuck operation end now.

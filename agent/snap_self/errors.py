@@ -17,7 +17,7 @@
     ├── PreconditionRefused (7)
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
     │   ├── BootApart · SnapshotNotUsable · SnapshotOfOtherDisk · EconomicalMode · DiskShared
-    │   ├── RollbackGoesOn · SnapshotNotTagged
+    │   ├── RollbackGoesOn · SnapshotNotTagged · NotWhileRunning · DisksInUse · CheckFailed
     │   └── DiskCategoryRefused · NoDiskSlot · NoHotPlug · KeyUnusable · BalanceTooLow
     ├── CopyNotOpened (7)
     │   └── CopyInUse · CopyUnlike · CopyDamaged · CopySlow · CopyToolsMissing
@@ -31,7 +31,10 @@
     │   └── CutNotSeen                asked for, and not seen to be cut
     ├── LockHeld (13)
     ├── ThawFailed (20)
-    └── DiskLeft (21)
+    ├── DiskLeft (21)
+    ├── RollbackNotCalledOff (22)
+    ├── RollbackNotArmed (23)
+    └── RollbackUnfinished (24)
 
 Each carries a message (what is the matter), a hint (what to do), a stable code for programs and an
 exit status. The text lives here or at the adapter that met the fault; nothing above prints others.
@@ -62,6 +65,9 @@ class ExitStatus(IntEnum):
     LOCKED = 13
     MAYBE_FROZEN = 20
     DISK_LEFT = 21
+    WILL_GO_BACK = 22
+    NOT_ARMED = 23
+    HALF_BACK = 24
     WEAKER = 100
     LEFT_OUT = 101
     RESTORED_IN_PART = 102
@@ -346,6 +352,12 @@ class SnapshotOfOtherDisk(PreconditionRefused):
     code = "snapshot-of-other-disk"
 
 
+class OnTemporaryDisk(PreconditionRefused):
+    """What is meant lies on a temporary disk of snap-self's own, such as after a power cut."""
+
+    code = "on-temporary-disk"
+
+
 class EconomicalMode(PreconditionRefused):
     """The instance is stopped in economical mode, so it may not start again."""
 
@@ -365,9 +377,27 @@ class RollbackGoesOn(PreconditionRefused):
 
 
 class SnapshotNotTagged(PreconditionRefused):
-    """A snapshot lacks the tag by which the role of OOS may go back to it."""
+    """A snapshot lacks the tag by which a role may go back to it, or look into it."""
 
     code = "snapshot-not-tagged"
+
+
+class NotWhileRunning(PreconditionRefused):
+    """Something lies on a disk that cannot go back while the system runs."""
+
+    code = "not-while-running"
+
+
+class DisksInUse(PreconditionRefused):
+    """Something uses a disk that is to go back, and was not asked to stop."""
+
+    code = "disks-in-use"
+
+
+class CheckFailed(PreconditionRefused):
+    """A check that was to confirm did not succeed, so nothing was confirmed."""
+
+    code = "check-failed"
 
 
 class QuotaReached(PreconditionRefused):
@@ -573,6 +603,27 @@ class DiskLeft(SnapSelfError):
 
     code = "disk-left"
     exit_status = ExitStatus.DISK_LEFT
+
+
+class RollbackNotCalledOff(SnapSelfError):
+    """The machine will be rolled back by itself, as that could not be called off."""
+
+    code = "rollback-not-called-off"
+    exit_status = ExitStatus.WILL_GO_BACK
+
+
+class RollbackNotArmed(SnapSelfError):
+    """The snapshot is made, but the rollback that was to wait for a confirmation is not armed."""
+
+    code = "rollback-not-armed"
+    exit_status = ExitStatus.NOT_ARMED
+
+
+class RollbackUnfinished(SnapSelfError):
+    """Disks that go back while the system runs are half-way: what lies on them cannot be used."""
+
+    code = "rollback-unfinished"
+    exit_status = ExitStatus.HALF_BACK
 
 
 def code_of(status: ExitStatus) -> str:

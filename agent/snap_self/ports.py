@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others need not
     from snap_self.model.command import Ended, NotStartable
     from snap_self.model.endpoint import Endpoint, NetFault, NoWay
-    from snap_self.model.executions import Execution, ExecutionOrder
+    from snap_self.model.executions import Execution, ExecutionOrder, ExecutionTask
     from snap_self.model.flushed import Synced
     from snap_self.model.flushing import FlushTarget, MountWay
     from snap_self.model.guardian import Source
@@ -502,6 +502,10 @@ class RunStore(Protocol):
         """
         ...
 
+    def armed(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that are to be gone back to unless somebody confirms."""
+        ...
+
     def damaged(self) -> tuple[str, ...]:
         """Return for each record that cannot be read its path and why."""
         ...
@@ -551,6 +555,32 @@ class Executions(Protocol):
 
         Raises:
             ApiFault, CloudUnreachable: as ``start``.
+        """
+        ...
+
+    def look(self, execution_id: str, *, deadline_s: float | None = None) -> Execution | None:
+        """Return one execution; None where there is none of that id.
+
+        Raises:
+            ApiFault, CloudUnreachable: as ``start``.
+        """
+        ...
+
+    def tasks(
+        self, execution_id: str, *, deadline_s: float | None = None
+    ) -> tuple[ExecutionTask, ...]:
+        """Return the tasks of one that were begun or left out, the latest first.
+
+        Raises:
+            ApiFault, CloudUnreachable: as ``start``.
+        """
+        ...
+
+    def cancel(self, execution_id: str, *, deadline_s: float | None = None) -> None:
+        """Have one end where it is.
+
+        Raises:
+            ApiFault, CloudUnreachable: as ``start``; one that has ended is refused.
         """
         ...
 

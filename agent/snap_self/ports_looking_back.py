@@ -162,12 +162,8 @@ class CopyFacts(Protocol):
 class PackageOwners(Protocol):
     """Tells which packages files belong to."""
 
-    def owners(self, manager: str, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Return the packages of each path, as far as they are told; some of many.
-
-        Args:
-            manager: ``dpkg``, ``rpm`` or ``pacman``.
-        """
+    def owners(self, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the packages of each path, as far as they are told; some of many."""
         ...
 
 

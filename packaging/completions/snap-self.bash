@@ -64,7 +64,7 @@ _snap_self() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$command/${COMP_WORDS[i]}" in
         demo/--keep) ;;
-        */--at | */--before | */--consistency | */--description | */--disk | */--exclude | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--wait)
+        */--at | */--before | */--check | */--confirm-within | */--consistency | */--description | */--disk | */--exclude | */--extend | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--unit | */--wait)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i++))
             ;;
@@ -108,7 +108,7 @@ _snap_self() {
         _snap_self_disks "$cur" disk_ids
         return
         ;;
-    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--at | */--for | */--fleet)
+    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--confirm-within | */--check | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--unit | */--extend | */--at | */--for | */--fleet)
         return
         ;;
     */--path)
@@ -151,13 +151,13 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show diff prune restore rollback mount unmount verify doctor policy thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --recorded --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     run)
-        _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --on-snapshot-failure --wait --timeout --keep --name --tag --description --reuse --spread --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --on-snapshot-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --json --quiet -q --verbose -v --help -h' "$cur"
         [[ $cur == -* ]] || mapfile -t COMPREPLY < <(compgen -c -- "$cur")
         ;;
     list)
@@ -192,7 +192,14 @@ _snap_self() {
             _snap_self_runs "$cur"
             return
         fi
-        _snap_self_words '--print --script --oos --snapshot-first --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--print --script --oos --online --unit --snapshot-first --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    confirm)
+        if [[ $cur != -* ]]; then
+            _snap_self_runs "$cur"
+            return
+        fi
+        _snap_self_words '--extend --check --checks --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     mount)
         if [[ $cur != -* ]]; then
@@ -219,7 +226,7 @@ _snap_self() {
         _snap_self_words '--record --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     policy)
-        _snap_self_words '--prune --tags --restore --rollback --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--prune --tags --restore --rollback --online --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     thaw)
         _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"

@@ -19,6 +19,7 @@ KINDS = {
     "--record": FOLDER,
     "--recorded": FOLDER,
     "ID": RUN_ID,
+    "RUN": RUN_ID,
     "PATH": FILE,
     "CMD": COMMAND,
     "MANAGER": MANAGER,

@@ -54,7 +54,8 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "diff": (("done", "partial", "failed"), _diff),
         "prune": (("done", "planned", "partial", "failed"), _prune),
         "restore": (("done", "planned", "partial", "failed"), _restore),
-        "rollback": (("done", "planned", "failed"), _rollback),
+        "rollback": (("done", "planned", "partial", "failed"), _rollback),
+        "confirm": (plain, _confirm),
         "mount": (plain, _mount),
         "verify": (("done", "partial", "failed"), _verify),
         "unmount": (("done", "partial", "failed"), _unmount),
@@ -201,6 +202,9 @@ def _job() -> Schema:
         "interrupted": _told(
             _or_null(_object(interrupted)), "Which signal ended it, and what was asked for by then."
         ),
+        "armed": _told(
+            _or_null(_armed()), "What goes back by itself unless somebody confirms, if any."
+        ),
     }
 
 
@@ -218,6 +222,9 @@ def _run() -> Schema:
             _or_null(STATUS), "What the main job alone ends with; null if it did not begin."
         ),
         "cmd": _told(_object(cmd), "The command that was run."),
+        "confirmed": _told(
+            _or_null(TRUTH), "Its check has called the rollback off; null: none was armed."
+        ),
     }
 
 
@@ -290,6 +297,7 @@ def _list() -> Schema:
         "went_back": _told(
             _many(_return()), "When OOS brought disks back, the latest first, as far as is known."
         ),
+        "armed": _told(_many(_armed()), "What goes back by itself unless somebody confirms."),
         "notes": TEXTS,
     }
 
@@ -376,6 +384,7 @@ def _show() -> Schema:
             _or_null(_object({"asked": INSTANT, "execution_id": _or_null(TEXT)})),
             "The last one to it that was asked of OOS.",
         ),
+        "armed": _told(_or_null(_armed_run()), "The last one that was to wait, if any."),
     }
     way = {
         "title": SENTENCE,
@@ -555,6 +564,7 @@ def _restore() -> Schema:
             _many(_object({"path": TEXT, "kept": TEXT})), "What was replaced, and where it is kept."
         ),
         "in_place": _told(TEXTS, "What was written in place, not replaced."),
+        "caveats": _caveats(),
         "notes": TEXTS,
     }
 
@@ -593,6 +603,49 @@ def _rollback() -> Schema:
         "after": TEXTS,
         "script": _told(_or_null(TEXT), "The whole script, of --script."),
         "execution_id": _told(_or_null(TEXT), "What was started in OOS, of --oos."),
+        "online": _told(_or_null(_object(_online())), "What was done, of --online."),
+        "notes": TEXTS,
+    }
+
+
+def _online() -> Schema:
+    from snap_self.model.going_back import Step
+
+    return {
+        "id": TEXT,
+        "step": _word(Step),
+        "units": _told(TEXTS, "What was stopped meanwhile."),
+        "mounts": _told(TEXTS, "What was unmounted meanwhile."),
+        "not_started": _told(TEXTS, "Units that did not start again, each with why."),
+        "present_run": _told(_or_null(TEXT), "The run that keeps the state before."),
+        "ended": _or_null(INSTANT),
+    }
+
+
+def _armed_run() -> Schema:
+    from snap_self.model.run import ArmedEnd
+
+    return _object(
+        {
+            "asked": INSTANT,
+            "deadline": INSTANT,
+            "execution_id": _or_null(TEXT),
+            "unconfirmed": _told(TRUTH, "It is not known to be called off."),
+            "ended": _or_null(_word(ArmedEnd)),
+            "check": _told(_or_null(TEXT), "The command whose success confirms."),
+        }
+    )
+
+
+def _armed() -> Schema:
+    return _object({"run": TEXT, "deadline": INSTANT, "execution_id": _or_null(TEXT)})
+
+
+def _confirm() -> Schema:
+    return {
+        "called_off": _told(_many(_armed()), "What waited, and does so no more."),
+        "armed": _told(_or_null(_armed()), "What waits now; null for nothing."),
+        "checks": _told(TEXTS, "The checks that were run; all have succeeded."),
         "notes": TEXTS,
     }
 
@@ -608,8 +661,15 @@ def _mount() -> Schema:
     return {
         "mount": _or_null(_object(mount)),
         "disks": _many(_temporary_disk()),
+        "caveats": _caveats(),
         "notes": TEXTS,
     }
+
+
+def _caveats() -> Schema:
+    from snap_self.model.opening import Note
+
+    return _told(_many(_word(Note)), "What is not as it should be while the copy is open.")
 
 
 def _verify() -> Schema:
@@ -637,6 +697,7 @@ def _verify() -> Schema:
         "files": _told(_or_null(_object(_file_proof())), "null: /etc does not lie there."),
         "code": _told(_or_null(TEXT), "The error that kept it from being opened."),
         "why": _or_null(TEXT),
+        "caveats": _caveats(),
     }
     return {
         "verify": _or_null(_object(verify)),

@@ -165,3 +165,15 @@ def test_no_two_rooms_of_a_part_point_at_each_other(product: tuple[Module, ...],
 def room_of(name: str, inside: str) -> str:
     """Return the module or folder right below a part in which a module lies."""
     return name.removeprefix(inside).partition(".")[0]
+
+
+def test_threads_are_started_only_where_room_for_one_is_proved(product: tuple[Module, ...]) -> None:
+    started = [
+        where
+        for module in product
+        if part_of(module.name) != "threads"
+        for where in module.calls(
+            "threading.Thread", "ThreadPoolExecutor", "futures.ThreadPoolExecutor"
+        )
+    ]
+    assert started == []

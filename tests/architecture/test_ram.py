@@ -60,7 +60,12 @@ def test_policy_allows_what_the_agent_calls_and_nothing_else(policy: Policy) -> 
     passed = allowed.pop("ram:PassRole", ())
     role = ("acs:ram::ACCOUNT:role/snap-self-rollback-INSTANCE_ID",)
     assert passed == (role if policy is Policy.ROLLBACK else ())
-    assert {name: set(resources) for name, resources in allowed.items()} == {
+    further = {
+        action.ram_action: set(names)
+        for action in ACTIONS.values()
+        if (names := action.arns_in(policy))
+    }
+    assert {name: set(resources) for name, resources in allowed.items()} == further | {
         action.ram_action: set(action.arns()) for action in called
     }
 
@@ -72,7 +77,7 @@ def test_reading_needs_the_first_policy_alone() -> None:
     assert [a.name for a in reading if a.effect is not Effect.READS] == []
     # What is on sale is asked only by those who make disks.
     others = [a.name for a in reading if a.policy is not Policy.CREATE]
-    assert others == ["DescribeAvailableResource", "ListExecutions"]
+    assert others == ["DescribeAvailableResource", "ListExecutions", "ListTaskExecutions"]
 
 
 def test_whatever_deletes_snapshots_stands_in_the_policy_for_it_alone() -> None:

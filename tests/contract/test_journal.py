@@ -14,6 +14,8 @@ from snap_self.model.executions import Execution
 from snap_self.model.ids import DiskId, GroupId, RunId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.run import (
+    ArmedEnd,
+    ArmedRecord,
     FollowerRecord,
     RetentionTries,
     RollbackRecord,
@@ -152,6 +154,21 @@ def test_brought_back_has_only_runs_that_were_or_were_to_be_gone_back_to(
         replace(run_record(3), went_back=seen),
         replace(run_record(2, stage=Stage.FINISHED), rollback=asked),
     )
+
+
+def test_armed_has_only_what_is_not_confirmed(open_store: Callable[[], Store]) -> None:
+    armed = ArmedRecord(
+        asked=run_record(1).started,
+        within_s=60,
+        deadline=run_record(1).started,
+        client_token="t",
+    )
+    store = open_store()
+    store.save(run_record(1, before='"unconfirmed": true'))
+    store.save(replace(run_record(2, stage=Stage.FINISHED), armed=armed))
+    confirmed = replace(armed, unconfirmed=False, ended=ArmedEnd.CONFIRMED)
+    store.save(replace(run_record(3, stage=Stage.FINISHED), armed=confirmed))
+    assert store.armed() == (replace(run_record(2, stage=Stage.FINISHED), armed=armed),)
 
 
 @pytest.mark.parametrize("run_id", ["unknown", "", "../lock", "a/b", "x" * 300, "a\x00b"])

@@ -6,11 +6,10 @@ left stopped without a word.
 
 from __future__ import annotations
 
-import json
+import copy
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ from fakes.samples import NOW, sample
 from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
 from snap_self.model.snapshots import Identity
 from snap_self.recovery.script import rollback_script
+
+# Nothing but shells, on files of its own.
+pytestmark = pytest.mark.own_root
 
 BODY = Path(__file__).resolve().parents[2] / "agent/snap_self/data/rollback.sh"
 ME = InstanceId("i-own")
@@ -104,12 +106,13 @@ def cloud(pairs: Mapping[DiskId, SnapshotId] = PAIRS) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> Iterator[Run]:
     """Return what runs the script against a cloud in a state."""
-    programs, place = tmp_path / "bin", tmp_path / "state.json"
+    programs = tmp_path / "bin"
     programs.mkdir()
-    _program(programs / "aliyun", f'exec {sys.executable} -I -S {aliyun_cli.__file__} "$@"')
-    _program(programs / "sleep", ":")
+    sleep = programs / "sleep"
+    sleep.write_text("#!/bin/sh\n", "utf-8")
+    sleep.chmod(0o755)
 
     def run(
         state: Mapping[str, Any],
@@ -124,14 +127,13 @@ def run(tmp_path: Path) -> Run:
             assert many in body
             body = body.replace(many, few)
         script.write_text(rollback_script(body, IDENTITY, pairs, run="run-1", since=NOW), "utf-8")
-        place.write_text(json.dumps({**state, "faults": faults}), "utf-8")
+        aliyun.state = copy.deepcopy({**state, "faults": faults})
         left = tmp_path / "tmp"
         left.mkdir(exist_ok=True)
         done = subprocess.run(
             [shell, str(script), *arguments],
             env={
                 "PATH": f"{programs}:/usr/bin:/bin",
-                "ALIYUN_STATE": str(place),
                 "TMPDIR": str(left),
             },
             stdin=subprocess.DEVNULL,
@@ -141,15 +143,11 @@ def run(tmp_path: Path) -> Run:
             check=False,
         )
         assert list(left.iterdir()) == []
-        state = json.loads(place.read_text("utf-8"))
+        state = copy.deepcopy(aliyun.state)
         return Ran(status=done.returncode, out=done.stdout, err=done.stderr, state=state)
 
-    return run
-
-
-def _program(path: Path, line: str) -> None:
-    path.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
-    path.chmod(0o755)
+    with aliyun_cli.installed(programs / "aliyun", tmp_path / "calls") as aliyun:
+        yield run
 
 
 def check_promise(ran: Ran) -> None:

@@ -1,4 +1,4 @@
-"""Stands in for the ``aliyun`` command line over one instance, whose state is a JSON file.
+"""Stands in for the ``aliyun`` command line over one instance, whose state is a dictionary.
 
 It takes what the real one takes of ECS and prints what that prints: a table for ``--output``, and
 for an error the lines of the SDK. The state tells faults: how the n-th call of an action fails.
@@ -8,12 +8,22 @@ for an error the lines of the SDK. The state tells faults: how the n-th call of 
 * ``lost``: done, and no answer.
 * ``odd``: an answer that leaves it open (``InternalError``), and done.
 
+A script calls it dozens of times, so the program is a few lines of shell that hand the call to a
+thread of the test's: starting an interpreter for each would take most of the time.
+
 Source: https://github.com/aliyun/aliyun-cli, openapi/output_filter.go.
 """
 
+from __future__ import annotations
+
 import json
 import os
-import sys
+import shlex
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,17 +31,83 @@ from typing import Any, NoReturn
 LOOKS = 2
 
 
+_PROGRAM = """\
+#!/bin/sh
+printf '%s\\0' "$@" >{folder}/ask
+read -r status <{folder}/status
+[ ! -s {folder}/out ] || cat {folder}/out
+[ ! -s {folder}/err ] || cat {folder}/err >&2
+exit "$status"
+"""
+
+
 class Refused(Exception):
     """The API answers with a code."""
 
 
-def main(argv: list[str]) -> None:
-    """Make one call."""
-    state = json.loads(_place().read_text("utf-8"))
-    product, action, *rest = argv
+class Ended(Exception):
+    """The program ends with status 1, having printed this to standard error."""
+
+
+@dataclass(slots=True)
+class Aliyun:
+    """The cloud behind the program."""
+
+    state: dict[str, Any]
+
+
+@contextmanager
+def installed(program: Path, folder: Path) -> Iterator[Aliyun]:
+    """Have the program there, for one caller at a time, as long as the block lasts.
+
+    Args:
+        folder: a new one, for what the program and the thread tell each other.
+    """
+    folder.mkdir()
+    for name in ("ask", "status"):
+        os.mkfifo(folder / name)
+    program.write_text(_PROGRAM.format(folder=shlex.quote(str(folder))), "utf-8")
+    program.chmod(0o755)
+    behind, over = Aliyun({}), threading.Event()
+    thread = threading.Thread(target=_serve, args=(behind, folder, over), daemon=True)
+    thread.start()
+    try:
+        yield behind
+    finally:
+        over.set()
+        # Whichever end it waits at, it goes on and ends.
+        ends = [os.open(folder / name, os.O_RDWR | os.O_NONBLOCK) for name in ("ask", "status")]
+        thread.join(0.2)
+        for end in ends:
+            os.close(end)
+        thread.join()
+
+
+def _serve(behind: Aliyun, folder: Path, over: threading.Event) -> None:
+    while True:
+        words = (folder / "ask").read_bytes().decode("utf-8").split("\0")[:-1]
+        if over.is_set():
+            return
+        status, out, err = call(behind.state, words)
+        (folder / "out").write_text(out, "utf-8")
+        (folder / "err").write_text(err, "utf-8")
+        (folder / "status").write_text(f"{status}\n", "utf-8")
+
+
+def call(state: dict[str, Any], argv: list[str]) -> tuple[int, str, str]:
+    """Make one call; return exit status, standard output and standard error."""
+    try:
+        return 0, _called(state, *argv), ""
+    except Ended as ended:
+        return 1, "", f"{ended}\n"
+    except (KeyError, ValueError, TypeError, StopIteration):
+        return 2, "", traceback.format_exc()
+
+
+def _called(state: dict[str, Any], product: str, action: str, *rest: str) -> str:
     if product != "ecs":
-        raise SystemExit(f"no product {product}")
-    options = _options(rest)
+        raise Ended(f"no product {product}")
+    options = _options(list(rest))
     named = action if options.get("DryRun") != "true" else f"{action}-dry"
     state["calls"].append([named, options.get("DiskId", "")])
     count = sum(1 for each, _ in state["calls"] if each == named)
@@ -48,15 +124,12 @@ def main(argv: list[str]) -> None:
             raise Refused("Forbidden.RAM")
         answer = {} if how == "unsent" else ACTIONS[action](state, options)
     except Refused as refused:
-        _save(state)
         _error(str(refused))
-    _save(state)
     if how in ("unsent", "lost"):
-        sys.stderr.write('ERROR: Post "https://ecs": net/http: request canceled\n')
-        raise SystemExit(1)
+        raise Ended('ERROR: Post "https://ecs": net/http: request canceled')
     if how == "odd":
         _error("InternalError")
-    _print(answer, options)
+    return _printed(answer, options)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -69,31 +142,20 @@ def _options(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _place() -> Path:
-    return Path(os.environ["ALIYUN_STATE"])
-
-
-def _save(state: dict[str, Any]) -> None:
-    _place().write_text(json.dumps(state), "utf-8")
-
-
 def _error(code: str) -> NoReturn:
-    sys.stderr.write(
-        f"ERROR: SDK.ServerError\nErrorCode: {code}\nRecommend: \nRequestId: 7\nMessage: no.\n"
+    raise Ended(
+        f"ERROR: SDK.ServerError\nErrorCode: {code}\nRecommend: \nRequestId: 7\nMessage: no."
     )
-    raise SystemExit(1)
 
 
-def _print(answer: dict[str, Any], options: dict[str, str]) -> None:
+def _printed(answer: dict[str, Any], options: dict[str, str]) -> str:
     if "output" not in options:
-        print(json.dumps(answer, indent="\t"))
-        return
+        return json.dumps(answer, indent="\t") + "\n"
     columns = options["output"].removeprefix("cols=").split(",")
     outer, inner = options["rows"].removeprefix("rows=").removesuffix("[]").split(".")
-    print(" | ".join(columns))
-    print(" | ".join("-" * len(each) for each in columns))
-    for row in answer[outer][inner]:
-        print(" | ".join(_shown(row.get(each)) for each in columns))
+    rows = [columns, ["-" * len(each) for each in columns]]
+    rows += [[_shown(row.get(each)) for each in columns] for row in answer[outer][inner]]
+    return "".join(" | ".join(row) + "\n" for row in rows)
 
 
 def _shown(value: Any) -> str:
@@ -136,7 +198,7 @@ def _describe_snapshots(state: dict[str, Any], options: dict[str, str]) -> dict[
 def _stop(state: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
     instance = state["instance"]
     if options.get("StoppedMode") != "KeepCharging":
-        raise SystemExit("stopped in economical mode")
+        raise Ended("stopped in economical mode")
     if instance["Status"] not in ("Running", "Stopping"):
         raise Refused("IncorrectInstanceStatus")
     if options.get("ForceStop") == "true":
@@ -174,6 +236,3 @@ ACTIONS = {
     "StartInstance": _start,
     "ResetDisk": _reset,
 }
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

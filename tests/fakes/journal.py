@@ -51,6 +51,10 @@ class FakeJournal:
         """Return the records of runs to which disks were to be brought back, newest first."""
         return tuple(r for r in self.all() if r.rollback is not None or r.went_back is not None)
 
+    def armed(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that are to be gone back to, newest first."""
+        return tuple(r for r in self.all() if r.armed is not None and r.armed.unconfirmed)
+
     def damaged(self) -> tuple[str, ...]:
         """Return what the test put into ``spoiled``."""
         return self.spoiled

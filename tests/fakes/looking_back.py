@@ -30,7 +30,16 @@ from snap_self.model.copying import (
 from snap_self.model.disk_orders import DiskChoice, DiskOrder, OnSale
 from snap_self.model.disks import CloudDisk, DiskKind, Filesystem
 from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
-from snap_self.model.opening import Checked, CheckResult, Closed, CopyShape, Held, Opened, Refusal
+from snap_self.model.opening import (
+    Checked,
+    CheckResult,
+    Closed,
+    CopyShape,
+    Held,
+    Note,
+    Opened,
+    Refusal,
+)
 from snap_self.model.snapshots import RESTORE_TAG, TEMPORARY_TAG
 from snap_self.model.temporary import (
     CopyRecord,
@@ -368,6 +377,7 @@ class FakeOpener:
         self.mounted: dict[str, str] = {}
         self.refused: Refusal | None = None
         self.closing = Closed()
+        self.notes: tuple[Note, ...] = ()
 
     def shape_of(self, filesystem: Filesystem, *, subvolume: str = "") -> CopyShape:
         """Return a whole disk."""
@@ -399,7 +409,14 @@ class FakeOpener:
         assert set(devices) <= self.rules, "udev was not held back"
         if at:
             self.life.effect("mount", lambda: self.mounted.update({at: ",".join(devices)}))
-        return Opened(fd=7, device="/dev/x", fstype=shape.fstype, mounted_at=at, devices=devices)
+        return Opened(
+            fd=7,
+            device="/dev/x",
+            fstype=shape.fstype,
+            mounted_at=at,
+            devices=devices,
+            notes=self.notes,
+        )
 
     def close(self, opened: Opened) -> Closed:
         """Unmount it."""

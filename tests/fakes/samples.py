@@ -11,12 +11,12 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from snap_self.errors import SnapSelfError
-from snap_self.model import servers
+from snap_self.model import executions, servers
 
 NOW = datetime(2026, 11, 22, 8, 32, 25, tzinfo=timezone.utc)
 T = TypeVar("T")
 # What the product imports for type checkers alone, by name.
-_UNLOADED = vars(servers)
+_UNLOADED = {**vars(servers), **vars(executions)}
 
 
 def sample(kind: type[T], text: Callable[[str], str]) -> T:

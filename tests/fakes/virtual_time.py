@@ -199,7 +199,7 @@ class VirtualFuture(Future[T]):
 
 
 class VirtualPool(Executor):
-    """The twin of ``ThreadPoolExecutor``: each call is a task, at most so many at a time."""
+    """The twin of ``ThreadPool``: each call is a task, at most so many at a time."""
 
     def __init__(
         self, time: VirtualTime, max_workers: int = 8, thread_name_prefix: str = ""
@@ -244,5 +244,5 @@ class VirtualPool(Executor):
 @contextmanager
 def virtual_pools(time: VirtualTime) -> Iterator[None]:
     """Have the product's pools of threads be pools of tasks inside the block."""
-    with mock.patch.object(parallel, "ThreadPoolExecutor", partial(VirtualPool, time)):
+    with mock.patch.object(parallel, "ThreadPool", partial(VirtualPool, time)):
         yield

@@ -176,6 +176,10 @@ class View:
         """Keep it."""
         self.told.append(f"command {changed.exit_status}")
 
+    def waits(self, changed: Changed) -> None:
+        """Note it."""
+        self.told.append(f"waits {not changed.confirmed}")
+
     def machine_changed(self, report: Report, since: Since) -> None:
         """Keep it."""
         self.told.append(summary(since.differences))

@@ -16,13 +16,16 @@ from snap_self.access.documents import OOS_SERVICE, role_policy, rollback_role_p
 from snap_self.cloud.executions import OosExecutions
 from snap_self.errors import ExitStatus
 from snap_self.model.actions import Policy
+from snap_self.model.ids import RunId
 from snap_self.model.progress import EventKind
 from snap_self.model.request import Request
 from snap_self.model.result import Result
-from snap_self.model.run import RunRecord, Stage
+from snap_self.model.run import ArmedEnd, RunRecord, Stage
 from snap_self.model.snapshots import Identity
 from snap_self.recovery.returns import Return
 from snap_self.system.rollback_files import template
+from snap_self.usecases.confirming.arming import Outside
+from snap_self.usecases.confirming.job import take_armed
 from snap_self.usecases.listing import list_snapshots
 from snap_self.usecases.rollback import RollbackRequest, Started, roll_back
 from snap_self.usecases.show import show
@@ -66,6 +69,24 @@ class Machine:
         assert started is not None
         self._wait(started.execution.execution_id)
         return started
+
+    def arm(self) -> str:
+        """Take a snapshot with a rollback that waits for ten minutes; return its run."""
+        request = replace(WANTED, confirm_within_s=600)
+        outside = Outside(executions=self._executions, content=template(), role=OUTSIDE)
+        report = take_armed(request, self.job.tools, outside)
+        assert report.exit_status is ExitStatus.DONE, report.error
+        assert report.armed is not None
+        assert report.run_id
+        self._settle()
+        return report.run_id
+
+    def wait_for_armed(self, run: str) -> None:
+        """Wait until what is armed has ended."""
+        record = self.job.journal.load(RunId(run))
+        assert record is not None
+        assert record.armed is not None
+        self._wait(record.armed.execution_id)
 
     def boot(self, *, journal_of: str = "") -> None:
         """Start again.
@@ -231,3 +252,74 @@ def test_crash_alone_is_no_way_back(machine: Machine) -> None:
     listing = list_snapshots(machine.job.tools)
     assert listing.returns == ()
     assert any("was interrupted" in note for note in listing.notes)
+
+
+def test_what_nobody_confirmed_is_told_by_a_journal_from_before(machine: Machine) -> None:
+    run = machine.arm()
+    machine.wait_for_armed(run)
+    machine.boot(journal_of=run)
+    listing = list_snapshots(machine.job.tools)
+    (one,) = listing.returns
+    assert (one.run, one.execution.status) == (run, "Success")
+    assert listing.armed == ()
+    assert len(machine.logged) == 1
+
+
+def test_what_nobody_confirmed_is_told_by_a_journal_that_stayed(machine: Machine) -> None:
+    run = machine.arm()
+    machine.wait_for_armed(run)
+    machine.boot()
+    listing = list_snapshots(machine.job.tools)
+    assert [(one.run, one.execution.status) for one in listing.returns] == [(run, "Success")]
+    assert listing.armed == ()
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    assert (record.armed.ended, record.waiting) == (ArmedEnd.WENT_BACK, None)
+
+
+def test_what_failed_to_go_back_waits_for_nobody_any_more(machine: Machine) -> None:
+    run = machine.arm()
+    machine.job.simulator.inject(
+        Fault(kind="error:OperationConflict:403", action="ResetDisk", count=9)
+    )
+    machine.wait_for_armed(run)
+    machine.boot()
+    listing = list_snapshots(machine.job.tools)
+    assert [one.execution.status for one in listing.returns] == ["Failed"]
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    assert record.armed.ended is ArmedEnd.CAME_TO_NOTHING
+
+
+def test_crash_while_one_waits_is_no_way_back(machine: Machine) -> None:
+    run = machine.arm()
+    machine.boot()
+    listing = list_snapshots(machine.job.tools)
+    assert listing.returns == ()
+    assert [waiting.run for waiting in listing.armed] == [run]
+
+
+def test_crash_of_a_run_that_had_armed_is_no_way_back(machine: Machine) -> None:
+    run = machine.arm()
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    machine.at_cut[run] = replace(machine.at_cut[run], armed=record.armed)
+    machine.boot(journal_of=run)
+    assert list_snapshots(machine.job.tools).returns == ()
+    closed = machine.job.journal.load(RunId(run))
+    assert closed is not None
+    assert (closed.result, closed.went_back) == (Result.INTERRUPTED, None)
+
+
+def test_wait_that_is_over_is_asked_after_while_it_sleeps_on(machine: Machine) -> None:
+    run = machine.arm()
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    # This machine's clock is ahead of the cloud's: by it the time has come.
+    early = replace(record.armed, deadline=machine.job.clock.now())
+    machine.job.journal.save(replace(record, armed=early))
+    listing = list_snapshots(machine.job.tools)
+    assert (listing.returns, [each.run for each in listing.armed]) == ((), [run])

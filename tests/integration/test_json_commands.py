@@ -37,6 +37,7 @@ ASKING = {
     "doctor": ("doctor",),
     "restore": ("restore", "last", "/etc/fstab", "--yes"),
     "rollback": ("rollback", "last"),
+    "confirm": ("confirm",),
     "mount": ("mount", "last", "--yes"),
     "verify": ("verify", "last", "--yes"),
     "hook covers": ("hook", "covers", UNKNOWN_RUN),

@@ -20,13 +20,15 @@ from snap_self.errors import (
     ExitStatus,
     PreconditionRefused,
     QuotaReached,
+    SnapSelfError,
+    SnapshotNotTagged,
     StateUnusable,
     UsageError,
 )
 from snap_self.model.copying import Change, CopyPlan, Difference, Leaving, LeftOut
 from snap_self.model.disks import Selection
 from snap_self.model.machine import PathFact
-from snap_self.model.opening import Closed, CopyShape, Holder, Refusal, RefusalKind
+from snap_self.model.opening import Closed, CopyShape, Holder, Note, Refusal, RefusalKind
 from snap_self.model.refusals import refusal_of
 from snap_self.model.request import Request
 from snap_self.model.restored import Intent, Restored, Undone
@@ -117,6 +119,19 @@ def test_restore_makes_one_disk_and_leaves_none(scene: Scene) -> None:
     # All of /srv is not walked in search of what a copy that ended well did not leave.
     assert "tidy" not in scene.world.life.effects
     scene.nothing_is_left()
+
+
+def test_what_was_not_as_it_should_be_while_it_was_open_is_told(scene: Scene) -> None:
+    scene.opener.notes = (Note.MAGIC_STAYS, Note.OLD_CALLS)
+    assert scene.restore("/srv/a").caveats == scene.opener.notes
+
+
+def test_what_is_not_as_it_should_be_while_it_is_mounted_is_told(scene: Scene) -> None:
+    scene.opener.notes = (Note.MAGIC_STAYS, Note.OLD_CALLS)
+    request = MountRequest(wanted="last", path="/srv", life_s=600)
+    mounted = mount(scene.job.tools, scene.looking(), request, Consents())
+    assert mounted is not None
+    assert mounted.caveats == scene.opener.notes
 
 
 def test_run_does_not_wait_while_a_restore_asks_and_copies(scene: Scene) -> None:
@@ -250,7 +265,8 @@ def test_vfat_that_verify_has_only_checked_is_not_opened_for_files() -> None:
 
 
 def test_disk_of_which_the_run_has_no_snapshot_is_named(scene: Scene) -> None:
-    scene.job.clock.sleep(1)  # the journal counts in seconds, and this run is to be the newest
+    scene.job.clock.moves_cloud = True
+    scene.job.clock.sleep(2)  # the cloud tells a cut in whole seconds, and this is to be the newest
     scene.job.run(Request(before="only the root", selection=Selection(disks=(DISKS[0],))))
     with pytest.raises(PreconditionRefused) as caught:
         scene.restore("/srv/a")
@@ -398,6 +414,22 @@ def test_refused_call_leaves_nothing(scene: Scene, action: str) -> None:
     with pytest.raises((CloudRefused, PreconditionRefused)):
         scene.restore("/srv/a")
     scene.nothing_is_left()
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_snapshot_without_its_own_tag_that_is_refused_says_how_it_gets_it(*, tagged: bool) -> None:
+    with main_job() as job:
+        job.simulator.set_group_behaviour(propagate_tags=tagged)
+        scene = Scene(job)
+        refusal = Fault(kind="error", action="CreateDisk", code="Forbidden.RAM", status=403)
+        job.simulator.inject(refusal)
+        with pytest.raises(SnapSelfError) as caught:
+            scene.restore("/srv/a")
+        assert isinstance(caught.value, SnapshotNotTagged) is not tagged
+        asked = next(call for call in job.simulator.calls if call.action == "CreateDisk")
+        adds = f"--ResourceId.1 {asked.params['SnapshotId']} --Tag.1.Key snap-self-owner"
+        assert (adds in caught.value.hint) is not tagged
+        scene.nothing_is_left()
 
 
 def test_disk_that_cannot_be_deleted_is_told_beside_what_was_restored(scene: Scene) -> None:

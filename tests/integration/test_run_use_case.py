@@ -34,6 +34,10 @@ class View:
         """Note it."""
         self.told.append(f"command {changed.exit_status}")
 
+    def waits(self, changed: Changed) -> None:
+        """Note it."""
+        self.told.append(f"waits {not changed.confirmed}")
+
     def machine_changed(self, report: Report, since: Since) -> None:
         """Note it."""
         self.told.append("machine changed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import shutil
@@ -42,6 +43,7 @@ def unit() -> Unit:
 
 def test_there_are_the_documented_units() -> None:
     assert UNITS == [
+        "snap-self-confirm.service",
         "snap-self-follow@.service",
         "snap-self-prune.service",
         "snap-self-prune.timer",
@@ -238,3 +240,25 @@ def test_time_limit_is_tried_again_until_nothing_is_left(unit: Unit) -> None:
     # Older systemd refuses to load a oneshot that is to be started again.
     assert service["Type"] == "simple"
     assert service["SuccessExitStatus"].split() == ["2"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_checks_are_run_after_a_boot_only_where_a_change_waits(
+    unit: Unit, tmp_path: Path, *, waits: bool
+) -> None:
+    (tmp_path / "20261122t183928z-000001.json").write_text(
+        json.dumps({"armed": {"unconfirmed": waits}}, indent=1)
+    )
+    line = unit("snap-self-confirm.service")["Service"]["ExecStart"]
+    line = line.replace("/var/lib/snap-self/runs", str(tmp_path))
+    argv = shlex.split(line.replace(AGENT, "echo started"))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == ("started confirm --checks --quiet\n" if waits else "")
+
+
+def test_checks_are_tried_again_until_they_succeed(unit: Unit) -> None:
+    service = unit("snap-self-confirm.service")
+    assert service["Service"]["Restart"] == "on-failure"
+    # Older systemd refuses to load a oneshot that is to be started again.
+    assert service["Service"]["Type"] == "simple"
+    assert "network-online.target" in service["Unit"]["After"].split()

@@ -30,6 +30,7 @@ from snap_self.model.opening import (
     CheckResult,
     Closed,
     CopyShape,
+    Note,
     Opened,
     Refusal,
     RefusalKind,
@@ -160,6 +161,11 @@ def test_every_filesystem_of_the_run_is_proved_one_disk_at_a_time(scene: Scene) 
     assert done.exit_status is ExitStatus.DONE
     assert scene.made() == ONE_COPY * 2
     scene.nothing_is_left()
+
+
+def test_what_was_not_as_it_should_be_while_one_was_open_is_told_with_it(scene: Scene) -> None:
+    scene.opener.notes = (Note.NOT_READ_ONLY,)
+    assert {proof.caveats for proof in scene.verify().filesystems} == {scene.opener.notes}
 
 
 @pytest.mark.parametrize(

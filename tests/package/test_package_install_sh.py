@@ -22,6 +22,7 @@ MANIFEST = "/opt/snap-self/install-manifest"
 ENABLED = (
     "/etc/systemd/system/sysinit.target.wants/snap-self-thaw.service",
     "/etc/systemd/system/multi-user.target.wants/snap-self-unmount.service",
+    "/etc/systemd/system/multi-user.target.wants/snap-self-confirm.service",
 )
 AGENT = "/opt/snap-self/bin/snap-self"
 DPKG_STATUS = "/var/lib/dpkg/status"

@@ -214,6 +214,7 @@ def test_installing_switches_on_what_mends_at_boot_and_not_the_pruning(
     scripted: ScriptedLife,
 ) -> None:
     assert sorted(scripted.units) == [
+        "multi-user.target.wants/snap-self-confirm.service",
         "multi-user.target.wants/snap-self-unmount.service",
         "sysinit.target.wants/snap-self-thaw.service",
     ]

@@ -14,6 +14,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parent.parent / "package"))
 
 import built_packages
+import guest_driver
 import guest_image
 import guest_prepared
 from guest_driver import Disk, Guest
@@ -45,12 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the run directory when a story failed."""
+    """Keep what a failed story and its guests leave, while the guests still run, and name it."""
     report = yield
-    if report.failed and "story_folder" in getattr(item, "funcargs", {}):
-        folder: Path = item.funcargs["story_folder"]  # type: ignore[attr-defined]
-        (folder.parent.parent / "keep").touch()
-        report.sections.append(("kept", f"console, journal and the like: {folder}"))
+    if report.failed and report.when != "teardown" and item.path.parent == Path(__file__).parent:
+        folders = {*guest_driver.keep_evidence()}
+        if "story_folder" in getattr(item, "funcargs", {}):
+            folders.add(item.funcargs["story_folder"])  # type: ignore[attr-defined]
+        for folder in folders:
+            (folder.parent.parent / "keep").touch()
+            report.sections.append(("kept", f"console, journal and the like: {folder}"))
     return report
 
 
@@ -120,6 +124,12 @@ def database_guest(guests_possible: None, package: Path) -> Saved:
 def btrfs_guest(guests_possible: None, package: Path) -> Saved:
     """Return a saved guest with the agent and its root on btrfs."""
     return _saved(lambda: guest_prepared.prepared(package, "btrfs"))
+
+
+@pytest.fixture(scope="session")
+def lvm_guest(guests_possible: None, package: Path) -> Saved:
+    """Return a saved guest with the agent and its root on a logical volume."""
+    return _saved(lambda: guest_prepared.prepared(package, "lvm"))
 
 
 @pytest.fixture

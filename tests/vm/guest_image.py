@@ -6,7 +6,7 @@ the simulated clouds, in the way that every Debian is told to trust one. A build
 package mirror of this machine's own apt; nothing is mounted and no loop device is used.
 
 Variants: ``base``; ``databases`` has MariaDB and PostgreSQL as well; ``btrfs`` has its root
-filesystem on btrfs.
+filesystem on btrfs; ``lvm`` has it on a logical volume.
 
 ``PYTHONPATH=agent:tests python tests/vm/guest_image.py [VARIANT]`` builds it and prints where.
 """
@@ -23,6 +23,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import guest_lvm
 
 import kept_builds
 from ecs_simulator import tls
@@ -59,22 +61,26 @@ class Variant:
 
     Args:
         root: type of the root filesystem.
+        volume: it lies on a logical volume.
     """
 
     packages: tuple[str, ...] = BASE
     root: str = "ext4"
+    volume: bool = False
 
     @property
     def initrd_modules(self) -> tuple[str, ...]:
         """Return what the root filesystem may lie on, and no more: it is unpacked in emulation."""
-        return ("virtio_pci", "virtio_blk", "nvme", self.root)
+        mapper = ("dm_mod",) if self.volume else ()
+        return ("virtio_pci", "virtio_blk", "nvme", *mapper, self.root)
 
     @property
     def grub_modules(self) -> tuple[str, ...]:
         """Return what the boot loader's core has in it."""
         reader = {"ext4": "ext2"}.get(self.root, self.root)
+        mapper = ("lvm",) if self.volume else ()
         return (
-            *("biosdisk", "part_msdos", reader, "normal", "configfile", "search"),
+            *("biosdisk", "part_msdos", *mapper, reader, "normal", "configfile", "search"),
             *("search_fs_uuid", "linux", "gzio", "echo", "test", "serial", "terminal", "halt"),
             *("reboot", "ls", "cat"),
         )
@@ -84,26 +90,36 @@ class Variant:
         """Return what is written over Debian's own files."""
         options, check = {"ext4": ("errors=remount-ro", 1)}.get(self.root, ("defaults", 0))
         fstab = f"UUID={ROOT_UUID} / {self.root} {options} 0 {check}\n"
-        return {name: fstab if name == FSTAB else text for name, text in FILES.items()}
+        device = guest_lvm.DEVICE if self.volume else f"UUID={ROOT_UUID}"
+        own = {FSTAB: fstab, GRUB_CFG: MENU.format(root=device)}
+        return {name: own.get(name, text) for name, text in FILES.items()}
+
+    @property
+    def boot_folder(self) -> str:
+        """Return where the boot loader finds its modules, as it names it."""
+        place = f"lvm/{guest_lvm.GROUP}-{guest_lvm.VOLUME}" if self.volume else "hd0,msdos1"
+        return f"({place})/boot/grub"
 
 
 VARIANTS = {
     "base": Variant(),
     "databases": Variant(packages=(*BASE, *DATABASES)),
     "btrfs": Variant(root="btrfs"),
+    "lvm": Variant(volume=True),
 }
-GRUB_CFG = f"""\
+MENU = f"""\
 serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
 set timeout=0
-menuentry Debian {{
+menuentry Debian {{{{
     search --no-floppy --fs-uuid --set=root {ROOT_UUID}
-    linux /vmlinuz root=UUID={ROOT_UUID} ro console=ttyS0 quiet mitigations=off
+    linux /vmlinuz root={{root}} ro console=ttyS0 quiet mitigations=off
     initrd /initrd.img
-}}
+}}}}
 """
 FSTAB = "etc/fstab"
+GRUB_CFG = "boot/grub/grub.cfg"
 FILES = {
     "etc/hostname": "guest\n",
     "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 guest\n{API_ADDRESS} {' '.join(API_NAMES)}\n",
@@ -119,7 +135,7 @@ FILES = {
     "etc/apt/sources.list": "",
     # Of no use in here, and slow to load in emulation.
     "etc/modprobe.d/guest.conf": "blacklist kvm_amd\nblacklist kvm_intel\nblacklist sr_mod\n",
-    "boot/grub/grub.cfg": GRUB_CFG,
+    GRUB_CFG: "",
     # A root shell on the console, as an operator has it who opened one in time.
     "etc/systemd/system/serial-getty@ttyS0.service.d/autologin.conf": (
         "[Service]\nExecStart=\n"
@@ -275,7 +291,7 @@ def _write_disk(root: Path, disk: Path, variant: Variant) -> None:
     loader = root / "usr/lib/grub/i386-pc"
     checked(
         *("chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img"),
-        *("-p", "(hd0,msdos1)/boot/grub", *variant.grub_modules),
+        *("-p", variant.boot_folder, *variant.grub_modules),
     )
     target = root / "boot/grub/i386-pc"
     target.mkdir(parents=True, exist_ok=True)
@@ -288,7 +304,12 @@ def _write_disk(root: Path, disk: Path, variant: Variant) -> None:
         file.truncate(DISK_BYTES)
         file.write(_boot_sector((loader / "boot.img").read_bytes()))
         file.write(core)
-    (_write_btrfs if variant.root == "btrfs" else _write_ext4)(root, disk)
+    if variant.root == "btrfs":
+        _write_btrfs(root, disk)
+    elif variant.volume:
+        _write_volume(root, disk)
+    else:
+        _write_ext4(root, disk, PARTITION_AT, DISK_BYTES - PARTITION_AT)
 
 
 def _write_btrfs(root: Path, disk: Path) -> None:
@@ -301,13 +322,21 @@ def _write_btrfs(root: Path, disk: Path) -> None:
     partition.unlink()
 
 
-def _write_ext4(root: Path, disk: Path) -> None:
+def _write_volume(root: Path, disk: Path) -> None:
+    size = DISK_BYTES - PARTITION_AT
+    with disk.open("r+b") as file:
+        file.seek(PARTITION_AT)
+        file.write(guest_lvm.group(size))
+    _write_ext4(root, disk, PARTITION_AT + guest_lvm.START_BYTES, guest_lvm.volume_bytes(size))
+
+
+def _write_ext4(root: Path, disk: Path, at: int, size: int) -> None:
     checked(
         *("mkfs.ext4", "-q", "-F", "-L", "root", "-U", ROOT_UUID, "-d", str(root)),
         # The boot loader of this Debian cannot read filesystems with these.
         *("-O", "^metadata_csum_seed,^orphan_file"),
-        *("-E", f"offset={PARTITION_AT},lazy_itable_init=1,lazy_journal_init=1"),
-        *(str(disk), f"{(DISK_BYTES - PARTITION_AT) // 1024}k"),
+        *("-E", f"offset={at},lazy_itable_init=1,lazy_journal_init=1"),
+        *(str(disk), f"{size // 1024}k"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What stories of looking back share: the role's own policies, a terminal, and what may be left."""
+"""What stories of looking back share: the role's own policies, and a terminal."""
 
 from __future__ import annotations
 
@@ -6,23 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from guest_copies import LIMIT_S
 from guest_driver import Console, Guest
 
 PROMPT = r"root@guest:~# $"
-RULE = "/run/udev/rules.d/59-snap-self-temp.rules"
-# An emulated processor is some twenty times slower than a real one.
-LIMIT_S = 600.0
-# One line for each thing that is still there; the disks themselves are asked of the cloud.
-_LEFT = f"""
-ls {RULE} /var/lib/snap-self/restores/*.json 2>/dev/null
-grep -e /run/snap-self/copies -e snapself /proc/self/mountinfo
-ls -d /run/snap-self/copies/* /dev/mapper/snapself* 2>/dev/null
-losetup --noheadings --list --output NAME,BACK-FILE
-systemctl list-units --all --plain --no-legend 'snap-self-unmount@*'
-find / -xdev -name '.snap-self-2*' -type f 2>/dev/null
-systemctl --failed --plain --no-legend
-exit 0
-"""
 
 
 def allow(guest: Guest, *options: str) -> None:
@@ -47,16 +34,6 @@ def refused(guest: Guest) -> list[str]:
     """Return the agent's calls that the cloud refused, with the code."""
     calls = guest.cloud.control("GET", "calls")["calls"]
     return [f"{call['action']}: {call['code']}" for call in calls if call["code"]]
-
-
-def left(guest: Guest) -> list[str]:
-    """Return all that is left of any copy: disks, devices, mounts, rules, records, files, units."""
-    described = guest.operator.call("DescribeDisks", PageSize=100)["Disks"]["Disk"]
-    disks = {disk["DiskId"] for disk in described} - {*guest.disk_ids}
-    serials = {disk["SerialNumber"] for disk in described if disk["DiskId"] in guest.disk_ids}
-    devices = {*guest.do("lsblk -dno SERIAL").split()} - serials
-    faults = guest.cloud.control("GET", "guest-faults")["faults"]
-    return [*disks, *devices, *guest.do(_LEFT).splitlines(), *map(str, faults)]
 
 
 class Shell:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from guest_copies import LIMIT_S, RULE, left
 from guest_driver import Disk, Guest, wait_until
-from guest_looking_back import LIMIT_S, RULE, allow, left, refused
+from guest_looking_back import allow, refused
 from guest_prepared import Saved, resumed
 
 from run_directory import RunDirectory

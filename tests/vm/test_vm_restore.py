@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from guest_looking_back import LIMIT_S, Shell, allow, in_order, left, refused
+from guest_copies import LIMIT_S, left
+from guest_looking_back import Shell, allow, in_order, refused
 from guest_packages import repack, serve
 from guest_prepared import Begin, Saved
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from guest_copies import LIMIT_S, left, mounted, snapshot
+from guest_copies import LIMIT_S, left, mounted, serial_of, snapshot
 from guest_driver import Disk, Guest, wait_until
-from guest_prepared import Saved, resumed
+from guest_prepared import Begin, Saved, resumed
 
 from run_directory import RunDirectory
 
@@ -165,3 +165,36 @@ def test_volume_that_somebody_uses_stays_and_goes_when_they_let_go(guest: Guest)
     assert closed.status == 0, closed.out + closed.err
     assert left(guest) == []
     assert groups(guest) == before
+
+
+def test_file_of_a_root_volume_comes_back_and_a_power_cut_beside_its_copy_is_survived(
+    lvm_guest: Saved, begin: Begin
+) -> None:
+    guest = begin(lvm_guest)
+    assert guest.do("findmnt -no SOURCE /").strip() == "/dev/mapper/system-root"
+    guest.do("echo then >/root/file")
+    snapshot(guest, "/")
+    guest.do("echo now >/root/file && chmod 600 /root/file && sync")
+    before, linked = groups(guest), links(guest)
+
+    done = guest.run("snap-self restore last /root/file --yes", timeout_s=LIMIT_S)
+
+    assert done.status == 0, done.out + done.err
+    assert guest.do("cat /root/file && stat -c %a /root/file").split() == ["then", "644"]
+    assert (groups(guest), links(guest)) == (before, linked)
+    assert left(guest) == []
+
+    # The copy has the root volume's group: of two by that name the machine could boot either.
+    guest.do("echo now >/root/file && sync")
+    place = mounted(guest, "/")
+    assert guest.do(f"cat {place}/root/file") == "then\n"
+    assert (groups(guest), links(guest)) == (before, linked)
+
+    guest.crash()
+    guest.power_on()
+
+    assert serial_of(guest, "/") == guest.cloud.disks[0].serial
+    assert guest.do("cat /root/file") == "now\n"
+    assert left(guest) == []
+    after = groups(guest)
+    assert {each: after[each] for each in REPORTS} == {each: before[each] for each in REPORTS}

@@ -105,6 +105,7 @@ def role_policy(holder: Holder, policies: Collection[Policy], *, passed: str = "
         yield from _grants(_changes(policies), holder)
         if Policy.ROLLBACK in policies:
             yield _passing(holder, passed or rollback_role(holder.instance_id))
+        yield from _further(policies, holder)
         yield from _denials(policies, holder)
 
     return _document(statements())
@@ -273,6 +274,17 @@ def _denials(policies: Collection[Policy], holder: Holder) -> Iterator[Document]
 def _passing(holder: Holder, role: str) -> Document:
     """Allow a role to be given to a service; roles belong to no region."""
     return _statement(("ram:PassRole",), (f"acs:ram::{holder.account}:role/{role}",))
+
+
+def _further(policies: Collection[Policy], holder: Holder) -> Iterator[Document]:
+    """Yield what a policy allows of calls that another one is for, on resources of its own."""
+    for policy in policies:
+        alike: dict[tuple[str, ...], list[Action]] = {}
+        for action in ACTIONS.values():
+            if names := action.arns_in(policy, holder):
+                alike.setdefault(names, []).append(action)
+        for names, some in alike.items():
+            yield _allow(some, names)
 
 
 def _allow(

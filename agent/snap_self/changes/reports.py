@@ -55,11 +55,12 @@ class MadeReport:
         error: the error's message and hint; empty if there is none.
         asked: what was asked for and not seen to be cut; None unless that is the result.
         made: snapshots that were made, whatever else failed.
+        goes_back: when the machine does so by itself unless somebody confirms; empty for never.
     """
 
     __slots__ = (
         *("asked", "covered", "error", "excluded", "gaps", "left_out", "less", "made"),
-        *("run_id", "sentence", "uploading"),
+        *("goes_back", "run_id", "sentence", "uploading"),
     )
 
     def __init__(
@@ -76,6 +77,7 @@ class MadeReport:
         asked: Asked | None = None,
         made: Sequence[str] = (),
         uploading: bool = False,
+        goes_back: str = "",
     ) -> None:
         self.run_id = run_id
         self.sentence = sentence
@@ -88,6 +90,7 @@ class MadeReport:
         self.asked = asked
         self.made = tuple(made)
         self.uploading = uploading
+        self.goes_back = goes_back
 
 
 def read_report(out: bytes) -> MadeReport:
@@ -109,6 +112,7 @@ def read_report(out: bytes) -> MadeReport:
         error=_error(error) if isinstance(error, dict) else "",
         asked=_asked(said, str(run_id or "")),
         uploading=isinstance(said.get("watch"), dict),
+        goes_back=str((said.get("armed") or {}).get("deadline") or ""),
         made=[] if said.get("result") == Result.FAILED.value else _ids(said, but=LOST),
     )
 

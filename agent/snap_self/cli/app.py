@@ -6,7 +6,7 @@ What they do is imported when one is run: ``--help`` and ``--version`` are not t
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,14 +34,15 @@ VERSION_JSON = (
     '"version": "{version}"}}'
 )
 
-app = App(
-    name="snap-self",
-    add_completion=False,
-    no_args_is_help=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+SETTINGS: Mapping[str, Any] = {
+    "name": "snap-self",
+    "add_completion": False,
+    "no_args_is_help": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+app = App(**SETTINGS)
 app.add_typer(hook_app)
 
 
@@ -52,13 +53,31 @@ def program() -> Any:
 
 def run_app(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the command and return its exit status."""
-    result: object = app(
+    result: object = _parser_of(arguments)(
         args=list(arguments),
         standalone_mode=False,
         prog_name="snap-self",
         obj=tuple(arguments),
     )
     return result if isinstance(result, int) else 0
+
+
+def _parser_of(arguments: Sequence[str]) -> App:
+    """Return the parser of a line; one that begins with a command's name needs no other command.
+
+    Making the tables of all of them takes as long as importing the parser.
+    """
+    named = [each for each in app.registered_commands if _name_of(each) in arguments[:1]]
+    if not named:
+        return app
+    alone = App(**SETTINGS)
+    alone.registered_callback, alone.registered_commands = app.registered_callback, named
+    return alone
+
+
+def _name_of(command: Any) -> str:
+    """Return what a command is called, as the parser does."""
+    return command.name or typer.main.get_command_name(command.callback.__name__)
 
 
 @app.callback(invoke_without_command=True)
@@ -420,13 +439,18 @@ def rollback(
         bool,
         typer.Option("--oos", help="Have the cloud's OOS do it: it stops this machine at once."),
     ] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Bring the data disks back while the machine runs.")
+    ] = False,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option("--unit", metavar="NAME", help="A unit to stop for --online (repeatable)."),
+    ] = None,
     snapshot_first: Annotated[
-        bool,
-        typer.Option("--snapshot-first", help="With --oos: snapshot the present state before."),
+        bool, typer.Option("--snapshot-first", help="First snapshot the present state.")
     ] = False,
     yes: Annotated[
-        bool,
-        typer.Option("--yes", "-y", help="With --oos: do not ask. Needed without a terminal."),
+        bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed.")
     ] = False,
     manner: Manner,
 ) -> int:
@@ -436,7 +460,9 @@ def rollback(
     on a disk that stays, or the system without its /boot. A snapshot's id means its disk alone. A
     disk is reset while the instance is stopped, so the steps are for another machine. With --oos
     Operation Orchestration Service does it from outside; the role needs the policies of
-    `snap-self policy --rollback`.
+    `snap-self policy --rollback`. With --online the run's data disks go back while the machine
+    runs: named units are stopped, filesystems unmounted, disks detached, reset and attached, and
+    all is mounted and started again; the role needs `snap-self policy --online`.
 
     Example: snap-self rollback last --script > rollback.sh
     """
@@ -447,10 +473,48 @@ def rollback(
         steps=steps,
         script=script,
         oos=oos,
+        online=online,
+        units=tuple(unit or ()),
         snapshot_first=snapshot_first,
         yes=yes,
     )
     return run_rollback(options, manner)
+
+
+@app.command()
+@spelled_out(manner=MANNER)
+def confirm(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Only what goes back to that run.")
+    ] = "",
+    *,
+    extend: Annotated[
+        str | None,
+        typer.Option("--extend", metavar="DURATION", help="Wait for so long from now instead."),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option("--check", metavar="CMD", help="Confirm only if this command succeeds."),
+    ] = None,
+    checks: Annotated[
+        bool,
+        typer.Option(
+            "--checks", help="Only if the run's own and those in /etc/snap-self/checks.d succeed."
+        ),
+    ] = False,
+    manner: Manner,
+) -> int:
+    """Say that all is well: call off the rollback that --confirm-within armed.
+
+    It is cancelled outside and seen to have ended before it stopped anything; else the status is
+    22. With --checks nothing is asked of the cloud unless the journal knows of one.
+
+    Example: snap-self confirm
+    """
+    from snap_self.cli.confirm import ConfirmOptions, run_confirm
+
+    options = ConfirmOptions(run=run, extend=extend, check=check, checks=checks)
+    return run_confirm(options, manner)
 
 
 @app.command()
@@ -585,6 +649,9 @@ def policy(
         bool,
         typer.Option("--rollback", help="Also what `rollback --oos` needs, and the role of OOS."),
     ] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also what `rollback --online` needs.")
+    ] = False,
     fleet: Annotated[
         str,
         typer.Option(
@@ -622,6 +689,7 @@ def policy(
         tags=tags,
         restore=restore,
         rollback=rollback,
+        online=online,
         session=session,
         fleet=fleet,
         disks=tuple(disk or ()),

@@ -82,7 +82,9 @@ _LEFT: list[Callable[[], Sequence[str]]] = []
 def _say_left(status: int) -> None:
     """Say it as the last words; not again where they were those of the command itself."""
     for lines in _LEFT if status != ExitStatus.DISK_LEFT else ():
-        _streams().fault(*lines())
+        # How to speak is read from the command line once more, which takes a while.
+        if told := lines():
+            _streams().fault(*told)
     _LEFT.clear()
 
 

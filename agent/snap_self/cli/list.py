@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from snap_self.cli.left import with_open
+from dataclasses import replace
+from pathlib import Path
+
+from snap_self.cli.left import with_open, with_returns
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session
 from snap_self.output.listing import write_listing
-from snap_self.usecases.listing import Wanted, list_snapshots
+from snap_self.usecases.listing import Listing, Wanted, list_snapshots
+
+
+def noted(listing: Listing, state: Path) -> Listing:
+    """Return the list with what is known of disks that went back."""
+    return replace(listing, notes=with_returns(listing.notes, state))
 
 
 def run_list(
@@ -20,7 +28,9 @@ def run_list(
     wanted = Wanted(last=last, before=before, disks=disks)
     with open_session(manner, sweeps=True) as session:
         listing = list_snapshots(session.tools(), wanted)
-        listing = with_open(listing, session.config.state.dir)
+        state = session.config.state.dir
+        listing = with_open(listing, state)
+        listing = noted(listing, state)
         session.end_progress()
         write_listing(session.streams, listing, now=session.adapters.clock.now())
     return 0

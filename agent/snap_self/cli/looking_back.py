@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from snap_self.cli.adapters import Adapters
 from snap_self.cli.wiring import copies_lock
@@ -21,6 +22,10 @@ from snap_self.system.state.copies import CopyJournal
 from snap_self.usecases.looking_back.tools import LookingBack
 from snap_self.usecases.tools import Here
 
+if TYPE_CHECKING:
+    from snap_self.model.manifest import Manifest
+    from snap_self.model.packed import PackedManifest
+
 # How long closing may take where it is done by the way.
 BRIEF_S = 10.0
 BRIEF_UNMOUNT_S = 2.0
@@ -33,18 +38,20 @@ def looking_back(adapters: Adapters) -> LookingBack:
 
     state = adapters.config.state.dir
     commands = SystemCommands(env=program_environment())
+    opener = SystemCopyOpener(commands, adapters.clock)
     return LookingBack(
         clock=adapters.clock,
         lock=copies_lock(state, adapters.clock),
         copies=CopyJournal(state),
         disks=_disks,
-        opener=SystemCopyOpener(commands, adapters.clock),
+        opener=opener,
+        prepare=opener.prepare,
         copier=SystemCopier(own=(str(state),)),
         inhibitor=LogindInhibitor(),
         places=MountPoints(),
         listener=adapters.gate,
         new_id=lambda: _new_id(adapters),
-        warnings_of=partial(_warnings, adapters),
+        ask_packages=partial(_ask_packages, adapters),
         max_gib=adapters.config.restore.max_gib,
     )
 
@@ -67,16 +74,20 @@ def brief_looking_back(adapters: Adapters) -> LookingBack:
     return replace(looking_back(adapters), opener=opener, listener=listen)
 
 
-def _warnings(adapters: Adapters, run: str, paths: Sequence[str]) -> Sequence[str]:
-    """Return which of the paths belong to packages that have another version by now."""
+def _ask_packages(adapters: Adapters, paths: Sequence[str]) -> Callable[[str], Sequence[str]]:
+    """Ask which packages the paths belong to; return what tells which have another version."""
     from snap_self.cli.manifests import manifest_tools
     from snap_self.system.managers.owners import PackageOwners
-    from snap_self.system.manifest.packing import unpack
-    from snap_self.usecases.looking_back.packages import package_warnings
+    from snap_self.system.manifest.packages import manager_of
+    from snap_self.usecases.looking_back.packages import PackageQuestion
 
-    owners = PackageOwners(SystemCommands(env=program_environment()))
-    tools = manifest_tools(adapters)
-    return package_warnings(tools, lambda packed: unpack(packed.content), owners, run, paths)
+    def values(packed: PackedManifest) -> Manifest:
+        from snap_self.system.manifest.packing import unpack  # only what changed needs it
+
+        return unpack(packed.content)
+
+    owners = PackageOwners(SystemCommands(env=program_environment()), lambda: manager_of(""))
+    return PackageQuestion(manifest_tools(adapters), values, owners, paths).warnings
 
 
 def _disks(here: Here) -> TemporaryDisks:

@@ -27,6 +27,7 @@ def manager_settings(config: Config) -> ManagerSettings:
         limit_s=own.limit_s,
         throttled_limit_s=own.throttled_limit_s,
         spread_s=own.spread_s,
+        confirm_within_s=own.confirm_within_s,
         reuse_s=own.reuse_s,
         risky=own.risky,
         always=own.always,

@@ -329,12 +329,14 @@ def _path(error: Exception) -> str:
 
 def _owners(context: Any, option: str) -> Iterator[str]:
     """Yield the commands that take an option."""
-    root = context.find_root() if context else None
-    if root is None:
+    if context is None:
         return
-    if _takes(root.command, option):
+    from snap_self.cli.app import program  # the line's own parser may have one command alone
+
+    table = program()
+    if _takes(table, option):
         yield f"{PROGRAM} {BEFORE} TEXT"
-    for name, each in root.command.commands.items():
+    for name, each in table.commands.items():
         if not each.hidden and _takes(each, option):
             yield f"{PROGRAM} {name}"
 

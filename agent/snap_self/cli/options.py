@@ -51,6 +51,18 @@ def _disks(typed: Sequence[str], option: str) -> tuple[str, ...]:
     return tuple(typed)
 
 
+def _within(typed: str, option: str) -> int:
+    from snap_self.config.parsers import confirm_within
+
+    return confirm_within(typed, option)
+
+
+def _command(typed: str, option: str) -> str:
+    if not typed.strip():
+        raise UsageError(f"{option} is empty", hint="name the command whose success confirms")
+    return typed
+
+
 def _spread(typed: str, option: str) -> int:
     from snap_self.config.parsers import spread
 
@@ -213,6 +225,22 @@ JOB_OPTIONS: tuple[JobOption, ...] = (
         help="Without a terminal, begin later by less than that, fixed for each machine. [off]",
         field="spread_s",
         check=_spread,
+        commands=(JOB, RUN),
+    ),
+    JobOption(
+        name="--confirm-within",
+        metavar="DURATION",
+        help="Go back from outside unless `snap-self confirm` is said by then. [off]",
+        field="confirm_within_s",
+        check=_within,
+        commands=(JOB, RUN),
+    ),
+    JobOption(
+        name="--check",
+        metavar="CMD",
+        help="With it: a shell command whose success confirms, also after a reboot.",
+        field="check",
+        check=_command,
         commands=(JOB, RUN),
     ),
     JobOption(

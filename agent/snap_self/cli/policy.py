@@ -23,6 +23,7 @@ class PolicyOptions:
     tags: bool
     restore: bool
     rollback: bool
+    online: bool
     session: bool
     fleet: str
     disks: tuple[str, ...]
@@ -38,6 +39,7 @@ class PolicyOptions:
             (Policy.TAGS, self.tags),
             (Policy.RESTORE, self.restore),
             (Policy.ROLLBACK, self.rollback),
+            (Policy.ONLINE, self.online),
         )
         return PolicyRequest(
             policies=tuple(policy for policy, wanted in extra if wanted),

@@ -10,6 +10,7 @@ from snap_self.config.settings import Config
 from snap_self.errors import UsageError
 from snap_self.model.disks import Selection
 from snap_self.model.request import Request
+from snap_self.model.snapshots import WaitFor
 
 
 def make_request(typed: Typed, config: Config) -> Request:
@@ -36,7 +37,28 @@ def make_request(typed: Typed, config: Config) -> Request:
         exclude=filled.pop("exclude"),
         configured=frozenset(config.disks.exclude) - frozenset(excluded),
     )
-    return Request(selection=selection, **filled)
+    request = Request(selection=selection, **filled)
+    _refuse_unarmable(request)
+    return request
+
+
+def _refuse_unarmable(request: Request) -> None:
+    """Refuse what cannot be held: to go back takes a snapshot that can be used.
+
+    Raises:
+        UsageError: as it says.
+    """
+    if request.check and request.confirm_within_s is None:
+        raise UsageError(
+            "--check confirms nothing without --confirm-within",
+            hint='snap-self --before "os upgrade" --confirm-within 30m --check CMD',
+        )
+    if request.confirm_within_s is not None and request.wait in (WaitFor.NONE, WaitFor.CUT):
+        raise UsageError(
+            f"--confirm-within takes a snapshot that can be used, and --wait {request.wait.value} "
+            "waits for none",
+            hint="leave --wait out, or take --wait accomplished",
+        )
 
 
 def refuse_option_as_text(before: TypedValue) -> None:

@@ -19,6 +19,7 @@ from snap_self.output.rollback import (
     write_steps,
 )
 from snap_self.system.rollback_files import script_body, template
+from snap_self.usecases.going_back.request import OnlineRequest
 from snap_self.usecases.rollback import (
     Judged,
     RollbackRequest,
@@ -37,15 +38,29 @@ class RollbackOptions:
     steps: bool
     script: bool
     oos: bool
+    online: bool
+    units: tuple[str, ...]
     snapshot_first: bool
     yes: bool
 
 
 def run_rollback(options: RollbackOptions, manner: Manner) -> int:
-    """Print how whole disks go back, or have OOS bring them back."""
+    """Print how whole disks go back, have OOS bring them back, or bring back those of data."""
     _check(options)
     if options.oos:
         return _from_outside(options, manner)
+    if options.online:
+        from snap_self.cli.rollback_online import run_online
+
+        return run_online(
+            OnlineRequest(
+                wanted=options.wanted,
+                units=options.units,
+                snapshot_first=options.snapshot_first,
+            ),
+            manner,
+            yes=options.yes,
+        )
     with open_session(manner, sweeps=True) as session:
         judged = rollback_from_outside(session.tools(), options.wanted)
         session.end_progress()
@@ -100,14 +115,20 @@ def _from_outside(options: RollbackOptions, manner: Manner) -> int:
 
 def _check(options: RollbackOptions) -> None:
     refuse_empty(ID=options.wanted)
-    if options.steps + options.script + options.oos > 1:
+    refuse_empty(unit=next((unit for unit in options.units if not unit.strip()), None))
+    if options.steps + options.script + options.oos + options.online > 1:
         raise UsageError(
-            "--print, --script and --oos contradict each other",
-            hint="give one of the three, or none",
+            "--print, --script, --oos and --online contradict each other",
+            hint="give one of the four, or none",
+        )
+    if options.units and not options.online:
+        raise UsageError(
+            "--unit goes with --online alone: nothing else stops single units",
+            hint=f"snap-self rollback {options.wanted} --online --unit {options.units[0]}",
         )
     for name, given in (("--snapshot-first", options.snapshot_first), ("--yes", options.yes)):
-        if given and not options.oos:
+        if given and not (options.oos or options.online):
             raise UsageError(
-                f"{name} goes with --oos alone: without it nothing is done",
+                f"{name} goes with --oos or --online: without them nothing is done",
                 hint=f"snap-self rollback {options.wanted} --oos {name}",
             )

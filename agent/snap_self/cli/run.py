@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from snap_self.cli.boundary import ENDING_SIGNALS, tell, tell_interrupted
+from snap_self.cli.confirming import confirming_of
 from snap_self.cli.options import ON_SNAPSHOT_FAILURE, Manner, Typed
 from snap_self.cli.requesting import chosen, make_request
 from snap_self.cli.session import Session, open_session, streams_of
@@ -51,6 +52,9 @@ class _View:
     def command_ended(self, changed: Changed) -> None:
         command.write_after(self.session.streams, self.argv, changed)
 
+    def waits(self, changed: Changed) -> None:
+        command.write_waits(self.session.streams, changed)
+
     def machine_changed(self, report: Report, since: Since) -> None:
         command.write_changed(self.session.streams, report, since)
 
@@ -69,7 +73,8 @@ def run_command(
             policy = chosen(ON_SNAPSHOT_FAILURE, typed, session.config)
             tools = job_tools(session, request, recorded)
             wait_for_turn(tools, spread_of(request))
-            change = Change(request=request, argv=argv, policy=policy)
+            confirming = confirming_of(session, request)
+            change = Change(request=request, argv=argv, policy=policy, confirming=confirming)
             changed = run_change(change, tools, foreground, _View(session=session, argv=argv))
     except Exception as error:  # noqa: BLE001 - a bug must not pass for the command's own status
         started, ending = foreground.started, foreground.ending

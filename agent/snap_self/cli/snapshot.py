@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from snap_self.cli.boundary import forget_stdout, why_lost
+from snap_self.cli.confirming import confirming_of
 from snap_self.cli.options import Manner, Typed
 from snap_self.cli.requesting import make_request
 from snap_self.cli.session import Session, open_session, tell_job
@@ -36,7 +37,8 @@ def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices
         tools = job_tools(session, request, recorded)
         wait_for_turn(tools, spread_of(request, told.delayed))
         told.begun()
-        report = take_snapshot(request, tools)
+        confirming = confirming_of(session, request)
+        report = confirming.take(request, tools) if confirming else take_snapshot(request, tools)
         _tell_source(session)
         session.end_progress()
         write_made(session.streams, partial(write_report, report=report))

@@ -17,7 +17,7 @@ from snap_self.cloud.shape import Loose, Node
 from snap_self.errors import CloudAnswerUnclear
 from snap_self.model.disk_orders import OnSale
 from snap_self.model.disks import CloudDisk, DiskKind
-from snap_self.model.executions import Execution
+from snap_self.model.executions import Execution, ExecutionTask
 from snap_self.model.ids import DiskId, GroupId, InstanceId, SnapshotId
 from snap_self.model.snapshots import (
     Cut,
@@ -129,7 +129,7 @@ def executions(answer: Mapping[str, Any]) -> tuple[Execution, ...]:
 
 def _execution(node: Node) -> Execution:
     read, text = Loose().read, node.text
-    tags = node.value.get("Tags")
+    tags = read(node.child, "Tags", Node(path=node.path, value={}))
     return Execution(
         execution_id=node.identifier("ExecutionId"),
         status=read(text, "Status", ""),
@@ -137,11 +137,23 @@ def _execution(node: Node) -> Execution:
         by=read(text, "ExecutedBy", ""),
         began=read(node.instant, "StartDate", None),
         finished=read(node.instant, "EndDate", None),
-        tags={
-            key: value
-            for key, value in (tags.items() if isinstance(tags, dict) else ())
-            if isinstance(value, str)
-        },
+        tags={key: value for key, value in tags.value.items() if isinstance(value, str)},
+        tasks=_current_tasks(node),
+    )
+
+
+def _current_tasks(node: Node) -> tuple[str, ...]:
+    if not isinstance(node.value.get("CurrentTasks"), list):
+        return ()
+    return tuple(each.text("TaskName") for each in node.plain_items("CurrentTasks"))
+
+
+def execution_tasks(answer: Mapping[str, Any]) -> tuple[ExecutionTask, ...]:
+    """Return the tasks of ListTaskExecutions."""
+    found = _root(answer, "ListTaskExecutions").plain_items("TaskExecutions")
+    return tuple(
+        ExecutionTask(name=node.identifier("TaskName"), status=node.text("Status"))
+        for node in found
     )
 
 

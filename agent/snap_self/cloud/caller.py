@@ -21,6 +21,7 @@ from snap_self.model.actions import TEMPLATE, Holder
 from snap_self.model.ids import DiskId, RegionId
 from snap_self.model.snapshots import Credentials
 from snap_self.ports import Clock, Rpc, RpcFailed
+from snap_self.threads.thread import Thread
 
 T = TypeVar("T")
 
@@ -418,6 +419,6 @@ def _ahead(ask: Callable[[str], T], token: str) -> Callable[[], T]:
             raise box[0]
         return box[0]
 
-    worker = threading.Thread(target=work, name="next-page", daemon=True)
+    worker = Thread(target=work, name="next-page", daemon=True)
     worker.start()
     return wait

@@ -24,6 +24,8 @@ from snap_self.errors import (
     PreconditionRefused,
     QuotaReached,
     ResourceGone,
+    SnapshotNotUsable,
+    SnapshotOfOtherDisk,
     TokenReused,
 )
 
@@ -31,6 +33,9 @@ IN_USE = "InvalidDisk.InUse"
 BEING_DETACHED = "InvalidOperation.DiskDetachingFromThisEcs"
 # The second one's text: "the specified disk has not been attached on the specified instance".
 NOT_ATTACHED = ("InvalidDisk.AlreadyDetached", "DependencyViolation")
+BEING_RESET = "InvalidOperation.DiskResetInProgress"
+REHEARSED = "DryRunOperation"
+RUNNING = "IncorrectInstanceStatus"
 FROM_OUTSIDE = "`snap-self show` prints the steps that do it at another instance"
 
 
@@ -47,6 +52,21 @@ def may_be_detaching(error: ApiFault) -> bool:
 def is_not_attached(error: ApiFault) -> bool:
     """Tell whether a detach was refused because the disk is not attached there."""
     return error.api_code in NOT_ATTACHED or isinstance(error, ResourceGone)
+
+
+def is_being_reset(error: ApiFault) -> bool:
+    """Tell whether a reset was refused because it is under way."""
+    return error.api_code == BEING_RESET
+
+
+def is_rehearsed(error: ApiFault) -> bool:
+    """Tell whether that is how the cloud says that it would have done it."""
+    return error.api_code == REHEARSED
+
+
+def is_of_running(error: ApiFault) -> bool:
+    """Tell whether a reset was refused as the disk is attached to an instance that runs."""
+    return error.api_code == RUNNING
 
 
 def is_being_detached(error: ApiFault) -> bool:
@@ -203,9 +223,50 @@ _DELETE: Mapping[str, Row] = rows(
     "end the protection in the console, then delete the disk there",
     codes=("InvalidDiskStatus.DeleteProtection",),
 )
+_RESET: Mapping[str, Row] = {
+    **rows(
+        PermissionRefused,
+        "the credentials may not do {action}, which bringing disks back while the machine runs "
+        "needs",
+        "the role needs the policy snap-self-online, which allows {right} on {resources}: "
+        "`{policy}` prints it filled in, with the steps to attach it",
+        codes=DENIED,
+    ),
+    **rows(
+        SnapshotOfOtherDisk,
+        "the snapshot is not of {disk}, or is encrypted and the disk is not",
+        "look at both in the ECS console",
+        codes=("InvalidParameter.Mismatch",),
+    ),
+    **rows(
+        SnapshotNotUsable,
+        "the snapshot for {disk} cannot be used yet",
+        "wait until `snap-self show` says that it is available",
+        codes=("InvalidSnapshotId.NotReady", "InvalidSnapshot.NotReady"),
+    ),
+    **rows(
+        SnapshotNotUsable,
+        "another snapshot of {disk} is still being uploaded, and no disk is reset meanwhile",
+        "wait until `snap-self list` says that it is accomplished",
+        codes=("IncorrectDiskStatus.HasUnfinishedSnapshot",),
+    ),
+    **rows(
+        DiskNotSettled,
+        "{disk} is being reset",
+        "repeat the command in a minute",
+        codes=(BEING_RESET,),
+    ),
+    **rows(
+        InstanceNotReady,
+        "{disk} is attached to an instance that runs, and only a stopped one's are reset",
+        FROM_OUTSIDE,
+        codes=("IncorrectInstanceStatus*",),
+    ),
+}
 DISK_ACTIONS: Mapping[str, Mapping[str, Row]] = {
     "CreateDisk": {**_ALL, **_CREATE},
     "AttachDisk": {**_ALL, **_ATTACH},
     "DetachDisk": _ALL,
     "DeleteDisk": {**_ALL, **_DELETE},
+    "ResetDisk": {**_ALL, **_RESET},
 }

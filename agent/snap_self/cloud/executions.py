@@ -1,6 +1,7 @@
-"""The calls of OOS: start an execution of our template, and see which go on.
+"""The calls of OOS: start an execution of our template, see how far it is, and cancel it.
 
-Source: OOS API 2019-06-01, StartExecution, ListExecutions. Tags go as one JSON text.
+Source: OOS API 2019-06-01, StartExecution, ListExecutions, ListTaskExecutions, CancelExecution.
+Tags go as one JSON text.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Mapping
 from snap_self.cloud import answers
 from snap_self.cloud.caller import Caller
 from snap_self.model.actions import ROLLBACK_NAME
-from snap_self.model.executions import Execution, ExecutionOrder
+from snap_self.model.executions import Execution, ExecutionOrder, ExecutionTask
 
 NEWEST = "50"
+# More than our template has, whatever leads back to what.
+MOST_TASKS = "100"
 
 
 class OosExecutions:
@@ -58,3 +61,22 @@ class OosExecutions:
         params = {"Tags": json.dumps(dict(tags)), "MaxResults": NEWEST}
         answer = self._call("ListExecutions", params, deadline_s=deadline_s)
         return answers.executions(answer)
+
+    def look(self, execution_id: str, *, deadline_s: float | None = None) -> Execution | None:
+        """Return one execution; None where there is none of that id."""
+        params = {"ExecutionId": execution_id}
+        answer = self._call("ListExecutions", params, deadline_s=deadline_s)
+        found = (each for each in answers.executions(answer) if each.execution_id == execution_id)
+        return next(found, None)
+
+    def tasks(
+        self, execution_id: str, *, deadline_s: float | None = None
+    ) -> tuple[ExecutionTask, ...]:
+        """Return the tasks of one that were begun or left out, the latest first."""
+        params = {"ExecutionId": execution_id, "MaxResults": MOST_TASKS}
+        answer = self._call("ListTaskExecutions", params, deadline_s=deadline_s)
+        return answers.execution_tasks(answer)
+
+    def cancel(self, execution_id: str, *, deadline_s: float | None = None) -> None:
+        """Have one end where it is; what it was before must be looked at."""
+        self._call("CancelExecution", {"ExecutionId": execution_id}, deadline_s=deadline_s)

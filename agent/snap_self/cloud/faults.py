@@ -26,7 +26,7 @@ from snap_self.ports import RpcFailed
 PUT_OFF = (Trouble.THROTTLED, Trouble.BUSY, Trouble.SERVER_FAULT)
 # Nor does any refusal of these: what an earlier try did may be what the quota is full of, or what
 # the disk is now in use for.
-REFUSED_OPENLY = frozenset({"CreateDisk", "AttachDisk", "DetachDisk"})
+REFUSED_OPENLY = frozenset({"CreateDisk", "AttachDisk", "DetachDisk", "ResetDisk"})
 
 
 def explain(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from snap_self.model.snapshots import Credentials
 from snap_self.ports import RpcFailed
 from snap_self.system.net import sdk
 from snap_self.system.net.sdk import NoAnswer, RawAnswer
+from snap_self.threads.thread import Thread
 
 MAX_MESSAGE = 400
 REQUEST_ID = "x-acs-request-id"
@@ -100,7 +100,7 @@ class SdkRpc:
             else:
                 box.append(answer)
 
-        worker = threading.Thread(target=work, name=f"rpc-{action}", daemon=True)
+        worker = Thread(target=work, name=f"rpc-{action}", daemon=True)
         worker.start()
         worker.join(timeout_s)
         running = worker.is_alive()  # asked first: whatever ended before this is in the box

@@ -73,9 +73,19 @@ class EcsTemporaryDisks:
         *,
         deadline_s: float | None = None,
         young_s: float = 0.0,
+        released: bool | None = True,
     ) -> None:
-        """Attach it, to be released with the instance; one that is attached there is no error."""
-        params = {"InstanceId": instance_id, "DiskId": disk_id, "DeleteWithInstance": "true"}
+        """Attach it; one that is attached there is no error.
+
+        Args:
+            released: with the instance; None to leave that to the cloud.
+        """
+        with_instance = "" if released is None else str(released).lower()
+        params = {
+            "InstanceId": instance_id,
+            "DiskId": disk_id,
+            **given(DeleteWithInstance=with_instance),
+        }
         end = self._caller.end(deadline_s)
 
         def attach(left_s: float) -> None:

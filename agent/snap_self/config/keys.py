@@ -440,6 +440,15 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         section="package_managers",
+        name="confirm_within",
+        field="confirm_within_s",
+        parse=parsers.confirm_within_or_off,
+        default="off",
+        accepted="a duration of 1m to 4h; or off",
+        doc="Go back unless `snap-self confirm` is said so soon; without that no change goes on.",
+    ),
+    Key(
+        section="package_managers",
         name="reuse",
         field="reuse_s",
         parse=parsers.duration_or_off,

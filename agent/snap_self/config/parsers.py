@@ -41,6 +41,8 @@ METADATA_HOST = "100.100.100.200"
 HTTPS = "an https:// URL, or an http:// one of this machine itself (127.0.0.1)"
 
 MAX_FREEZE_S = 30
+# What ACS::Sleep has taken at every time; the text of today names no most.
+LEAST_CONFIRM_S, MAX_CONFIRM_S = 60, 4 * 3600
 
 _TYPE_WORDS = {
     bool: "true or false",
@@ -121,6 +123,22 @@ def spread(value: object, what: str) -> int:
     """Return over how long machines are spread, in seconds; zero for not at all."""
     seconds = duration_or_zero(value, what)
     return _at_most(MAX_SPREAD_S, seconds, what, why="a package manager holds its lock meanwhile")
+
+
+def confirm_within(value: object, what: str) -> int:
+    """Return the seconds within which a change must be confirmed."""
+    seconds = duration(value, what)
+    if seconds < LEAST_CONFIRM_S:
+        raise RuleError(
+            f"{what} of {seconds} s leaves no time to confirm",
+            hint=f"take at least {LEAST_CONFIRM_S // 60}m",
+        )
+    return _at_most(MAX_CONFIRM_S, seconds, what, why="the cloud may wait no longer")
+
+
+def confirm_within_or_off(value: object, what: str) -> int | None:
+    """Return the same, or None for ``off``."""
+    return None if value == OFF else confirm_within(value, what)
 
 
 def retention(value: object, what: str) -> int | None:

@@ -180,6 +180,8 @@ class PackageManagersSettings:
         limit_s: no change is held up for longer.
         throttled_limit_s: the same when nobody waits and the cloud refuses calls as too many.
         spread_s: when nobody waits, a delay shorter than that goes before.
+        confirm_within_s: a change goes back by itself unless it is confirmed so soon; None for
+            never.
         reuse_s: a snapshot at most this old serves again; None for never.
         risky: name patterns beyond the built-in ones.
         always: name patterns for which an earlier snapshot does not serve.
@@ -192,6 +194,7 @@ class PackageManagersSettings:
     limit_s: int
     throttled_limit_s: int
     spread_s: int
+    confirm_within_s: int | None
     reuse_s: int | None
     risky: tuple[str, ...]
     always: tuple[str, ...]

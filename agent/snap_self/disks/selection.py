@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snap_self.disks.categories import why_left_out
+from snap_self.disks.copies import is_copy, refuse_copy
 from snap_self.disks.mapping import DiskMap
 from snap_self.disks.where import Place, Places
 from snap_self.errors import DiskUnmapped, NothingToSnapshot, UsageError
 from snap_self.model.disks import Filesystem, Layout, MappedDisk, Selection
 from snap_self.model.ids import DISK_ID, DiskId
 from snap_self.model.machine import PathFact
-from snap_self.model.snapshots import TEMPORARY_TAG
 
 ARROW = " ← "
 TEMPORARY = "a temporary disk, with which snap-self has a snapshot open"
@@ -82,10 +82,15 @@ class Chooser:
 
         Raises:
             UsageError: an item is not a disk, device or mount point here.
+            OnTemporaryDisk: the machine runs from what is left out.
         """
         found = Exclusions()
+        root = self._places.of_mount_point("/")
+        below = root.filesystem.disks if root and root.filesystem else frozenset()
         for entry in self._map.disks:
-            if TEMPORARY_TAG in entry.cloud.tags:
+            if entry.local and entry.local.name in below:
+                refuse_copy("/", entry.cloud)
+            if is_copy(entry.cloud):
                 found.disks[entry.cloud.disk_id] = TEMPORARY
         for item in selection.exclude:
             self._exclude(item, selection.origin_of(item), found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 from snap_self.errors import (
@@ -17,6 +17,7 @@ from snap_self.errors import (
 from snap_self.instance.metadata import MetadataClient
 from snap_self.model.ids import DISK_ID, INSTANCE_ID, REGION_ID, DiskId, InstanceId, RegionId
 from snap_self.model.snapshots import Identity
+from snap_self.threads.pool import ThreadPool
 
 DOCUMENT = "dynamic/instance-identity/document"
 DISKS = "meta-data/disks"
@@ -67,7 +68,7 @@ def read_identity(metadata: MetadataClient, *, product_name: str | None = None) 
         MetadataRefused: it refuses, or its answer does not have the documented form.
     """
     try:
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        with ThreadPool(SIDE_BY_SIDE) as pool:
             disks = pool.submit(metadata.list_dir, DISKS)
             document = pool.submit(_document, metadata)
             facts, source = _complete(document.result(), lambda p: pool.submit(metadata.get, p))

@@ -71,6 +71,7 @@ class Policy(Enum):
     TAGS = "snap-self-tags.json"
     RESTORE = "snap-self-restore.json"
     ROLLBACK = "snap-self-rollback.json"
+    ONLINE = "snap-self-online.json"
 
     @property
     def command(self) -> str:
@@ -113,6 +114,7 @@ class Action:
         resources: what a policy must name for it, as in ``disk/DISK_ID``; none: it cannot be
             limited.
         marks: by which tag a policy limits it, for those of its resources that it limits so.
+        also: further policies that allow it, each with the resources that it does so on.
         if_lost: what people are told where its answer was lost and it may have taken effect.
         product, version: as the API and its SDK have them.
     """
@@ -122,6 +124,7 @@ class Action:
     policy: Policy
     resources: tuple[str, ...] = ()
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    also: Mapping[Policy, tuple[str, ...]] = field(default_factory=dict)
     if_lost: str = ""
     product: str = "ecs"
     version: str = "2014-05-26"
@@ -134,6 +137,10 @@ class Action:
     def arns(self, holder: Holder = TEMPLATE) -> tuple[str, ...]:
         """Return the resources in full, as a holder's policy must name them."""
         return self._in_full(self.resources, holder) or (ANYTHING,)
+
+    def arns_in(self, policy: Policy, holder: Holder = TEMPLATE) -> tuple[str, ...]:
+        """Return the resources on which a further policy allows it; none if it does not."""
+        return self._in_full(self.also.get(policy, ()), holder)
 
     def grants(self, holder: Holder = TEMPLATE) -> Mapping[Mark, tuple[str, ...]]:
         """Return the same by the tags that limit them."""
@@ -226,6 +233,7 @@ ACTIONS: Mapping[str, Action] = {
             policy=Policy.RESTORE,
             resources=(INSTANCE, ANY_DISK),
             marks={ANY_DISK: Mark.TEMPORARY},
+            also={Policy.ONLINE: (INSTANCE, DISK)},
         ),
         Action(
             name="DetachDisk",
@@ -233,6 +241,7 @@ ACTIONS: Mapping[str, Action] = {
             policy=Policy.RESTORE,
             resources=(INSTANCE, ANY_DISK),
             marks={ANY_DISK: Mark.TEMPORARY},
+            also={Policy.ONLINE: (INSTANCE, DISK)},
         ),
         Action(
             name="DeleteDisk",
@@ -240,6 +249,13 @@ ACTIONS: Mapping[str, Action] = {
             policy=Policy.RESTORE,
             resources=(ANY_DISK,),
             marks={ANY_DISK: Mark.TEMPORARY},
+        ),
+        Action(
+            name="ResetDisk",
+            effect=Effect.SETS,
+            policy=Policy.ONLINE,
+            resources=(DISK, ANY_SNAPSHOT),
+            marks={ANY_SNAPSHOT: Mark.OWN},
         ),
         Action(
             name="StartExecution",
@@ -254,6 +270,21 @@ ACTIONS: Mapping[str, Action] = {
             name="ListExecutions",
             effect=Effect.READS,
             policy=Policy.ROLLBACK,
+            product=OOS,
+            version=OOS_VERSION,
+        ),
+        Action(
+            name="ListTaskExecutions",
+            effect=Effect.READS,
+            policy=Policy.ROLLBACK,
+            product=OOS,
+            version=OOS_VERSION,
+        ),
+        Action(
+            name="CancelExecution",
+            effect=Effect.SETS,
+            policy=Policy.ROLLBACK,
+            resources=(EXECUTIONS,),
             product=OOS,
             version=OOS_VERSION,
         ),

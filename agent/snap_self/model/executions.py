@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
+
+from snap_self.model.snapshots import DEADLINE_TAG, RUN_TAG
 
 # Statuses of one that will do nothing any more.
 DONE, FAILED, CANCELLED = "Success", "Failed", "Cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
+# A task that its condition left out.
+SKIPPED = "Skipped"
+# What was to go back by then has begun by now, or does not.
+GRACE = timedelta(minutes=10)
+DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
+# Tasks of our template: the one that waits for a confirmation, the one from which on there is no
+# way back, and those that follow when all is over.
+SLEEP, STOP = "sleep", "stop"
+OVER = frozenset({"running", "bootCheck"})
+# What comes before the instance is stopped.
+HARMLESS = frozenset(
+    {
+        *("seeInstance", "seeDisks", "seeSnapshots", SLEEP, "look", "checkDisks"),
+        *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +41,7 @@ class Execution:
         began: when it was started; None where that cannot be read.
         finished: when it ended; None while it goes on.
         tags: those it was started with, as far as they can be read.
+        tasks: the names of those that go on now.
     """
 
     execution_id: str
@@ -32,11 +51,53 @@ class Execution:
     began: datetime | None = None
     finished: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
         """Whether it will do nothing any more."""
         return self.status in ENDED
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it goes back unless somebody confirms; None for one that does so at once."""
+        text = self.tags.get(DEADLINE_TAG, "")
+        try:
+            return datetime.strptime(text, DEADLINE_FORM).replace(tzinfo=timezone.utc)
+        except ValueError:
+            return None
+
+    @property
+    def run(self) -> str:
+        """The run that it goes back to, by its tag."""
+        return self.tags.get(RUN_TAG, "")
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether its clock is known to run."""
+        return not self.ended and SLEEP in self.tasks
+
+    @property
+    def over(self) -> bool:
+        """Whether it has brought the disks back, and only looks at what came of it."""
+        return bool(self.tasks) and OVER.issuperset(self.tasks)
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it is known to be before its stop."""
+        return HARMLESS.issuperset(self.tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionTask:
+    """One task of an execution that was begun, or left out.
+
+    Args:
+        status: its own word (``Success``).
+    """
+
+    name: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +115,40 @@ class ExecutionOrder:
     description: str
     tags: Mapping[str, str]
     client_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A rollback that waits outside, unless it has begun by now.
+
+    Args:
+        run: what it goes back to.
+        deadline: when it does, in UTC.
+    """
+
+    execution_id: str
+    run: str
+    deadline: datetime
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether it should have begun, so that something is amiss."""
+        return now > self.deadline + GRACE
+
+    def words(self, now: datetime) -> str:
+        """Return when this machine goes back, and what calls that off."""
+        at = f"{self.deadline:%Y-%m-%d %H:%M} UTC"
+        if self.overdue(now):
+            return (
+                f"this machine was to go back to run {self.run} by itself at {at} and did not: "
+                f"look at {self.execution_id or 'it'} in the OOS console, then say: {CONFIRM}"
+            )
+        left_s = max(0, int((self.deadline - now).total_seconds()))
+        left = f"{left_s // 3600} h {left_s % 3600 // 60} min" if left_s >= 3600 else ""
+        left = left or (f"{left_s // 60} min" if left_s >= 60 else f"{left_s} s")
+        return (
+            f"in {left}, at {at}, this machine goes back to run {self.run} by itself, unless you "
+            f"say: {CONFIRM}"
+        )
+
+
+CONFIRM = "snap-self confirm"

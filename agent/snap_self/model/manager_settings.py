@@ -33,6 +33,8 @@ class ManagerSettings:
         limit_s: no transaction is held up for longer.
         throttled_limit_s: the same when nobody waits and the cloud refuses calls as too many.
         spread_s: when nobody waits, a delay shorter than that goes before.
+        confirm_within_s: a change goes back by itself unless it is confirmed so soon; None for
+            never.
         reuse_s: a snapshot at most this old serves again; None for never.
         risky: name patterns beyond the built-in ones.
         always: name patterns for which an earlier snapshot does not serve.
@@ -46,6 +48,7 @@ class ManagerSettings:
 
     __slots__ = (
         "always",
+        "confirm_within_s",
         "enabled",
         "limit_s",
         "metadata_named",
@@ -76,6 +79,7 @@ class ManagerSettings:
         metadata_named: bool = False,
         throttled_limit_s: int = THROTTLED_LIMIT_S,
         spread_s: int = 0,
+        confirm_within_s: int | None = None,
     ) -> None:
         self.enabled = enabled
         self.on_failure = dict(on_failure or {})
@@ -90,10 +94,14 @@ class ManagerSettings:
         self.metadata_named = metadata_named
         self.throttled_limit_s = throttled_limit_s
         self.spread_s = spread_s
+        self.confirm_within_s = confirm_within_s
 
     def aborts(self, manager: str) -> bool:
-        """Tell whether a change without its snapshot is to be stopped."""
-        return self.on_failure.get(manager, CONTINUE) == ABORT
+        """Tell whether a change without its snapshot is to be stopped.
+
+        One that is to go back by itself always is: what holds that promise would not be there.
+        """
+        return bool(self.confirm_within_s) or self.on_failure.get(manager, CONTINUE) == ABORT
 
 
 _LISTS = ("enabled", "risky", "always", "never")
@@ -108,6 +116,7 @@ def settings_text(settings: ManagerSettings) -> str:
     lines += [f"{name}={getattr(settings, name)}" for name in _NUMBERS]
     lines += [f"{name}={int(getattr(settings, name))}" for name in _SWITCHES]
     lines.append(f"reuse_s={'off' if settings.reuse_s is None else settings.reuse_s}")
+    lines.append(f"confirm_within_s={settings.confirm_within_s or 'off'}")
     lines.append(f"state_dir={settings.state_dir}")
     return "".join(f"{line}\n" for line in [*lines, "end="])
 
@@ -133,8 +142,13 @@ def parse_settings(text: str) -> ManagerSettings | None:
             release_upgrade=one["release_upgrade"] == "1",
             metadata_named=one["metadata_named"] == "1",
             on_failure=dict(words),
-            reuse_s=None if one["reuse_s"] == "off" else int(one["reuse_s"]),
+            reuse_s=_seconds_or_off(one["reuse_s"]),
+            confirm_within_s=_seconds_or_off(one["confirm_within_s"]),
             state_dir=one["state_dir"],
         )
     except (KeyError, ValueError):
         return None
+
+
+def _seconds_or_off(text: str) -> int | None:
+    return None if text == "off" else int(text)

@@ -17,6 +17,7 @@ from snap_self.model.snapshots import Consistency, Cut, Identity, SnapshotStatus
 from snap_self.model.ways import Step
 
 if TYPE_CHECKING:  # only a run at level application pays for the import
+    from snap_self.model.executions import Waiting
     from snap_self.model.servers import RestedApplication
 
 SCHEMA = 1
@@ -151,6 +152,8 @@ class Report:
         applications: every server that was asked to come to rest.
         unseen: why no cut of what was asked for was seen; None unless that is the result.
         of_earlier: the snapshots are, or may be, those of an earlier run.
+        armed: the rollback that waits for a confirmation; None where none was asked for, or it
+            could not be armed.
         excluded: filesystems that are in no snapshot, as was asked.
     """
 
@@ -178,6 +181,7 @@ class Report:
     of_earlier: bool = False
     excluded: tuple[NotCovered, ...] = ()
     news: tuple[str, ...] = ()
+    armed: Waiting | None = None
 
     @property
     def content_is_fixed(self) -> bool:

@@ -38,6 +38,9 @@ class Request:
         reuse_s: accept a good snapshot of the same disks at most this old; None for never.
         spread_s: without a terminal it begins later by less than that; 0 for at once.
         change_of: the process that is the change, as a hook names it; empty where none is told.
+        confirm_within_s: the disks go back by themselves unless somebody confirms in that time;
+            None for never.
+        check: the command whose success confirms; empty for none.
         waited_for: a package manager waits for the run, so nothing is asked that it can do without.
     """
 
@@ -55,6 +58,8 @@ class Request:
     waited_for: bool = False
     spread_s: int = 0
     change_of: str = ""
+    confirm_within_s: int | None = None
+    check: str = ""
 
     @property
     def keep_days(self) -> int | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from snap_self.errors import DiskLeft, ExitStatus
 from snap_self.model.copying import CopyOutcome, CopyPlan
+from snap_self.model.opening import Note
 from snap_self.model.temporary import CopyRecord, Purpose
 
 
@@ -48,6 +49,7 @@ class Restored:
         outcome: None where nothing was copied: only shown, declined, or nothing differed.
         aside: where what was replaced is kept; None where nothing is.
         declined: whoever was asked did not want it.
+        caveats: what was not as it should be while it was open.
         left: what is to be said of a disk that stays; None if none does.
     """
 
@@ -59,6 +61,7 @@ class Restored:
     declined: bool
     dry_run: bool
     notes: tuple[str, ...] = ()
+    caveats: tuple[Note, ...] = ()
     left: DiskLeft | None = None
 
     @property
@@ -79,6 +82,8 @@ class Mounted:
     Args:
         timed: systemd ends it in time; else the next command after that does.
         joined: it was open already.
+        caveats: what is not as it should be while it is open; of one that was open already none is
+            known.
     """
 
     record: CopyRecord
@@ -86,6 +91,7 @@ class Mounted:
     timed: bool
     joined: bool = False
     notes: tuple[str, ...] = ()
+    caveats: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

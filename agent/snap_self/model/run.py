@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from snap_self.model.asked import CutUnseen
-from snap_self.model.executions import Execution
+from snap_self.model.executions import Execution, Waiting
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RegionId, RunId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.shown import shown
@@ -176,6 +176,42 @@ class RollbackRecord:
     execution_id: str = ""
 
 
+class ArmedEnd(Enum):
+    """What became of a rollback that was armed."""
+
+    CONFIRMED = "confirmed"
+    # It could not be armed, or not be moved to this time.
+    NOT_ARMED = "not-armed"
+    # The cloud ended it without bringing anything back.
+    CAME_TO_NOTHING = "came-to-nothing"
+    WENT_BACK = "went-back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmedRecord:
+    """A rollback to the run that waits outside for a confirmation; written before it is asked for.
+
+    Args:
+        within_s: for how long it waits.
+        deadline: when it goes back, by this machine's clock.
+        client_token: of the order, which starts no second one.
+        execution_id: empty until the cloud has answered.
+        replaces: the execution whose place it takes, until that one is known to be called off.
+        check: the command whose success confirms; empty for none.
+        unconfirmed: it is not known to be called off, nor to have come to nothing.
+    """
+
+    asked: datetime
+    within_s: int
+    deadline: datetime
+    client_token: str
+    execution_id: str = ""
+    replaces: str = ""
+    check: str = ""
+    unconfirmed: bool = True
+    ended: ArmedEnd | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of the main job.
@@ -205,6 +241,7 @@ class RunRecord:
         went_back: the execution of OOS that brought disks back to it, or was to, as the cloud told
             of it last; None where none is known of. A disk that went back holds the journal as it
             was at the cut: there it is known from the cloud alone.
+        armed: the last one that was to go back by itself; None if none was.
     """
 
     run_id: RunId
@@ -240,11 +277,20 @@ class RunRecord:
     verified: Mapping[SnapshotId, Verification] = field(default_factory=dict)
     rollback: RollbackRecord | None = None
     went_back: Execution | None = None
+    armed: ArmedRecord | None = None
 
     @property
     def snapshot_ids(self) -> tuple[SnapshotId, ...]:
         """Return the snapshots that are known of the run."""
         return tuple(sid for order in self.orders for sid in order.snapshot_ids.values())
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What goes back to it unless somebody confirms; None for nothing that is known."""
+        armed = self.armed
+        if armed is None or not armed.unconfirmed:
+            return None
+        return Waiting(execution_id=armed.execution_id, run=self.run_id, deadline=armed.deadline)
 
     @property
     def label(self) -> str:

@@ -17,6 +17,8 @@ CONSISTENCY_TAG = "snap-self-consistency"
 EXPIRES_TAG = "snap-self-expires"
 OUTCOME_TAG = "snap-self-outcome"
 VERIFIED_TAG = "snap-self-verified"
+# Of an execution that goes back by itself: when, unless somebody confirms.
+DEADLINE_TAG = "snap-self-deadline"
 # Of temporary disks: the instance it is for, what it was made for, and until when it may exist.
 TEMPORARY_TAG = "snap-self-temp"
 RESTORE_TAG = "snap-self-restore"

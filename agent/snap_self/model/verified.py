@@ -9,7 +9,7 @@ from datetime import datetime
 from snap_self.errors import DiskLeft, ExitStatus, SnapSelfError, SnapshotDamaged
 from snap_self.model.ids import SnapshotId
 from snap_self.model.manifest import FileFact
-from snap_self.model.opening import MOUNTABLE, Checked, CheckResult
+from snap_self.model.opening import MOUNTABLE, Checked, CheckResult, Note
 from snap_self.model.temporary import CopyRecord
 from snap_self.model.verification import Verdict, worst
 
@@ -83,6 +83,7 @@ class FilesystemProof:
         code: the stable code of what kept it from being opened; empty if it was.
         why: the same in words.
         record: the copy as it ended; None if none was begun.
+        caveats: what was not as it should be while it was open.
     """
 
     source: str
@@ -95,6 +96,7 @@ class FilesystemProof:
     code: str = ""
     why: str = ""
     record: CopyRecord | None = None
+    caveats: tuple[Note, ...] = ()
 
     @property
     def replayed(self) -> bool:

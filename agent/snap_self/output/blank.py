@@ -20,7 +20,7 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "went_back": [], "notes": []},
+    "list": {"instance": None, "snapshots": [], "went_back": [], "armed": [], "notes": []},
     "show": {
         "snapshots": [],
         "run": None,
@@ -69,6 +69,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "left_out": [],
         "kept": [],
         "in_place": [],
+        "caveats": [],
         "notes": [],
     },
     "rollback": {
@@ -84,9 +85,11 @@ OTHERS: dict[str, dict[str, Any]] = {
         "after": [],
         "script": None,
         "execution_id": None,
+        "online": None,
         "notes": [],
     },
-    "mount": {"mount": None, "disks": [], "notes": []},
+    "confirm": {"called_off": [], "armed": None, "checks": [], "notes": []},
+    "mount": {"mount": None, "disks": [], "caveats": [], "notes": []},
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
     "doctor": {"ready": None, "installation": None, "checks": []},
@@ -154,8 +157,10 @@ def _job(asked: Invocation) -> dict[str, Any]:
         "applications": [],
         "unseen": None,
         "interrupted": None,
+        "armed": None,
     }
     if asked.command == RUN:
         job["snapshot_exit_status"] = None
+        job["confirmed"] = None
         job["cmd"] = {"argv": list(asked.argv), "status": None, "signal": None, "seconds": None}
     return job

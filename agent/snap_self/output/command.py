@@ -17,7 +17,7 @@ from snap_self.output.cells import fitted
 from snap_self.output.differences import summary
 from snap_self.output.jsonform import fault_json
 from snap_self.output.report import how_to_go_back, report_json, write_report
-from snap_self.output.screen import how_in_short, where_to_go_back
+from snap_self.output.screen import how_in_short, waits_words, where_to_go_back
 from snap_self.output.streams import Streams, Style
 from snap_self.output.text import write_error, write_error_report, write_paragraph
 from snap_self.usecases.run_command import Changed
@@ -84,6 +84,18 @@ def write_after(streams: Streams, argv: Sequence[str], changed: Changed) -> None
         write_paragraph(streams, *how_in_short(changed.report, streams.columns), loud=True)
 
 
+def write_waits(streams: Streams, changed: Changed) -> None:
+    """Write whether the rollback that was armed is called off; that it is not, also when quiet."""
+    armed = changed.report.armed if changed.report else None
+    if changed.confirmed:
+        write_paragraph(streams, "snap-self: the check succeeded, and the rollback is called off")
+        return
+    if changed.unconfirmed is not None:
+        write_error(streams, changed.unconfirmed)
+    if armed is not None:
+        write_paragraph(streams, waits_words(armed), style=Style.DOUBT, loud=True)
+
+
 def write_changed(streams: Streams, report: Report, since: Since) -> None:
     """Write what differs on the machine after the command, in one line."""
     what = f"changed since the snapshot: {summary(since.differences)}"
@@ -116,6 +128,7 @@ def changed_json(asked: Invocation, changed: Changed) -> dict[str, Any]:
         "exit_status": changed.exit_status,
         "snapshot_exit_status": int(changed.report.exit_status) if changed.report else None,
         "cmd": command_json(asked.argv, changed),
+        "confirmed": changed.confirmed if changed.report and changed.report.armed else None,
     }
 
 

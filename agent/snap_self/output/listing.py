@@ -14,8 +14,9 @@ from snap_self.model.verification import Verdict, worst
 from snap_self.output.cells import cell_width, fitted
 from snap_self.output.columns import Column, columns_of, laid_out
 from snap_self.output.jsonform import envelope, when, write_json
-from snap_self.output.streams import Streams
-from snap_self.output.text import age_words, instant_words
+from snap_self.output.report import armed_json
+from snap_self.output.streams import Streams, Style
+from snap_self.output.text import age_words, instant_words, write_paragraph
 from snap_self.recovery.returns import return_words
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
@@ -36,6 +37,8 @@ def write_listing(streams: Streams, listing: Listing, *, now: datetime) -> None:
         write_json(streams, listing_json(listing))
         return
     runs = runs_of(listing.snapshots)
+    for waiting in listing.armed:
+        write_paragraph(streams, f"Mind: {waiting.words(now)}", style=Style.DOUBT, loud=True)
     if runs:
         streams.data(*_lines(runs, now, columns_of(streams.out), each=streams.verbosity > 0))
     streams.message(*(f"Note: {note}" for note in _notes(listing, now)))
@@ -100,6 +103,7 @@ def listing_json(listing: Listing) -> dict[str, Any]:
         },
         "snapshots": [listed_json(shot) for shot in listing.snapshots],
         "went_back": [return_json(one) for one in listing.returns],
+        "armed": [armed_json(each) for each in listing.armed],
         "notes": list(listing.notes),
     }
 

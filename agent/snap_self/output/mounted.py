@@ -8,6 +8,7 @@ from typing import Any
 
 from snap_self.model.restored import Intent, Mounted
 from snap_self.model.shell import command
+from snap_self.output.caveats import caveat_lines, caveats_json
 from snap_self.output.jsonform import envelope, write_json
 from snap_self.output.restored import disks_json
 from snap_self.output.streams import Streams
@@ -48,6 +49,7 @@ def write_mounted(streams: Streams, done: Mounted) -> None:
             streams,
             "No timer of systemd closes it then: the first snap-self command after that does.",
         )
+    streams.message(*caveat_lines(done.caveats, all_of=streams.verbosity > 0))
     streams.message(*(f"Note: {note}" for note in done.notes))
 
 
@@ -63,5 +65,6 @@ def mounted_json(done: Mounted) -> dict[str, Any]:
             "joined": done.joined,
         },
         "disks": disks_json(done.record),
+        "caveats": caveats_json(done.caveats),
         "notes": list(done.notes),
     }

@@ -20,6 +20,7 @@ from snap_self.output.text import write_error_report, write_paragraph
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.asked import CutUnseen
     from snap_self.model.disks import CloudDisk, Target
+    from snap_self.model.executions import Waiting
     from snap_self.model.report import Report, SnapshotReport
     from snap_self.model.servers import RestedApplication
 
@@ -92,6 +93,18 @@ def report_json(report: Report) -> dict[str, Any]:
         "applications": [_application(each) for each in report.applications],
         "unseen": unseen_json(report.unseen),
         "interrupted": None,
+        "armed": armed_json(report.armed),
+    }
+
+
+def armed_json(waiting: Waiting | None) -> dict[str, str | None] | None:
+    """Return what waits for a confirmation; None where nothing does."""
+    if waiting is None:
+        return None
+    return {
+        "run": waiting.run,
+        "deadline": when(waiting.deadline),
+        "execution_id": waiting.execution_id or None,
     }
 
 

@@ -12,6 +12,7 @@ from snap_self.model.restored import Intent, Restored, Undone
 from snap_self.model.result import Result
 from snap_self.model.shell import command
 from snap_self.model.temporary import CopyRecord, DiskStage, KeptFiles
+from snap_self.output.caveats import caveat_lines, caveats_json
 from snap_self.output.jsonform import envelope, when, write_json
 from snap_self.output.streams import Streams, Style
 from snap_self.output.text import ago_words, short_instant, write_error, write_paragraph
@@ -106,6 +107,7 @@ def write_restored(streams: Streams, done: Restored) -> None:
         if done.aside:
             undo = command("snap-self", "restore", "--undo", done.record.restore_id)
             write_paragraph(streams, f"What was replaced is in {done.aside}; to go back: {undo}")
+    streams.message(*caveat_lines(done.caveats, all_of=streams.verbosity > 0))
     streams.message(*(f"Note: {note}" for note in done.notes))
     if done.left is not None:
         streams.message(_conclusion(done), style=Style.DOUBT)
@@ -189,6 +191,7 @@ def restored_json(done: Restored) -> dict[str, Any]:
         "left_out": left_json(left),
         "kept": _pairs(outcome.kept_aside),
         "in_place": list(outcome.in_place),
+        "caveats": caveats_json(done.caveats),
         "notes": [*done.intent.warnings, *done.notes],
     }
 
@@ -267,6 +270,7 @@ def undone_json(undone: Undone) -> dict[str, Any]:
         "left_out": left_json(outcome.left_out),
         "kept": _pairs(outcome.kept_aside),
         "in_place": list(outcome.in_place),
+        "caveats": [],
         "notes": [],
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from snap_self.errors import ExitStatus
 from snap_self.model.result import Result
 from snap_self.model.shell import command
 from snap_self.model.shown import quoted
@@ -109,16 +110,23 @@ def loss_lines(judged: Judged, now: datetime) -> Iterator[str]:
 
 
 def rollback_json(
-    judged: Judged, *, result: Result, script: str = "", execution: str = ""
+    judged: Judged,
+    *,
+    result: Result,
+    script: str = "",
+    execution: str = "",
+    exit_status: int = ExitStatus.DONE,
+    online: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the same as a JSON object.
 
     Args:
         execution: the id of what was started; empty where nothing was.
+        online: what was done while the machine runs; None where nothing was.
     """
     plan, identity = judged.plan, judged.identity
     return {
-        **envelope("rollback", result=result),
+        **envelope("rollback", result=result, exit_status=exit_status),
         "run": plan.run,
         "instance": {"id": identity.instance_id, "region": identity.region, "zone": identity.zone},
         "disks": [
@@ -141,6 +149,7 @@ def rollback_json(
         "after": list(judged.way.after),
         "script": script or None,
         "execution_id": execution or None,
+        "online": online,
         "notes": list(judged.notes),
     }
 

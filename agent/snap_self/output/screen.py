@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from snap_self.errors import ExitStatus
 from snap_self.model.command import lasted
+from snap_self.model.executions import CONFIRM
 from snap_self.model.report import UNKNOWN
 from snap_self.model.result import Result
 from snap_self.model.retention import Retention, day_words, kept_until
@@ -23,6 +24,7 @@ from snap_self.output.streams import Streams, Style
 from snap_self.output.text import cut_words, instant_words, short_instant, write_paragraph
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
+    from snap_self.model.executions import Waiting
     from snap_self.model.report import Report, SnapshotReport, UploadWatch
 
 SHOWN_PLACES = 4
@@ -187,6 +189,8 @@ def verdict(report: Report, *, narrow: bool = False) -> str:
 
 def after(report: Report, *, started: bool = False, narrow: bool = False) -> Iterator[str]:
     """Yield how to go back to what was made, and what a reboot meanwhile does to it."""
+    if report.armed is not None:
+        yield waits_words(report.armed)
     if report.undo and not started and report.result is not Result.ASKED:
         yield where_to_go_back(report)
     if any(shot.may_go_on for shot in report.snapshots):
@@ -198,6 +202,12 @@ def after(report: Report, *, started: bool = False, narrow: bool = False) -> Ite
             and any(shot.retention is Retention.PENDING for shot in report.snapshots)
         ):
             yield "After that, `snap-self doctor` has the cloud note until when it is kept."
+
+
+def waits_words(waiting: Waiting) -> str:
+    """Return when it goes back by itself, and what calls that off."""
+    at, say = short_instant(waiting.deadline), CONFIRM.replace(" ", GLUE)
+    return f"This machine goes back by itself at {at}, unless you say: {say}"
 
 
 def where_to_go_back(report: Report) -> str:

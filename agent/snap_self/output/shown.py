@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from snap_self.model.listed import run_of
 from snap_self.model.result import Result
+from snap_self.model.run import ArmedEnd
 from snap_self.model.shown import quoted
 from snap_self.model.snapshots import uploaded
 from snap_self.output.differences import since_json, summary
@@ -31,6 +32,12 @@ if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.usecases.show import Lack, Shown
 
 SHOWN_LACKS = 6
+ENDS = {
+    ArmedEnd.CONFIRMED: "confirmed before",
+    ArmedEnd.NOT_ARMED: "it could not be armed",
+    ArmedEnd.CAME_TO_NOTHING: "it came to nothing",
+    ArmedEnd.WENT_BACK: "nobody confirmed, and it was gone back to",
+}
 ROOT = "/"
 
 
@@ -51,6 +58,11 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
             name = record.rollback.execution_id or "whose answer was lost"
             asked = instant_words(record.rollback.asked)
             streams.data(f"Back to it asked for {asked}; execution {name} of OOS")
+        if record.waiting:
+            streams.data(f"Waits      {record.waiting.words(now)}")
+        elif record.armed and record.armed.ended:
+            at = instant_words(record.armed.deadline)
+            streams.data(f"Waited     to be gone back to at {at}: {ENDS[record.armed.ended]}")
         if record.explained and shown.went_back is None:
             streams.data(f"Explained  {record.explained}")
     elif shown.snapshots:
@@ -125,6 +137,15 @@ def shown_json(shown: Shown) -> dict[str, Any]:
             and {
                 "asked": when(record.rollback.asked),
                 "execution_id": record.rollback.execution_id or None,
+            },
+            "armed": record.armed
+            and {
+                "asked": when(record.armed.asked),
+                "deadline": when(record.armed.deadline),
+                "execution_id": record.armed.execution_id or None,
+                "unconfirmed": record.armed.unconfirmed,
+                "ended": record.armed.ended and record.armed.ended.value,
+                "check": record.armed.check or None,
             },
         },
         "lacks": [lack.what for lack in shown.lacks],

@@ -107,3 +107,8 @@ def age_words(instant: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def in_words(instant: datetime, now: datetime) -> str:
+    """Return in brackets how far off an instant is; that it is over, where it is."""
+    return f" (in {age_words(now, instant)})" if instant > now else " (which is over)"

@@ -13,6 +13,7 @@ from snap_self.model.restored import Intent
 from snap_self.model.result import Result
 from snap_self.model.verification import Verdict
 from snap_self.model.verified import FileProof, FilesystemProof, Verified
+from snap_self.output.caveats import caveat_lines, caveats_json
 from snap_self.output.jsonform import envelope, when, write_json
 from snap_self.output.restored import disks_json
 from snap_self.output.streams import Streams, Style
@@ -81,6 +82,7 @@ def _lines(proof: FilesystemProof) -> Iterator[str]:
         how = "its log replayed" if proof.replayed else "not mounted, as it has no log"
         yield f"  opened beside the running system, {how}"
         yield f"  {_checked_words(proof.checked)}"
+    yield from (f"  {line}" for line in caveat_lines(proof.caveats, all_of=False))
     if proof.files is not None:
         yield from (f"  {line}" for line in _file_lines(proof.files))
 
@@ -189,4 +191,5 @@ def _proof_json(proof: FilesystemProof) -> dict[str, Any]:
         },
         "code": proof.code or None,
         "why": proof.why or None,
+        "caveats": caveats_json(proof.caveats),
     }

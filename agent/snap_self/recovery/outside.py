@@ -6,14 +6,16 @@ Source: ``data/snap-self-rollback.yml``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from snap_self.model.executions import ExecutionOrder
+from snap_self.model.executions import DEADLINE_FORM, ExecutionOrder
 from snap_self.model.ids import InstanceId, RunId
 from snap_self.model.snapshots import (
     BEFORE_TAG,
     CONSISTENCY_TAG,
+    DEADLINE_TAG,
     EXPIRES_TAG,
     OWNER_TAG,
     RUN_TAG,
@@ -24,6 +26,8 @@ from snap_self.recovery.rollback import RollbackPlan
 
 # For so long is the present state kept that is snapshotted first.
 PRESENT_DAYS = 14
+# What it is asked for when it is armed.
+_UNITS_S = {"H": 3600, "M": 60, "S": 1}
 # The service takes at most 64 characters.
 TOKEN_LENGTH = 64
 
@@ -78,6 +82,35 @@ def rollback_order(
         tags={**execution_tags(identity.instance_id), RUN_TAG: plan.run},
         client_token=token,
     )
+
+
+def armed_token(run: str, deadline: datetime) -> str:
+    """Return the token of a rollback that goes back at an instant unless it is called off."""
+    return f"armed-{run}-{deadline:%Y%m%dt%H%M%Sz}"[-TOKEN_LENGTH:]
+
+
+def armed_order(order: ExecutionOrder, *, within_s: int, deadline: datetime) -> ExecutionOrder:
+    """Return an order that waits first, and does the same when nobody has called it off.
+
+    Args:
+        deadline: when that is, in UTC.
+    """
+    until = deadline.strftime(DEADLINE_FORM)
+    return replace(
+        order,
+        parameters={**order.parameters, "after": iso_duration(within_s)},
+        description=f"{order.description} at {until} unless confirmed",
+        tags={**order.tags, DEADLINE_TAG: until},
+    )
+
+
+def iso_duration(seconds: int) -> str:
+    """Return a duration of at least a second as OOS takes it: ``PT1H30M``."""
+    parts, left = [], seconds
+    for unit, size in _UNITS_S.items():
+        count, left = divmod(left, size)
+        parts += [f"{count}{unit}"] if count else []
+    return f"PT{''.join(parts)}"
 
 
 def _present_tags(

@@ -315,6 +315,8 @@ class BeforeChange:
         if lacks := what_lacks(report, self._machine().mounts()):
             self._say(lacks)
         self._say(f"to go back: {command('snap-self', 'show', report.run_id)}")
+        if report.goes_back:
+            self._say(f"this machine goes back by itself at {report.goes_back}, {UNLESS}")
         if report.uploading:
             self._say("no stop or reboot before it is uploaded: snap-self list")
         return self._conversation.proceed()
@@ -372,6 +374,8 @@ class BeforeChange:
 
         what = "NO GOOD SNAPSHOT" if made else "NO SNAPSHOT"
         there = f" (there is {', '.join(made)})" if made else ""
+        if self._settings.confirm_within_s:  # it may have been ended right after it had armed it
+            there += f"; whether a rollback waits all the same: {LOOK}"
         if not self._stops(Outcome.FROZEN if frozen else Outcome.FAILED):
             goes_on = "The change goes on without one"
             self._say(f"{what} before this change: {why}{there}. {goes_on}")
@@ -418,10 +422,14 @@ class BeforeChange:
         # Of a job whose calls are not throttled the hook itself keeps the limit.
         timeout = f"{max(1, int(patience.throttled_s) - WAIT_SPARE_S)}s"
         spread = ("--spread", f"{patience.spread_s:.0f}s") if patience.spread_s else ()
-        wait = ("--wait", "cut", "--timeout", timeout)
+        within_s = self._settings.confirm_within_s
+        # What is to be gone back to by itself must be usable, which takes longer than its cut.
+        until = "available" if within_s else "cut"
+        wait = ("--wait", until, "--timeout", timeout)
+        confirm = ("--confirm-within", f"{within_s}s") if within_s else ()
         # What the change has made of the machine is noted when that process has ended.
         change = ("--change-of", key) if key else ()
-        asked = ("--before", text, *wait, "--reuse", reuse, *spread, *change)
+        asked = ("--before", text, *wait, "--reuse", reuse, *spread, *change, *confirm)
         return (*asked, "--waited-for", "--json", "--quiet")
 
     def _allowed_s(self, variable: str) -> float:
@@ -443,3 +451,5 @@ class BeforeChange:
 
 
 TICK_S = KEEP_ALIVE_S
+UNLESS = "unless you say: snap-self confirm"
+LOOK = "snap-self list"

@@ -554,6 +554,10 @@ def _journal(known: _Known) -> Iterator[Finding]:
                 text=f"{name} cannot be read",
                 hint="move it away; the cloud's tags still tell what was made",
             )
+        now = known.tools.clock.now()
+        for waiting in (record.waiting for record in known.tools.store.armed()):
+            if waiting is not None:
+                yield Finding(check="journal", verdict=Verdict.WARN, text=waiting.words(now))
         for record in known.tools.store.unfinished():
             yield Finding(
                 check="journal",

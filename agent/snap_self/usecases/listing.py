@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from snap_self.errors import ApiFault, CloudUnreachable, SnapSelfError, StateUnusable
+from snap_self.model.executions import Waiting
 from snap_self.model.ids import DiskId, RunId
 from snap_self.model.listed import ListedSnapshot, SnapshotState, newness, runs_of
 from snap_self.model.result import Result
@@ -38,12 +39,14 @@ class Listing:
 
     Args:
         returns: when disks went back, the latest first.
+        armed: what goes back by itself unless somebody confirms, by the journal.
     """
 
     identity: Identity
     snapshots: tuple[ListedSnapshot, ...]
     notes: tuple[str, ...]
     returns: tuple[Return, ...] = ()
+    armed: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ def list_here(here: Here) -> Listing:
         snapshots=shots,
         notes=tuple(notes),
         returns=returns_of(records.values(), runs_of(shots)),
+        armed=tuple(filter(None, (record.waiting for record in records.values()))),
     )
 
 

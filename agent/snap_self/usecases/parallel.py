@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from snap_self.errors import SnapSelfError
+from snap_self.threads.pool import ThreadPool
+from snap_self.threads.thread import Thread
 
 T = TypeVar("T")
 
 
 @contextmanager
-def side_by_side(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+def side_by_side(workers: int, name: str) -> Iterator[ThreadPool]:
     """Give a pool that is waited for when all goes well, and left behind when something fails.
 
     A failure or an interrupt must not wait for another call's time limit.
     """
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name)
+    pool = ThreadPool(max_workers=workers, thread_name_prefix=name)
     well = False
     try:
         yield pool
@@ -36,7 +36,7 @@ class Aside(Generic[T]):
 
     def __init__(self, read: Callable[[], T], name: str) -> None:
         self._box: list[T | SnapSelfError] = []
-        self._worker = threading.Thread(target=self._work, args=(read,), name=name, daemon=True)
+        self._worker = Thread(target=self._work, args=(read,), name=name, daemon=True)
         self._worker.start()
 
     def _work(self, read: Callable[[], T]) -> None:

@@ -42,6 +42,7 @@ OPTIONS = {
     Policy.TAGS: "--tags",
     Policy.RESTORE: "--restore",
     Policy.ROLLBACK: "--rollback",
+    Policy.ONLINE: "--online",
 }
 
 
@@ -75,6 +76,7 @@ class PolicyDoubt(Enum):
     READS_THE_PAST = "reads-the-past"
     READS_OTHERS = "reads-others"
     GOES_BACK = "goes-back"
+    GOES_BACK_ONLINE = "goes-back-online"
     UNPROVED_HANDING = "unproved-handing-over"
     UNPROVED_DISK = "unproved-disk"
     SHARED_ROLE = "shared-role"
@@ -192,11 +194,13 @@ def _checked(request: PolicyRequest) -> FleetTag | None:
             hint="the role's: snap-self policy --fleet KEY=VALUE; then, on each instance, what "
             "narrows it: snap-self policy --session",
         )
-    if Policy.ROLLBACK in request.policies and (request.session or request.fleet):
-        raise UsageError(
-            "--rollback is of one instance alone, as its disks can be thrown back by it",
-            hint="on each instance: snap-self policy --rollback",
-        )
+    for policy in (Policy.ROLLBACK, Policy.ONLINE):
+        if policy in request.policies and (request.session or request.fleet):
+            raise UsageError(
+                f"{OPTIONS[policy]} is of one instance alone, as its disks can be thrown back by "
+                "it",
+                hint=f"on each instance: snap-self policy {OPTIONS[policy]}",
+            )
     if request.fleet and request.disks:
         raise UsageError(
             "--fleet names disks by their tag, not by --disk",
@@ -283,18 +287,8 @@ def _warnings(
     if Policy.RESTORE in request.policies:
         for doubt, text in _restore_doubts(report.kind):
             yield warning(doubt, text)
-    if Policy.ROLLBACK in request.policies:
-        yield warning(
-            PolicyDoubt.GOES_BACK,
-            "whoever takes over the instance can bring its disks back to any snapshot of its own, "
-            "which throws away what was written since, stop and start it, run commands on it, and "
-            "make snapshots of its disks that cost money; no other instance, disk or snapshot",
-        )
-        yield warning(
-            PolicyDoubt.UNPROVED_HANDING,
-            "that OOS asks for ram:PassRole is not documented for certain; without need for it the "
-            "statement allows nothing more",
-        )
+    for doubt, text in _going_back_doubts(request):
+        yield warning(doubt, text)
     if report.kind is PolicyKind.FLEET:
         yield warning(
             PolicyDoubt.UNPROVED_TAG,
@@ -310,6 +304,30 @@ def _warnings(
         yield warning(
             PolicyDoubt.REBINDS,
             f"role {report.bound} is bound anew: between the two commands the instance has none",
+        )
+
+
+def _going_back_doubts(request: PolicyRequest) -> Iterator[tuple[PolicyDoubt, str]]:
+    """Yield what a thief of the instance could do with the rights to bring disks back."""
+    if Policy.ROLLBACK in request.policies:
+        yield (
+            PolicyDoubt.GOES_BACK,
+            "whoever takes over the instance can bring its disks back to any snapshot of its own, "
+            "which throws away what was written since, stop and start it, run commands on it, and "
+            "make snapshots of its disks that cost money; no other instance, disk or snapshot. He "
+            "can also cancel executions of OOS in this region, those of others too",
+        )
+        yield (
+            PolicyDoubt.UNPROVED_HANDING,
+            "that OOS asks for ram:PassRole is not documented for certain; without need for it the "
+            "statement allows nothing more",
+        )
+    if Policy.ONLINE in request.policies:
+        yield (
+            PolicyDoubt.GOES_BACK_ONLINE,
+            "whoever takes over the instance can detach its disks and bring them back to any "
+            "snapshot of its own, which throws away what was written since; he can neither delete "
+            "them nor touch those of others",
         )
 
 

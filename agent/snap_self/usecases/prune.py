@@ -131,11 +131,16 @@ def _planned(here: Here, policy: PrunePolicy) -> Pruned:
     instance_id = here.identity.instance_id
     own = own_snapshots(here.cloud, instance_id)
     groups = _groups(here.cloud, own)
-    holdings = Holdings(instance_id=instance_id, own=own.found, groups=groups)
     now = here.tools.clock.now()
+    records = journal_records(here.tools.store)
+    holdings = Holdings(
+        instance_id=instance_id,
+        own=own.found,
+        groups=groups,
+        awaited=frozenset(run_id for run_id, record in records.items() if record.waiting),
+    )
     steps = prune_steps(holdings, policy, now=now)
     notes = [own.incomplete] if own.incomplete else []
-    records = journal_records(here.tools.store)
     if not own.found:
         notes.append(
             "the cloud shows no snapshots of this instance made by snap-self; a role that may not "

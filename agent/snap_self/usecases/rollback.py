@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from snap_self.errors import (
     TopologyError,
 )
 from snap_self.model.actions import rollback_role
-from snap_self.model.disks import CloudDisk
+from snap_self.model.disks import CloudDisk, DiskKind, Layout
 from snap_self.model.executions import Execution
 from snap_self.model.listed import ListedRun, ListedSnapshot, run_of, runs_of
 from snap_self.model.run import RollbackRecord, RunRecord
@@ -24,7 +24,7 @@ from snap_self.model.ways import Way
 from snap_self.ports import Executions
 from snap_self.recovery.copies import AttachedDisk, attached_disks
 from snap_self.recovery.outside import client_token, execution_tags, rollback_order
-from snap_self.recovery.rollback import RollbackPlan, Scene, plan_rollback
+from snap_self.recovery.rollback import RollbackPlan, Scene, Staying, plan_rollback
 from snap_self.recovery.script import rollback_script
 from snap_self.recovery.ways import all_ways
 from snap_self.usecases.inventory.attached import Attached, look_at
@@ -45,6 +45,7 @@ class Judged:
         way: the same as steps from outside.
         notes: what to know beside it.
         named: what names the same again: the run, or the snapshot or group that is a part of it.
+        layout: what lies on the disks here; None where it could not be looked at.
     """
 
     identity: Identity
@@ -53,6 +54,7 @@ class Judged:
     way: Way
     notes: tuple[str, ...]
     named: str
+    layout: Layout | None = None
 
     def script(self, body: str) -> str:
         """Return the steps as one script for another machine.
@@ -64,13 +66,14 @@ class Judged:
         return rollback_script(body, self.identity, plan.pairs, run=plan.run, since=plan.since)
 
 
-def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
+def judge_rollback(here: Here, wanted: str, *, blind: bool, data_only: bool = False) -> Judged:
     """Return what bringing back is meant by a snapshot, group or run id, or by ``last``.
 
     A snapshot's id means its disk alone.
 
     Args:
         blind: go on where it cannot be told what lies on which disk.
+        data_only: of what is named the system disk is left out, unless it is all of it.
 
     Raises:
         UsageError: none of ours has that id.
@@ -84,6 +87,8 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
     run = _run_of(runs, named[0])
     record = record_of(tuple(journal_records(here.tools.store).values()), wanted, named)
     disks = here.cloud.describe_disks(here.identity.instance_id)
+    if data_only:
+        named = _of_data(named, disks)
     found, unread = _what_lies_where(here, disks, blind=blind)
     attached = (
         attached_disks(disks, found.layout, found.disk_map)
@@ -99,6 +104,8 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
         runs=runs,
     )
     plan = plan_rollback(named, run, scene)
+    if data_only:
+        plan = replace(plan, staying=tuple(_staying_data(plan, disks)))
     _refuse(plan)
     shots = [one.shot for one in plan.returns]
     managers = {each.manager for each in here.tools.changes_of(record.run_id)} if record else ()
@@ -110,7 +117,23 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool) -> Judged:
         way=ways[0],
         notes=(*newer, *unread, *listing.notes),
         named=run.name if len(named) == len(run.shots) else wanted,
+        layout=found.layout if found else None,
     )
+
+
+def _of_data(
+    named: Sequence[ListedSnapshot], disks: Sequence[CloudDisk]
+) -> tuple[ListedSnapshot, ...]:
+    system = {disk.disk_id for disk in disks if disk.kind is DiskKind.SYSTEM}
+    return tuple(shot for shot in named if shot.disk_id not in system) or tuple(named)
+
+
+def _staying_data(plan: RollbackPlan, disks: Sequence[CloudDisk]) -> Iterator[Staying]:
+    """Yield what stays; of the system disk why it does."""
+    system = {disk.disk_id for disk in disks if disk.kind is DiskKind.SYSTEM}
+    why = "it is the system disk, which goes back only while the machine is stopped"
+    for each in plan.staying:
+        yield replace(each, why=why) if each.disk_id in system else each
 
 
 def rollback_from_outside(tools: Tools, wanted: str) -> Judged:
@@ -165,7 +188,7 @@ def roll_back(
     here = tools.here()
     judged = judge_rollback(here, request.wanted, blind=False)
     if not request.role:
-        _refuse_untagged(judged)
+        refuse_untagged(judged)
     outside = executions(here.identity)
     _refuse_second(outside, judged)
     if not agree(judged):
@@ -185,6 +208,11 @@ def _refuse_second(outside: Executions, judged: Judged) -> None:
         RollbackGoesOn: as it says.
     """
     going = outside.going_on(execution_tags(judged.identity.instance_id))
+    if going and going[0].deadline:
+        raise RollbackGoesOn(
+            f"execution {going[0].execution_id} of OOS waits to bring disks of this instance back",
+            hint="call it off first: snap-self confirm",
+        )
     if going:
         raise RollbackGoesOn(
             f"execution {going[0].execution_id} of OOS already brings disks of this instance back",
@@ -192,7 +220,7 @@ def _refuse_second(outside: Executions, judged: Judged) -> None:
         )
 
 
-def _refuse_untagged(judged: Judged) -> None:
+def refuse_untagged(judged: Judged) -> None:
     """Refuse what the role that we print may not do: the machine would be stopped in vain.
 
     Raises:

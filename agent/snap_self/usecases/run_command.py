@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from snap_self.errors import ExitStatus
+from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.model.command import Ended, NotStartable, OnSnapshotFailure, lasted, may_start
+from snap_self.model.executions import Waiting
 from snap_self.model.looking import Since
 from snap_self.model.report import Report
 from snap_self.model.request import Request
@@ -22,13 +23,38 @@ if TYPE_CHECKING:
     from snap_self.usecases.tools import Usual
 
 
+class Confirming(Protocol):
+    """Arms a rollback with the main job, and calls it off when the change's check succeeds.
+
+    It has loaded all that it needs before the change is begun.
+    """
+
+    def take(self, request: Request, tools: Tools) -> Report:
+        """Do the main job and arm; a failure to is in the report, or raised before it."""
+        ...
+
+    def confirm(self, tools: Tools, armed: Waiting, check: str) -> None:
+        """Run the check, and call the rollback off.
+
+        Raises:
+            CheckFailed: it did not succeed; the rollback stays armed.
+            RollbackNotCalledOff: this machine may be rolled back all the same.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be run, and before it what snapshot to make."""
+    """What is to be run, and before it what snapshot to make.
+
+    Args:
+        confirming: what arms and calls off a rollback; None where none is asked for.
+    """
 
     request: Request
     argv: tuple[str, ...]
     policy: OnSnapshotFailure
+    confirming: Confirming | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +66,25 @@ class Changed:
         ending: None if the command was not tried.
         seconds: how long it ran.
         since: what differs on the machine afterwards; None where that is not known.
+        confirmed: its check has called off the rollback that was armed.
+        unconfirmed: why it has not, where there is a check and it was run.
     """
 
     report: Report | None
     ending: Ended | NotStartable | None = None
     seconds: float | None = None
     since: Since | None = None
+    confirmed: bool = False
+    unconfirmed: SnapSelfError | None = None
 
     @property
     def exit_status(self) -> int:
-        """What ``run`` ends with."""
+        """What ``run`` ends with: the command's own status, unless only what followed failed."""
         if self.ending is None:
             return int(ExitStatus.NOT_STARTED)
-        return self.ending.exit_status if isinstance(self.ending, Ended) else int(self.ending)
+        failed = int(self.unconfirmed.exit_status) if self.unconfirmed else 0
+        own = self.ending.exit_status if isinstance(self.ending, Ended) else int(self.ending)
+        return own or failed
 
 
 class ChangeView(Protocol):
@@ -64,6 +96,10 @@ class ChangeView(Protocol):
 
     def command_ended(self, changed: Changed) -> None:
         """Show how the command ended."""
+        ...
+
+    def waits(self, changed: Changed) -> None:
+        """Show whether the rollback that was armed is called off."""
         ...
 
     def machine_changed(self, report: Report, since: Since) -> None:
@@ -80,8 +116,13 @@ def run_change(
     """
     if fault := commands.fault(change.argv[0]):
         return Changed(report=None, ending=fault)
-    report = take_snapshot(change.request, tools)
-    starting = may_start(report.exit_status, change.policy)
+    confirming = change.confirming
+    if confirming is None:
+        report = take_snapshot(change.request, tools)
+    else:
+        report = confirming.take(change.request, tools)
+    unarmed = confirming is not None and report.armed is None
+    starting = may_start(report.exit_status, change.policy) and not unarmed
     view.snapshot_ended(report, starting=starting)
     if not starting:
         return Changed(report=report)
@@ -105,6 +146,9 @@ def _run(
         note_outcome(tools, report.run_id, number, outcome)
     # The ways back come before the cloud is asked again: the command may have cut the network.
     view.command_ended(changed)
+    if report.armed is not None:
+        changed = _confirmed(change, changed, report.armed, tools)
+        view.waits(changed)
     tag_outcome(tools, report, outcome)
     since = None
     if reading and isinstance(ending, Ended):
@@ -114,6 +158,19 @@ def _run(
     if reading:
         reading.drop()
     return replace(changed, since=since)
+
+
+def _confirmed(change: Change, changed: Changed, armed: Waiting, tools: Tools) -> Changed:
+    """Let the check decide after a command that succeeded; else the rollback stays armed."""
+    check, ending = change.request.check, changed.ending
+    good = isinstance(ending, Ended) and not ending.failed
+    if not check or not good or change.confirming is None:
+        return changed
+    try:
+        change.confirming.confirm(tools, armed, check)
+    except SnapSelfError as error:
+        return replace(changed, unconfirmed=error)
+    return replace(changed, confirmed=True)
 
 
 def _since(report: Report, tools: Tools, reading: ManifestReading, usual: Usual) -> Since | None:

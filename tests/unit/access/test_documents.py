@@ -28,7 +28,8 @@ from snap_self.model.snapshots import EXPIRES_TAG, OUTCOME_TAG, OWNER_TAG, RUN_T
 
 ME = "i-bp1aaaabbbbccccdddde"
 OTHER = "i-bp1other0000000000o"
-ALL = tuple(Policy)
+# One lets the own disks be detached, which the others must not, and fleets and sessions take none.
+ALL = tuple(policy for policy in Policy if policy is not Policy.ONLINE)
 
 
 def holder(disks: int = 2) -> Holder:

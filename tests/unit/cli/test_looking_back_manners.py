@@ -75,7 +75,12 @@ def test_output_is_written_before_what_is_left_is_ended(
 
     monkeypatch.setattr(module, "open_session", session)
     monkeypatch.setattr(module, "manifest_tools", no_more, raising=False)
-    monkeypatch.setattr(module, use_case, lambda *_, **__: SimpleNamespace(exit_status=0))
+    monkeypatch.setattr(
+        module,
+        use_case,
+        lambda *_, **__: SimpleNamespace(exit_status=0, snapshots=()),
+    )
+    monkeypatch.setattr(module, "noted", lambda found, *_: found, raising=False)
     monkeypatch.setattr(module, write, lambda *_, **__: done.append("write"))
     assert run() == 0
     assert done == ["progress ends", "write", "sweep"]

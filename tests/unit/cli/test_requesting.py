@@ -100,3 +100,26 @@ def test_exclusions_of_the_configuration_are_marked_unless_typed_too() -> None:
     assert set(selection.exclude) == {"/scratch", "vdb", "/tmp"}
     assert selection.origin_of("/scratch") == "disks.exclude"
     assert selection.origin_of("vdb") == selection.origin_of("/tmp") == "--exclude"
+
+
+def test_change_that_must_be_confirmed_keeps_its_time_and_check() -> None:
+    given = typed(confirm_within="30m", check="curl -f localhost")
+    request = make_request(given, default_config())
+    assert (request.confirm_within_s, request.check) == (1800, "curl -f localhost")
+
+
+@pytest.mark.parametrize("within", ["30s", "5h", "soon", "0s"])
+def test_time_that_the_cloud_may_not_wait_is_refused(within: str) -> None:
+    with pytest.raises(UsageError, match="--confirm-within"):
+        make_request(typed(confirm_within=within), default_config())
+
+
+def test_check_that_confirms_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="--check confirms nothing"):
+        make_request(typed(check="true"), default_config())
+
+
+@pytest.mark.parametrize("wait", ["none", "cut"])
+def test_what_is_gone_back_to_must_be_usable(wait: str) -> None:
+    with pytest.raises(UsageError, match=f"--wait {wait}"):
+        make_request(typed(confirm_within="30m", wait=wait), default_config())

@@ -19,10 +19,12 @@ def refused(*typed: str) -> SnapSelfError:
 @pytest.mark.parametrize(
     ("typed", "said", "hint"),
     [
-        ("last --print --script", "contradict each other", "one of the three"),
-        ("last --script --oos", "contradict each other", "one of the three"),
-        ("last --yes", "--yes goes with --oos alone", "rollback last --oos --yes"),
-        ("last --snapshot-first", "--snapshot-first goes with --oos alone", "--oos --snapshot"),
+        ("last --print --script", "contradict each other", "one of the four"),
+        ("last --script --oos", "contradict each other", "one of the four"),
+        ("last --yes", "--yes goes with --oos or --online", "rollback last --oos --yes"),
+        ("last --snapshot-first", "--snapshot-first goes with --oos or", "--oos --snapshot"),
+        ("last --oos --online", "contradict each other", "one of the four"),
+        ("last --unit x", "--unit goes with --online alone", "rollback last --online --unit x"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(typed: str, said: str, hint: str) -> None:

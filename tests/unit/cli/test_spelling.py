@@ -37,9 +37,9 @@ def test_function_gets_them_as_one() -> None:
 @pytest.mark.parametrize(
     ("taken_by", "only_here", "not_here"),
     [
-        (JOB, {"waited_for", "spread"}, {"on_snapshot_failure"}),
-        (PLAN, set[str](), {"waited_for", "spread", "on_snapshot_failure"}),
-        (RUN, {"spread", "on_snapshot_failure"}, {"waited_for"}),
+        (JOB, {"waited_for", "spread", "confirm_within"}, {"on_snapshot_failure"}),
+        (PLAN, set[str](), {"waited_for", "spread", "on_snapshot_failure", "confirm_within"}),
+        (RUN, {"spread", "on_snapshot_failure", "check"}, {"waited_for"}),
     ],
 )
 def test_command_takes_its_options_and_no_others(

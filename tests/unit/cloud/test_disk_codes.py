@@ -64,6 +64,11 @@ PAGES = {
         *("IncorrectDiskStatus.Initializing", "DiskTypeViolation"),
         *("InvalidDiskStatus.DeleteProtection", "InvalidDiskId.NotFound"),
     ),
+    "ResetDisk": (
+        *("IncorrectDiskStatus", "IncorrectInstanceStatus", "InvalidDiskId.NotFound"),
+        *("InvalidSnapshotId.NotFound", "InvalidSnapshotId.NotReady", "InvalidParameter.Mismatch"),
+        "InstanceLockedForSecurity",
+    ),
 }
 ON_A_PAGE = [(action, code) for action, codes in PAGES.items() for code in codes]
 
@@ -107,9 +112,12 @@ def explained(code: str, action: str) -> errors.SnapSelfError:
     )
 
 
+RIGHTS = (Policy.RESTORE, Policy.ONLINE)
+
+
 def test_table_of_disks_is_looked_into_for_every_call_that_changes_one() -> None:
     assert set(DISK_CALLS) == set(DISK_ACTIONS)
-    changing = {name for name, each in ACTIONS.items() if each.policy is Policy.RESTORE}
+    changing = {name for name, each in ACTIONS.items() if each.policy in RIGHTS}
     assert changing - set(DISK_CALLS) == {"DescribeAvailableResource"}
 
 
@@ -136,8 +144,12 @@ def test_want_of_permission_names_what_the_policy_must_allow_and_on_what(action:
     error = explained("Forbidden.RAM", action)
     assert isinstance(error, errors.PermissionRefused)
     assert error.action == f"ecs:{action}"
-    marked = "disk/*, where it is"
     assert f"ecs:{action} on " in error.hint
+    if action == "ResetDisk":
+        assert "snap-self policy --online" in error.hint
+        assert "snapshot/*, where it is tagged snap-self-owner=i-1" in error.hint
+        return
+    marked = "disk/*, where it is"
     assert f"acs:ecs:cn-x:42:{marked}" in error.hint
     assert "tagged snap-self-temp=i-1" in error.hint
     own = "snapshot/*, where it is tagged snap-self-owner=i-1"

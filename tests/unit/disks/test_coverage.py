@@ -14,7 +14,7 @@ from snap_self.disks.coverage import choose, seen_again
 from snap_self.disks.gaps import FOREIGN
 from snap_self.disks.layout import read_layout
 from snap_self.disks.mapping import map_disks
-from snap_self.errors import DiskUnmapped, NothingToSnapshot, PermissionRefused
+from snap_self.errors import DiskUnmapped, NothingToSnapshot, OnTemporaryDisk, PermissionRefused
 from snap_self.model.disks import Coverage, NotCovered, Selection
 
 ONE, TWO, THREE = (f"d-{serial(number)}" for number in (1, 2, 3))
@@ -255,3 +255,13 @@ def test_temporary_disk_is_never_snapshotted_and_no_gap() -> None:
     # Named by itself it is still none to be snapshotted.
     with pytest.raises(NothingToSnapshot):
         covered(found, items, Selection(disks=(THREE,)))
+
+
+def test_machine_that_came_up_from_a_temporary_disk_is_told_so_and_snapshots_nothing() -> None:
+    found = machine()
+    marked = {"Tags": {"Tag": [{"TagKey": "snap-self-temp", "TagValue": recorded.INSTANCE}]}}
+    root = {**attached(1)[0], **marked}
+    for selection in (Selection(), Selection(disks=(TWO,))):
+        with pytest.raises(OnTemporaryDisk, match=f"^/ lies on {ONE}, a temporary disk") as caught:
+            covered(found, [root, *attached(2, 3)], selection)
+        assert f"detach {ONE}" in caught.value.hint

@@ -95,6 +95,20 @@ def test_fate_befalls_as_many_operations_as_it_counts() -> None:
     assert ends == ["done", "failed", "failed", "done"]
 
 
+def test_operations_are_noted_with_when_they_were_accepted_and_ended() -> None:
+    clock = HandClock()
+    agenda = Agenda(clock)
+    times = Pace(agenda, replace(SimulatorConfig(), operations_s={"AttachDisk": 3.0}))
+    begun = clock.now()
+    times.begin("AttachDisk", "d-1", lambda: None)
+    assert times.ended == []
+    clock.time += 3
+    agenda.run_due()
+    (ended,) = times.ended
+    assert (ended.action, ended.resource_id) == ("AttachDisk", "d-1")
+    assert (ended.time, ended.ended) == (begun, begun + 3)
+
+
 def test_nothing_stuck_cannot_be_freed() -> None:
     with pytest.raises(ValueError, match="nothing is stuck"):
         pace().free("d-1")

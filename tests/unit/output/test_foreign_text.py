@@ -25,6 +25,7 @@ from snap_self.model.result import Result
 from snap_self.model.shown import is_printable
 from snap_self.model.verified import Verified
 from snap_self.output.command import write_after, write_before
+from snap_self.output.confirmed import write_confirmed
 from snap_self.output.diagnosis import write_diagnosis
 from snap_self.output.differences import write_differences as write_diff
 from snap_self.output.listing import write_listing
@@ -45,6 +46,7 @@ from snap_self.output.text import write_error
 from snap_self.output.unmounted import write_unmounted
 from snap_self.output.verified import intent_lines as verify_lines
 from snap_self.output.verified import write_verified
+from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.doctor import Diagnosis
 from snap_self.usecases.listing import Listing
 from snap_self.usecases.looking_back.sweeping import Swept
@@ -157,6 +159,12 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     ),
     "rollback started": lambda s, text: write_started(s, sample(Started, text)),
     "rollback script": lambda s, text: write_script(s, sample(Judged, text), "#", now=NOW),
+    **{
+        f"confirm {each.value}": lambda s, text, each=each: write_confirmed(  # type: ignore[misc]
+            s, replace(sample(Confirmed, text), outcome=each), now=NOW
+        )
+        for each in ConfirmOutcome
+    },
     "mounted": lambda s, text: write_mounted(s, sample(Mounted, text)),
     "mount that is to be": lambda s, text: s.data(*mount_lines(sample(Intent, text), NOW)),
     "unmounted": lambda s, text: write_unmounted(s, sample(Swept, text)),

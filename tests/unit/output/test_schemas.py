@@ -26,6 +26,7 @@ from snap_self.model.result import Result
 from snap_self.model.verification import Verdict as Proof
 from snap_self.model.verified import Verified
 from snap_self.output.command import changed_json, write_before
+from snap_self.output.confirmed import write_confirmed
 from snap_self.output.diagnosis import write_diagnosis
 from snap_self.output.differences import write_differences
 from snap_self.output.listing import write_listing
@@ -39,6 +40,7 @@ from snap_self.output.shown import write_shown
 from snap_self.output.streams import Streams, make_streams
 from snap_self.output.unmounted import write_unmounted
 from snap_self.output.verified import write_verified
+from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.cover import Cover
 from snap_self.usecases.doctor import Diagnosis, Finding, Verdict
 from snap_self.usecases.listing import Listing
@@ -135,6 +137,16 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
         "planned",
         lambda s: write_script(s, sample(Judged, word), "#!/bin/sh\n", now=NOW),
     ),
+    **{
+        f"confirm {each.value}": (
+            "confirm",
+            "done",
+            lambda s, each=each: write_confirmed(  # type: ignore[misc]
+                s, replace(sample(Confirmed, word), outcome=each), now=NOW
+            ),
+        )
+        for each in ConfirmOutcome
+    },
     "prune": ("prune", "done", lambda s: write_pruned(s, pruned())),
     "prune dry": ("prune", "planned", lambda s: write_pruned(s, pruned(dry_run=True))),
     "prune partial": ("prune", "partial", lambda s: write_pruned(s, pruned(failed=True))),

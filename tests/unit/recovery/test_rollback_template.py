@@ -41,13 +41,16 @@ TASK = {
     *("Name", "Action", "Description", "Properties", "Outputs", "Loop", "When", "OnError"),
     *("OnSuccess", "Retries", "Delay", "DelayType"),
 }
-ACTIONS = {"ACS::ExecuteAPI", "ACS::WaitFor", "ACS::CheckFor", "ACS::ECS::RunCommand"}
+ACTIONS = {
+    *("ACS::ExecuteAPI", "ACS::WaitFor", "ACS::CheckFor", "ACS::ECS::RunCommand", "ACS::Sleep"),
+}
 FUNCTIONS = {"Fn::Select", "Fn::Split", "Fn::Equals", "Fn::Not", "Fn::And"}
 CALLING = {"Service", "API", "Parameters"}
 PROPERTIES = {
     "ACS::ExecuteAPI": CALLING,
     "ACS::CheckFor": CALLING | {"PropertySelector", "DesiredValues"},
     "ACS::WaitFor": CALLING | {"PropertySelector", "DesiredValues", "StopRetryValues"},
+    "ACS::Sleep": {"Duration"},
     "ACS::ECS::RunCommand": {
         *("regionId", "instanceId", "commandType", "commandContent", "timeout"),
     },

@@ -111,11 +111,13 @@ def test_record_tells_when_it_was_opened_and_of_what_failed_before_that_it_was_n
     assert (failed.stage, failed.opened) == (Stage.DONE, None)
 
 
-def test_disk_that_is_being_detached_is_looked_at_soon_and_then_once_a_second(world: World) -> None:
+def test_disk_that_is_being_detached_is_looked_at_soon_and_then_less_often(world: World) -> None:
     record = left_open(world)
     before = len(world.clock.sleeps)
     assert ended(world, record).why == ""
-    assert world.clock.sleeps[before:] == [0.25, 0.5, 1.0, 1.0]
+    assert world.clock.sleeps[before:] == pytest.approx(
+        [0.1, 0.15, 0.225, 0.3375, 0.50625, 0.759375]
+    )
 
 
 # --- a journal that cannot be written --------------------------------------------------------

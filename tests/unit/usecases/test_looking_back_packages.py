@@ -12,7 +12,7 @@ from fakes.clock import START
 from snap_self.model.ids import InstanceId, RunId
 from snap_self.model.manifest import Manifest, Package
 from snap_self.system.managers.owners import PackageOwners
-from snap_self.usecases.looking_back.packages import package_warnings
+from snap_self.usecases.looking_back.packages import PackageQuestion
 
 PATH = "/usr/bin/tool"
 
@@ -23,9 +23,8 @@ class Owners:
     def __init__(self, *names: str) -> None:
         self._names = names
 
-    def owners(self, manager: str, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def owners(self, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return them."""
-        del manager
         return dict.fromkeys(paths, self._names)
 
 
@@ -51,7 +50,7 @@ def warnings(
         reader=SimpleNamespace(begin=lambda: reading),
     )
     values: Any = lambda packed: manifest(manager, packed)  # noqa: E731
-    return package_warnings(tools, values, Owners(*names), "run", [PATH])
+    return PackageQuestion(tools, values, Owners(*names), [PATH]).warnings("run")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +87,16 @@ def test_nothing_is_said_where_no_package_changed(
     assert warnings(then, now, *names) == ()
 
 
-@pytest.mark.parametrize("names", [(), ("other",)])
-def test_machine_is_not_waited_for_where_no_package_then_owned_it(names: Sequence[str]) -> None:
+def test_machine_is_not_read_for_a_file_of_no_package() -> None:
+    begin: Any = lambda: pytest.fail("nothing is to be told, whatever the machine is now")  # noqa: E731
+    tools: Any = SimpleNamespace(
+        store=SimpleNamespace(read=lambda run_id: manifest("dpkg", {"tool": "1.0"})),
+        reader=SimpleNamespace(begin=begin),
+    )
+    assert PackageQuestion(tools, begin, Owners(), [PATH]).warnings("run") == ()
+
+
+def test_machine_is_not_waited_for_where_no_package_then_owned_it() -> None:
     def end(*_: object, **__: object) -> None:
         pytest.fail("nothing is to be told, whatever the machine is now")
 
@@ -100,7 +107,7 @@ def test_machine_is_not_waited_for_where_no_package_then_owned_it(names: Sequenc
         reader=SimpleNamespace(begin=lambda: reading),
     )
     values: Any = pytest.fail
-    assert package_warnings(tools, values, Owners(*names), "run", [PATH]) == ()
+    assert PackageQuestion(tools, values, Owners("other"), [PATH]).warnings("run") == ()
     assert dropped == [True]
 
 
@@ -136,8 +143,8 @@ class Answers:
 def test_answers_of_package_managers_are_understood(
     manager: str, status: int, out: str, names: tuple[str, ...]
 ) -> None:
-    assert PackageOwners(Answers(status, out)).owners(manager, [PATH]) == {PATH: names}
+    assert PackageOwners(Answers(status, out), lambda: manager).owners([PATH]) == {PATH: names}
 
 
 def test_unknown_package_manager_is_not_asked() -> None:
-    assert PackageOwners(Answers(0, "x\n")).owners("", [PATH]) == {}
+    assert PackageOwners(Answers(0, "x\n"), lambda: "").owners([PATH]) == {}

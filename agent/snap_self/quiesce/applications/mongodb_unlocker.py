@@ -17,6 +17,7 @@ from snap_self.model.identity import ExpectedPeer
 from snap_self.quiesce.applications.base import library
 from snap_self.quiesce.applications.mongodb import SOCKET_NAME, connect
 from snap_self.system.applications.server_sockets import LocalServerSockets
+from snap_self.threads.thread import Thread
 
 ARMED = "ARMED\n"
 DISMISSED = "DISMISSED\n"
@@ -58,7 +59,7 @@ def _watch(orders: Mapping[str, Any], client: Any, orders_in: TextIO, answers: T
     # A thread that waits for the agent, so that this one can wait for whichever comes first.
     heard: list[str] = []
     ended = threading.Event()
-    threading.Thread(target=_listen, args=(orders_in, heard, ended), daemon=True).start()
+    Thread(target=_listen, args=(orders_in, heard, ended), daemon=True).start()
     ended.wait(float(orders["hold_s"]))
     if ARMED not in heard or DISMISSED in heard:
         return 0

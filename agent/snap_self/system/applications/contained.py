@@ -26,6 +26,7 @@ from snap_self.system.applications.server_sockets import LocalSocket, own_socket
 from snap_self.system.disks.inside_entry import MAX_ANSWER, NETWORK, PLACE, Passed
 from snap_self.system.python_child import bare_command
 from snap_self.system.trust import kind_of
+from snap_self.threads.thread import Thread, room_for_one
 
 REACH_S = 5.0
 MAX_REPLY = 16 << 20
@@ -210,7 +211,8 @@ def cut_off(descriptor: int, seconds: float) -> Iterator[None]:
 
         timer = threading.Timer(seconds, end)
         timer.daemon = True
-        timer.start()
+        with room_for_one():
+            timer.start()
         try:
             yield
         finally:
@@ -220,7 +222,7 @@ def cut_off(descriptor: int, seconds: float) -> Iterator[None]:
 
 def _collect(process: subprocess.Popen[bytes]) -> None:
     """Wait for its end on a thread: it may never end."""
-    threading.Thread(target=process.wait, daemon=True, name="inside").start()
+    Thread(target=process.wait, daemon=True, name="inside").start()
 
 
 def _hop(passed: Passed) -> PathHop:

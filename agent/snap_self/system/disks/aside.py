@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from snap_self.system.disks.aside_entry import IDLE_S
 from snap_self.system.disks.frames import pack, unpack, write_whole
 from snap_self.system.python_child import bare_command
+from snap_self.threads.thread import Thread
 
 _ENTRY = "snap_self.system.disks.aside_entry"
 _CHUNK = 1 << 16
@@ -150,7 +151,7 @@ class _Child:
         weakref.finalize(self, os.close, self._fd)
         self._asked = time.monotonic()
         self._waiting = _Waiting()
-        threading.Thread(
+        Thread(
             target=_listen, args=(answers, process.pid, self._waiting), daemon=True, name="aside"
         ).start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from snap_self.ports import Commands
@@ -18,14 +18,19 @@ _ASKS: Mapping[str, tuple[str, ...]] = {
 
 
 class PackageOwners:
-    """Implement ``ports_looking_back.PackageOwners``."""
+    """Implement ``ports_looking_back.PackageOwners``.
 
-    def __init__(self, commands: Commands) -> None:
+    Args:
+        manager: tells whose packages this machine has: ``dpkg``, ``rpm``, ``pacman`` or nobody's.
+    """
+
+    def __init__(self, commands: Commands, manager: Callable[[], str]) -> None:
         self._commands = commands
+        self._manager = manager
 
-    def owners(self, manager: str, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def owners(self, paths: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """Return the packages of each path, as far as the manager tells them; some of many."""
-        asks = _ASKS.get(manager)
+        asks = _ASKS.get(self._manager())
         if asks is None:
             return {}
         return {path: tuple(self._owners(asks, path)) for path in paths[:MOST_PATHS]}

@@ -18,6 +18,7 @@ from snap_self.system.disks.frames import pack, unpack, write_whole
 from snap_self.system.manifest.packages import manager_of
 from snap_self.system.manifest.packer import Packer, own_facts
 from snap_self.system.python_child import bare_command
+from snap_self.threads.thread import Thread
 
 if TYPE_CHECKING:
     from snap_self.model.manifest import Manifest
@@ -153,7 +154,7 @@ class MachineReading:
             os.close(answering)
         # It may outlive this process; Popen must not warn about that.
         process.returncode = 0
-        threading.Thread(
+        Thread(
             target=self._listen, args=(answers, process.pid), daemon=True, name="manifest"
         ).start()
         write_whole(self._stdin, pack(order))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from snap_self import __version__
 from snap_self.model.addresses import OTHERS_LISTENER
 from snap_self.ports import HttpFailed, HttpRequest, HttpResponse
+from snap_self.threads.thread import Thread
 
 if TYPE_CHECKING:
     import requests
@@ -47,7 +48,7 @@ class RequestsTransport:
             HttpFailed: no answer, a body that is too long, or the time ran out.
         """
         box: list[HttpResponse | HttpFailed] = []
-        worker = threading.Thread(target=self._work, args=(request, box), daemon=True)
+        worker = Thread(target=self._work, args=(request, box), daemon=True)
         worker.start()
         worker.join(request.total_s)
         if not box:

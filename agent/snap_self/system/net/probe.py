@@ -13,6 +13,7 @@ from snap_self.ports import Probed
 from snap_self.system.net.netfault import describe
 from snap_self.system.net.sdk import system_ca_bundle
 from snap_self.system.net.tls import client_context
+from snap_self.threads.thread import Thread
 
 
 class TlsProbe:
@@ -43,7 +44,7 @@ class TlsProbe:
 
         # Daemons, because a name lookup cannot be stopped and must not delay the exit.
         for host in hosts:
-            threading.Thread(target=work, args=(host,), name="probe", daemon=True).start()
+            Thread(target=work, args=(host,), name="probe", daemon=True).start()
         end = time.monotonic() + window_s
         with news:
             news.wait_for(lambda: _settled(hosts, verdicts), end - time.monotonic())

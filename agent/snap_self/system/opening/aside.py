@@ -5,7 +5,9 @@ from __future__ import annotations
 import marshal
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from snap_self.errors import (
@@ -58,6 +60,16 @@ class Aside:
     def __init__(self, clock: Clock, limits: Limits) -> None:
         self._clock = clock
         self._limits = limits
+        self._prepared: _Line | None = None
+
+    def prepare(self) -> None:
+        """Start the process of the next question beforehand; it ends with this one.
+
+        What cannot be started now is told when it is asked.
+        """
+        if self._prepared is None:
+            with suppress(OSError):
+                self._prepared = _Line()
 
     def ask(
         self, name: str, disks: Iterable[str], arguments: Mapping[str, object]
@@ -70,24 +82,29 @@ class Aside:
         Raises:
             CopyNotOpened: what the process says, or that it did not answer.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
+        with self._begin(marshal.dumps((name, dict(arguments)))) as line:
             try:
-                child = start_piped(_CHILD, (str(theirs.fileno()),), fds=(theirs.fileno(),))
-            except OSError as error:
-                raise CopyNotOpened(
-                    f"no process could be started to open the copy: {error.strerror}"
-                ) from error
-            finally:
-                theirs.close()
-            try:
-                ours.send(marshal.dumps((name, dict(arguments))))
-                return self._answer(ours, tuple(disks))
-            except (BrokenPipeError, ConnectionResetError) as error:
+                return self._answer(line.ours, tuple(disks))
+            except ConnectionResetError as error:
                 raise _died() from error
-            finally:
-                ours.close()
-                child.close()
+
+    def _begin(self, question: bytes) -> _Line:
+        """Return a process that has its question."""
+        line, self._prepared = self._prepared, None
+        if line is not None:
+            if line.send(question):
+                return line
+            line.close()  # it was killed
+        try:
+            line = _Line()
+        except OSError as error:
+            raise CopyNotOpened(
+                f"no process could be started to open the copy: {error.strerror}"
+            ) from error
+        if not line.send(question):
+            line.close()
+            raise _died()
+        return line
 
     def _answer(self, line: socket.socket, disks: tuple[str, ...]) -> tuple[Any, Sequence[int]]:
         line.settimeout(_LOOK_S)
@@ -106,6 +123,48 @@ class Aside:
                     raise _slow(disks, now - begun) from None
                 continue
             return _read(data, fds)
+
+
+class _Line:
+    """A process, and this one's end of the socket to it.
+
+    Raises:
+        OSError: it could not be started.
+    """
+
+    def __init__(self) -> None:
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            number = theirs.fileno()
+            self._child = start_piped(_CHILD, (str(number),), fds=(number,))
+        except OSError:
+            self.ours.close()
+            raise
+        finally:
+            theirs.close()
+
+    def send(self, question: bytes) -> bool:
+        """Tell whether there is somebody to hear it."""
+        try:
+            self.ours.send(question)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def close(self) -> None:
+        self.ours.close()
+        self._child.close()
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def _read(data: bytes, fds: Sequence[int]) -> tuple[Any, Sequence[int]]:

@@ -34,6 +34,10 @@ class Serials:
         self._by_id = by_id
         self._sysfs = sysfs
 
+    def prepare(self) -> None:
+        """Have the process started that disks are asked through; nobody waits for its answer."""
+        self._calls.begin("read", "/dev/null")
+
     def device_of(self, serial: str) -> str | None:
         """Return the device node of the whole disk with that serial.
 

@@ -77,7 +77,14 @@ class SystemCopyOpener:
         self._by_id = by_id
         self._serials = Serials(calls or AsideProcess(), by_id=by_id, sysfs=sysfs)
         self._old_calls = old_calls
+        self._prepares = False
         self._unmount_wait_s = unmount_wait_s
+
+    def prepare(self) -> None:
+        """Start the processes that opening and closing take, which answer at once then."""
+        self._prepares = True
+        self._aside.prepare()
+        self._serials.prepare()
 
     def shape_of(self, filesystem: Filesystem, *, subvolume: str = "") -> CopyShape:
         """See the port."""
@@ -150,6 +157,8 @@ class SystemCopyOpener:
         facts, fds = self._ask("open", disks, order)
         if not fds:
             raise CopyNotOpened("the process that opens the copy sent no directory")
+        if self._prepares and at is None:  # then this process closes it too, before long
+            self._aside.prepare()
         notes = {
             Note.MAGIC_STAYS: not facts["hidden"],
             Note.NOT_READ_ONLY: not facts["sealed"],

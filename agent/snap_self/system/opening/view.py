@@ -16,9 +16,9 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 
 from snap_self.system.opening import kernel
+from snap_self.threads.thread import Thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def main() -> None:
     server = Server(
         lambda offset, length: os.pread(disk, length, offset), kernel.size_of(disk), instead
     )
-    threading.Thread(target=_serve, args=(line, server), daemon=True).start()
+    Thread(target=_serve, args=(line, server), daemon=True).start()
     sys.exit(_run([*argv, f"{folder}/{NAME}"], limit_s))
 
 

@@ -38,6 +38,9 @@ _UPLOADING = b'"going_on": true'
 # The same for a run that was, or was to be, gone back to.
 _BACK = b'back": {'
 
+# The same for one that is to be gone back to unless somebody confirms.
+_UNCONFIRMED = b'"unconfirmed": true'
+
 
 class Journal:
     """Implement ``ports.RunStore`` and ``ports.FactStore`` in a folder of the state directory.
@@ -112,6 +115,15 @@ class Journal:
         """
         found = _readable(self._paths(), only=_BACK)
         return _newest_first(r for r in found if r.rollback is not None or r.went_back is not None)
+
+    def armed(self) -> tuple[RunRecord, ...]:
+        """Return the records of runs that are to be gone back to unless somebody confirms.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        found = _readable(self._paths(), only=_UNCONFIRMED)
+        return _newest_first(r for r in found if r.armed is not None and r.armed.unconfirmed)
 
     def damaged(self) -> tuple[str, ...]:
         """Return path and reason for each record that cannot be read.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.executions import CANCELLED, Execution
-from snap_self.model.run import RunRecord, rebooted
+from snap_self.model.executions import CANCELLED, DONE, Execution
+from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord, rebooted
 from snap_self.model.snapshots import RUN_TAG, Identity
 from snap_self.recovery.outside import execution_tags
 from snap_self.recovery.returns import return_words
@@ -36,6 +36,8 @@ def returned(tools: Tools, identity: Identity, record: RunRecord) -> Execution |
     """
     if not record.snapshot_ids and not any(order.group_id for order in record.orders):
         return None
+    if record.armed is not None:
+        return None  # noted after the cut, so the disk with this record did not go back to it
     if tools.executions is None or not rebooted(record.boot_id, tools.process.boot_id):
         return None
     tags = {**execution_tags(identity.instance_id), RUN_TAG: record.run_id}
@@ -49,6 +51,8 @@ def returned(tools: Tools, identity: Identity, record: RunRecord) -> Execution |
 def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     """Note what became of rollbacks that were not seen to end; return the records that changed.
 
+    Those that waited for a confirmation are among them once their time has come.
+
     Call it only while holding the lock.
 
     Raises:
@@ -56,6 +60,7 @@ def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     """
     now = tools.clock.now()
     open_records = [each for each in tools.store.brought_back() if _is_open(each, now)]
+    open_records += [each for each in tools.store.armed() if _is_due(each, now)]
     if not open_records or tools.executions is None:
         return ()
     tags = execution_tags(identity.instance_id)
@@ -63,8 +68,8 @@ def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     changed = []
     for record in open_records:
         seen = next((one for one in known if _is_meant(record, one)), None)
-        if seen is not None and seen != record.went_back:
-            changed.append(replace(record, went_back=seen))
+        if seen is not None and seen != record.went_back and not _still_waits(seen):
+            changed.append(replace(record, went_back=seen, armed=_ended(record, seen)))
             tools.store.save(changed[-1])
             tell_log(tools, changed[-1])
     return tuple(changed)
@@ -85,9 +90,31 @@ def _is_open(record: RunRecord, now: datetime) -> bool:
     return seen is None or not seen.ended or not _is_meant(record, seen)
 
 
+def _is_due(record: RunRecord, now: datetime) -> bool:
+    """Tell whether what waited for a confirmation has begun by now, if nothing hindered it."""
+    return record.waiting is not None and record.waiting.deadline <= now < (
+        record.waiting.deadline + REMEMBERED
+    )
+
+
+def _still_waits(seen: Execution) -> bool:
+    return not seen.ended and seen.deadline is not None and seen.is_harmless
+
+
+def _ended(record: RunRecord, seen: Execution) -> ArmedRecord | None:
+    """Return what is noted of what waited, now that its execution was seen."""
+    armed = record.armed
+    if armed is None or not seen.ended or seen.execution_id != armed.execution_id:
+        return armed
+    ended = ArmedEnd.WENT_BACK if seen.status == DONE else ArmedEnd.CAME_TO_NOTHING
+    return replace(armed, unconfirmed=False, replaces="", ended=ended)
+
+
 def _is_meant(record: RunRecord, one: Execution) -> bool:
     """Tell whether an execution is of the last rollback to a run that is known."""
-    asked = record.rollback
+    armed, asked = record.armed, record.rollback
+    if armed is not None and armed.unconfirmed:
+        return one.execution_id == armed.execution_id
     if asked is None:
         return record.went_back is not None and one.execution_id == record.went_back.execution_id
     if asked.execution_id:

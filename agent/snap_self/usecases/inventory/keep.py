@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from snap_self.model.ids import DiskId, GroupId, InstanceId, SnapshotId
+from snap_self.model.ids import DiskId, GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.snapshots import OWNER_TAG, SnapshotGroup, SnapshotStatus
 from snap_self.usecases.inventory.own import OwnSnapshot
 
@@ -66,11 +66,13 @@ class Holdings:
 
     Args:
         groups: those that the snapshots are members of, as far as they can be seen.
+        awaited: runs that the machine goes back to by itself unless somebody confirms.
     """
 
     instance_id: InstanceId
     own: tuple[OwnSnapshot, ...]
     groups: Mapping[GroupId, SnapshotGroup]
+    awaited: Collection[RunId] = ()
 
 
 def prune_steps(holdings: Holdings, policy: PrunePolicy, *, now: datetime) -> tuple[PruneStep, ...]:
@@ -226,6 +228,8 @@ class _Hindrances:
 
     def _needed(self, one: OwnSnapshot) -> str:
         shot = one.shot
+        if one.run_id and one.run_id in self._holdings.awaited:
+            return f"the machine goes back to run {one.run_id} unless `snap-self confirm` is said"
         if shot.snapshot_id in self._newest:
             return f"{shot.snapshot_id} is the newest good one of {shot.disk_id}"
         if not shot.disk_id:

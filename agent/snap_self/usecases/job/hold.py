@@ -14,7 +14,7 @@ worth.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -41,6 +41,7 @@ from snap_self.quiesce.freeze.session import FreezePorts, FreezeSession
 from snap_self.quiesce.freeze.stale import end_stale_freeze
 from snap_self.quiesce.quiescer import Quiescer
 from snap_self.quiesce.session import QuiesceResult, QuiesceSession
+from snap_self.threads.pool import ThreadPool
 from snap_self.usecases.gate import Gate
 from snap_self.usecases.hold_tools import HoldTools
 from snap_self.usecases.job.create import Made
@@ -299,7 +300,7 @@ class Hold:
     def _cut(self, calls: HeldCalls, limit_s: float) -> _Attempt:
         """Send the create call and wait for its end, but no longer than the hold may last."""
         limit_s = max(0.0, limit_s)
-        pool = ThreadPoolExecutor(thread_name_prefix="cut")
+        pool = ThreadPool(thread_name_prefix="cut")
         try:
             call = pool.submit(calls.cut, max(0.0, limit_s - CALL_MARGIN_S))
             call.exception(timeout=limit_s)

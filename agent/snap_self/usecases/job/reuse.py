@@ -17,7 +17,7 @@ from snap_self.model.disks import Coverage
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.report import SnapshotReport
 from snap_self.model.request import Request
-from snap_self.model.run import OrderRecord, RunRecord
+from snap_self.model.run import ArmedEnd, OrderRecord, RunRecord
 from snap_self.model.snapshots import (
     OWNER_TAG,
     Consistency,
@@ -110,12 +110,14 @@ class _Wanted:
 
     Args:
         oldest: it was cut at this instant or later.
+        armed: the machine is to go back to it by itself unless somebody confirms.
     """
 
     instance_id: InstanceId
     disks: frozenset[DiskId]
     level: Consistency
     oldest: datetime
+    armed: bool
 
     @classmethod
     def of(
@@ -126,6 +128,7 @@ class _Wanted:
             disks=frozenset(target.cloud.disk_id for target in coverage.targets),
             level=request.consistency,
             oldest=now - timedelta(seconds=request.reuse_s or 0),
+            armed=request.confirm_within_s is not None,
         )
 
 
@@ -140,6 +143,8 @@ def _may_serve(record: RunRecord, wanted: _Wanted) -> bool:
         and max(ended, record.started) >= wanted.oldest
         and wanted.disks <= {disk_id for order in made for disk_id in order.order.disk_ids}
         and (level is None or level.at_least(wanted.level))
+        # To go back to it would also undo what was confirmed since.
+        and not (wanted.armed and record.armed and record.armed.ended is ArmedEnd.CONFIRMED)
     )
 
 

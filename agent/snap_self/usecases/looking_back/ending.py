@@ -28,11 +28,11 @@ from snap_self.recovery.temporary.rules import (
     local_of,
     next_of,
 )
+from snap_self.usecases.looking_back.pausing import FIRST_S, longer, pause_until
 from snap_self.usecases.looking_back.tools import LookingBack
 
 # A guest that does not let go keeps a disk Detaching for ever.
 DETACH_S = 300.0
-POLL_S = 1.0
 # The tags of a disk just made may not be known to RAM yet.
 YOUNG_S = 30.0
 
@@ -237,7 +237,7 @@ class _Ending:
         clock = self._tools.clock
         end = clock.monotonic() + self._patience_s
         seen: Seen | None = None
-        pause_s = POLL_S / 4
+        pause_s = FIRST_S
         while True:
             disk = self._record.disks[place]
             if disk.disk_id is not None and disk.stage is DiskStage.MADE:
@@ -261,8 +261,8 @@ class _Ending:
             if clock.monotonic() >= end:
                 return _still(disk, seen, todo.act, self._patience_s)
             if self._record.disks[place] == disk:
-                clock.sleep(pause_s)
-                pause_s = min(2 * pause_s, POLL_S)
+                pause_until(self._tools, disk.serial, there=False, longest_s=pause_s)
+                pause_s = longer(pause_s)
 
     def _do(self, place: int, todo: Next, seen: Seen | None) -> None:
         disk = self._record.disks[place]

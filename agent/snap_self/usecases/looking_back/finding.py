@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from snap_self.disks.copies import refuse_copy
 from snap_self.disks.where import Place, Places
 from snap_self.errors import DiskUnmapped, PreconditionRefused, UsageError
 from snap_self.model.copying import Wanted
@@ -104,6 +105,7 @@ def source_at(found: Found, place: Place, wanted: tuple[Wanted, ...] = ()) -> So
 
     Raises:
         PreconditionRefused, DiskUnmapped: none does, or not all of its disks have one.
+        OnTemporaryDisk: it lies on a copy itself.
     """
     filesystem = place.filesystem
     if filesystem is None:
@@ -112,6 +114,8 @@ def source_at(found: Found, place: Place, wanted: tuple[Wanted, ...] = ()) -> So
             hint="no snapshot of a disk can hold it",
         )
     disks = _disks(found, filesystem, place.mount)
+    for disk in disks:
+        refuse_copy(place.mount.path, disk)
     _check_same_disk(found, place.mount, disks)
     by_disk = {shot.disk_id: shot for shot in found.shots}
     missing = [disk.disk_id for disk in disks if disk.disk_id not in by_disk]

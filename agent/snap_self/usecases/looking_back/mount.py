@@ -64,7 +64,9 @@ def mount(
     with opened_in_turn(tools, looking, found, plan, at=at) as copy:
         _leave_open(looking, copy, life)
     timed = looking.places.end_after(copy.record.restore_id, request.life_s)
-    return Mounted(record=copy.record, intent=intent, timed=timed, notes=found.notes)
+    return Mounted(
+        record=copy.record, intent=intent, timed=timed, notes=found.notes, caveats=copy.caveats
+    )
 
 
 def _leave_open(looking: LookingBack, copy: Life, life: timedelta) -> None:

@@ -18,24 +18,28 @@ from snap_self.errors import (
     CloudUnreachable,
     DiskCategoryRefused,
     DiskLeft,
+    PermissionRefused,
     SnapSelfError,
+    SnapshotNotTagged,
     WaitRanOut,
 )
 from snap_self.model.disk_orders import DiskChoice, OnSale
 from snap_self.model.disks import CloudDisk
-from snap_self.model.ids import DiskId
-from snap_self.model.opening import CopyShape, Opened
+from snap_self.model.ids import DiskId, SnapshotId
+from snap_self.model.opening import CopyShape, Note, Opened
+from snap_self.model.shell import command
+from snap_self.model.snapshots import OWNER_TAG
 from snap_self.model.temporary import CopyRecord, DiskStage, Stage, TemporaryDisk
 from snap_self.ports_looking_back import TemporaryDisks
 from snap_self.recovery.temporary.rules import AVAILABLE, IN_USE
-from snap_self.usecases.looking_back.ending import POLL_S, YOUNG_S, Ended, end_copy, end_disk
+from snap_self.usecases.looking_back.ending import YOUNG_S, Ended, end_copy, end_disk
 from snap_self.usecases.looking_back.kinds import Kinds, OfThese
+from snap_self.usecases.looking_back.pausing import FIRST_S, LOOK_S, longer, pause_until
 from snap_self.usecases.looking_back.tools import LookingBack
 
 SETTLE_S = 300.0
 # The API says In_use before the device is there.
 DEVICE_S = 60.0
-DEVICE_POLL_S = 0.2
 HELD = "snap-self has a copy of a disk attached; it is detached in a moment"
 
 
@@ -49,6 +53,7 @@ class Plan:
         shape: where the filesystem lies on the disks.
         instance_type: of the instance that is to take the disks.
         of_these: gives the kinds for a disk again, of those that are on sale.
+        untagged: snapshots that are known as ours by their group alone.
     """
 
     record: CopyRecord
@@ -56,6 +61,7 @@ class Plan:
     shape: CopyShape
     instance_type: str = ""
     of_these: OfThese = lambda source, on_sale: ()  # noqa: ARG005
+    untagged: frozenset[SnapshotId] = frozenset()
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Life:
     Args:
         record: as it is in the journal.
         left: what is to be said of what stays after its end; None if nothing does.
+        caveats: what differs from the best way of opening; kept when it is closed.
     """
 
     tools: LookingBack
@@ -75,6 +82,7 @@ class Life:
     opened: Opened | None = None
     kept_open: bool = False
     left: DiskLeft | None = None
+    caveats: tuple[Note, ...] = ()
 
     def note(self, record: CopyRecord) -> None:
         """Write down what is about to happen."""
@@ -154,6 +162,7 @@ def _open(life: Life, at: str | None) -> None:
     life.tools.step("make the disk" if len(life.record.disks) == 1 else "make the disks")
     for place in range(len(life.record.disks)):
         _create(life, place)
+    life.tools.prepare()
     record = life.record
     for place in range(len(life.record.disks)):
         record = _made(life, record, place)
@@ -170,6 +179,7 @@ def _open(life: Life, at: str | None) -> None:
     life.opened = life.tools.opener.open(
         devices, life.plan.shape, at=at, mark=life.record.restore_id
     )
+    life.caveats = life.opened.notes
     # With what is written next the journal has it.
     life.record = replace(life.record, opened=life.tools.clock.now())
 
@@ -204,6 +214,8 @@ def _create(life: Life, place: int) -> None:
             if _maybe_done(error):
                 raise
             life.note(life.record.with_disk(place, replace(first, order=order)))
+            if isinstance(error, PermissionRefused) and order.snapshot_id in life.plan.untagged:
+                raise _not_tagged(life.record, order.snapshot_id, error) from error
             other = _other(life, asked) if isinstance(error, DiskCategoryRefused) else None
             if other is None:
                 raise
@@ -211,6 +223,27 @@ def _create(life: Life, place: int) -> None:
     made = life.tools.clock.now()
     known = replace(asked, stage=DiskStage.MADE, disk_id=disk_id, made=made)
     life.note(life.reached(Stage.CREATED).with_disk(place, known))
+
+
+def _not_tagged(
+    record: CopyRecord, snapshot_id: SnapshotId, error: PermissionRefused
+) -> SnapshotNotTagged:
+    """Return what a refusal means where the policy that we print could not but refuse.
+
+    Other policies may allow it, so it was tried.
+    """
+    tag = f"{OWNER_TAG}={record.instance_id}"
+    adds = command(
+        *("aliyun", "ecs", "TagResources", "--RegionId", record.region),
+        *("--ResourceType", "snapshot", "--ResourceId.1", snapshot_id),
+        *("--Tag.1.Key", OWNER_TAG, "--Tag.1.Value", record.instance_id),
+    )
+    return SnapshotNotTagged(
+        f"no disk may be made of {snapshot_id}: it lacks the tag {tag}, which its group alone has, "
+        f"and by which the policy of `snap-self policy --restore` goes: {error.message}",
+        hint=f"add the tag with an administrator's credentials, not on this instance: `{adds}`",
+        details=error.details,
+    )
 
 
 def _other(life: Life, refused: TemporaryDisk) -> DiskChoice | None:
@@ -253,7 +286,7 @@ def _attach(life: Life, place: int) -> tuple[str, str]:
                 f"{disk.disk_id} is attached, but its device did not come within {DEVICE_S:g} s",
                 hint="nothing was changed; see the kernel's log (dmesg)",
             )
-        clock.sleep(DEVICE_POLL_S)
+        clock.sleep(LOOK_S)
     return disk.serial, device
 
 
@@ -282,7 +315,7 @@ def _await(life: Life, disk: TemporaryDisk, status: str) -> CloudDisk:
     assert disk.disk_id is not None
     clock = life.tools.clock
     end = clock.monotonic() + SETTLE_S
-    pause_s = POLL_S / 4
+    pause_s = FIRST_S
     while True:
         seen = life.cloud.disk(disk.disk_id)
         if seen is not None and seen.status == status and (seen.serial or status != AVAILABLE):
@@ -293,5 +326,8 @@ def _await(life: Life, disk: TemporaryDisk, status: str) -> CloudDisk:
                 f"{disk.disk_id} did not become {status} within {SETTLE_S:g} s: it is {now}",
                 hint="nothing was changed; try again later",
             )
-        clock.sleep(pause_s)
-        pause_s = min(2 * pause_s, POLL_S)
+        if status == IN_USE:
+            pause_until(life.tools, disk.serial, there=True, longest_s=pause_s)
+        else:
+            clock.sleep(pause_s)
+        pause_s = longer(pause_s)

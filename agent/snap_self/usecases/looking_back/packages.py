@@ -3,47 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from snap_self.errors import StateUnusable
 from snap_self.model.ids import InstanceId, RunId
 from snap_self.model.manifest import Manifest, Package
 from snap_self.model.packed import PackedManifest
 from snap_self.model.shell import command
-from snap_self.ports_looking_back import PackageOwners
+from snap_self.ports_looking_back import ManifestReading, PackageOwners
+from snap_self.usecases.parallel import Aside
 from snap_self.usecases.tools import ManifestTools
 
 READ_LIMIT_S = 5.0
+# The owners of many paths are asked for one by one, beside all that is found out meanwhile.
+ASK_LIMIT_S = 30.0
 # Of a folder that half of all packages share, nobody reads more.
 MOST_TOLD = 3
 
 
-def package_warnings(
-    manifests: ManifestTools,
-    values: Callable[[PackedManifest], Manifest],
-    owners: PackageOwners,
-    run: str,
-    paths: Sequence[str],
-) -> tuple[str, ...]:
-    """Return a sentence for each path and package; none where no manifest tells of packages.
+class PackageQuestion:
+    """Asks which packages paths belong to, beside what else is to be found out.
+
+    The machine is read only for a path that has a package: that takes far longer than the question.
 
     Args:
         values: gives a manifest as values.
     """
-    try:
-        before = manifests.store.read(RunId(run))
-    except (StateUnusable, ValueError):
-        return ()
-    if before is None or not before.packages:
-        return ()
-    reading = manifests.reader.begin()  # beside the package manager's program
-    try:
-        told = owners.owners(before.manager, paths)
-        if not any(_named(before.packages, name) for names in told.values() for name in names):
+
+    def __init__(
+        self,
+        manifests: ManifestTools,
+        values: Callable[[PackedManifest], Manifest],
+        owners: PackageOwners,
+        paths: Sequence[str],
+    ) -> None:
+        self._manifests = manifests
+        self._values = values
+        self._owners = owners
+        self._paths = tuple(paths)
+        self._asked = Aside(self._ask, "owners")
+
+    def _ask(self) -> _Told:
+        reading: ManifestReading | None = None
+        owners = self._owners.owners(self._paths)
+        if any(owners.values()):
+            reading = self._manifests.reader.begin()
+        return _Told(owners=owners, reading=reading)
+
+    def warnings(self, run: str) -> tuple[str, ...]:
+        """Return a sentence for each path and package that is another than it was at a run.
+
+        None where no manifest of the run tells of packages, or nobody answered in time.
+        """
+        told = self._asked.result(within_s=ASK_LIMIT_S, otherwise=_Told())
+        if told.reading is None:
             return ()
-        now = values(reading.end(RunId(run), InstanceId(""), limit_s=READ_LIMIT_S))
-    finally:
-        reading.drop()
-    return tuple(warning for path in paths for warning in _of_path(path, told, before, now))
+        try:
+            before = self._before(run)
+            names = {name for each in told.owners.values() for name in each}
+            if before is None or not any(_named(before.packages, name) for name in names):
+                return ()
+            packed = told.reading.end(RunId(run), InstanceId(""), limit_s=READ_LIMIT_S)
+            now = self._values(packed)
+        finally:
+            told.reading.drop()
+        return tuple(
+            warning for path in self._paths for warning in _of_path(path, told.owners, before, now)
+        )
+
+    def _before(self, run: str) -> Manifest | None:
+        try:
+            return self._manifests.store.read(RunId(run))
+        except (StateUnusable, ValueError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Whose the paths are, and the machine's reading, which is begun if they are anybody's."""
+
+    owners: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reading: ManifestReading | None = None
 
 
 def _of_path(

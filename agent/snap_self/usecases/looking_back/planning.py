@@ -99,6 +99,7 @@ def plan_copy(
         shape=shape,
         instance_type=identity.instance_type,
         of_these=lambda disk_id, on_sale: _kinds(*pairs[disk_id], on_sale),
+        untagged=frozenset(shot.snapshot_id for shot in source.shots if not shot.tagged),
     )
 
 

@@ -78,12 +78,13 @@ def restore(
         DiskLeft: it failed, and something of the copy stays.
         SnapSelfError: it failed; what was not told as brought back is as it was.
     """
+    warnings = looking.ask_packages(request.paths)
     found = find(tools, request.wanted)
     source = source_of(found, tools.machine, request.paths)
     plan = plan_copy(looking, found, source, Purpose.RESTORE, life=LIFE)
     intent = replace(
         intent_of(plan, found, source),
-        warnings=tuple(looking.warnings_of(found.name, request.paths)),
+        warnings=tuple(warnings(found.name)),
         paths=tuple(one.path for one in source.wanted),
         to=request.to,
         aside=_aside(request, plan, source),
@@ -98,6 +99,7 @@ def restore(
         done,
         record=life.record,
         notes=found.notes,
+        caveats=life.caveats,
         left=life.left,
     )
 

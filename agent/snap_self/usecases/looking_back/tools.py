@@ -11,6 +11,9 @@ from snap_self.ports import Clock, Inhibitor, RunLock
 from snap_self.ports_looking_back import Copier, CopyOpener, CopyStore, MountPoints, TemporaryDisks
 from snap_self.usecases.tools import Here
 
+Warnings = Callable[[str], Sequence[str]]
+"""Gets a run and tells what is to be known of paths before they are brought back from it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookingBack:
@@ -21,8 +24,9 @@ class LookingBack:
             change never waits for a restore or for a disk that does not let go.
         disks: what makes and ends temporary disks, over the one client of a command.
         new_id: from the wall clock and a random part.
-        warnings_of: what is to be known of paths of a run before they are brought back, such as
-            packages that they belong to and that have another version by now.
+        ask_packages: begins to ask which packages paths belong to; what it returns is then told a
+            run, and tells which of them have another version by now, in words.
+        prepare: begins what takes this process time, while the cloud makes a disk.
         max_gib: how large a disk may be that is made without ``--yes``.
     """
 
@@ -36,7 +40,8 @@ class LookingBack:
     places: MountPoints
     listener: Listener
     new_id: Callable[[], RestoreId]
-    warnings_of: Callable[[str, Sequence[str]], Sequence[str]] = lambda run, paths: ()  # noqa: ARG005
+    ask_packages: Callable[[Sequence[str]], Warnings] = lambda paths: lambda run: ()  # noqa: ARG005
+    prepare: Callable[[], None] = lambda: None
     max_gib: int = 500
 
     def step(self, text: str) -> None:

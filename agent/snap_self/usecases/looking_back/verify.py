@@ -137,7 +137,7 @@ class _Work:
             assert life.opened is not None
             proof = look_into(looking, self._proving, found, tools.machine, target, life.opened)
         self._left = life.left
-        return replace(proof, record=life.record)
+        return replace(proof, record=life.record, caveats=life.caveats)
 
     def _met(self, target: Target, error: SnapSelfError) -> None:
         """Note why one was not opened; what concerns it alone does not end the others."""

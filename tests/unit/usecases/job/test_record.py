@@ -28,6 +28,8 @@ OTHERS: dict[str, Any] = {
     "waited_for": True,
     "spread_s": 60,
     "change_of": "4711:99",
+    "confirm_within_s": 1800,
+    "check": "true",
 }
 
 

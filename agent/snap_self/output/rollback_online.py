@@ -1,0 +1,114 @@
+"""Data disks that go back while the system runs: what will be done, what was, what is half-way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from snap_self.errors import ExitStatus
+from snap_self.model.going_back import DamagedReturn, ReturnRecord
+from snap_self.model.result import Result
+from snap_self.output.jsonform import when, write_json
+from snap_self.output.rollback import loss_lines, rollback_json
+from snap_self.output.streams import Streams
+from snap_self.output.text import instant_words
+from snap_self.recovery.online import GOES_ON, released_words, unfinished
+from snap_self.usecases.going_back.judging import OnlineJudged
+from snap_self.usecases.going_back.online import Returned
+
+STILL = "it was interrupted"
+
+
+def status_of(record: ReturnRecord) -> ExitStatus:
+    """Return what the command ends with."""
+    return ExitStatus.RESTORED_IN_PART if record.not_started else ExitStatus.DONE
+
+
+def online_lines(online: OnlineJudged, now: datetime, *, snapshot_first: bool) -> Iterator[str]:
+    """Yield what is to be done now, and what is lost by it."""
+    yield from loss_lines(online.judged, now)
+    if snapshot_first:
+        yield "Made       first, a snapshot of the present state, which is waited for"
+    else:
+        yield "Made       no snapshot of the present state (--snapshot-first makes one)"
+    record = online.record
+    if record.places:
+        yield f"Unmounted  meanwhile: {', '.join(record.places)}"
+    running = [unit.name for unit in record.units if unit.was_active]
+    if running:
+        yield f"Stopped    meanwhile: {', '.join(running)}"
+    idle = [unit.name for unit in record.units if not unit.was_active]
+    if idle:
+        yield f"Stays off  {', '.join(idle)}: it does not run now"
+    released = {disk.disk_id: disk.delete_with_instance for disk in record.disks}
+    yield from (f"Mind       {line}" for line in released_words(released))
+    yield from (f"Note       {line}" for line in online.judged.notes)
+
+
+def write_returned(streams: Streams, returned: Returned) -> None:
+    """Write what went back, and what is in use again."""
+    record = returned.record
+    if streams.json:
+        done = rollback_json(
+            returned.judged.judged,
+            result=Result.PARTIAL if record.not_started else Result.DONE,
+            exit_status=status_of(record),
+            online=online_json(record),
+        )
+        write_json(streams, done)
+        return
+    for disk in record.disks:
+        streams.data(f"Went back  {disk.disk_id}, to {disk.snapshot_id}")
+    if record.places:
+        streams.data(f"Mounted    {', '.join(record.places)}")
+    started = [unit.name for unit in record.units if unit.was_active]
+    if started and not record.not_started:
+        streams.data(f"Started    {', '.join(started)}")
+    for why in record.not_started:
+        streams.fault(f"snap-self: not started again: {why}")
+    if record.present:
+        streams.message(f"The state before is kept by run {record.present}.")
+
+
+def online_json(record: ReturnRecord) -> dict[str, Any]:
+    """Return the journal's record of it."""
+    return {
+        "id": record.return_id,
+        "step": record.step.value,
+        "units": [unit.name for unit in record.units if unit.was_active],
+        "mounts": list(record.places),
+        "not_started": list(record.not_started),
+        "present_run": record.present or None,
+        "ended": when(record.ended),
+    }
+
+
+def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
+    """Yield what is known of disks that went back while the system ran.
+
+    Args:
+        done: newest first.
+        run: only those to this run; empty for the last one, to whatever run.
+    """
+    went = [each for each in done if each.went_back and run in ("", each.run)]
+    for record in went if run else went[:1]:
+        at = instant_words(record.ended) if record.ended else "at a time that was not noted"
+        disks = ", ".join(record.disk_ids)
+        kept = f"; the state before is kept by run {record.present}" if record.present else ""
+        yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}"
+
+
+def half_way_lines(
+    records: Sequence[ReturnRecord], damaged: Sequence[DamagedReturn]
+) -> tuple[str, ...]:
+    """Return what every command says at its end as long as a rollback is not finished."""
+    return (
+        *(f"snap-self: {unfinished(each, each.trouble or STILL).message}" for each in records),
+        *(
+            f"snap-self: {each.where} ({each.why}): disks that went back may not be attached, "
+            "mounted or started; the ECS console shows them"
+            for each in damaged
+        ),
+        *([f"  -> {GOES_ON}"] if records else []),
+    )

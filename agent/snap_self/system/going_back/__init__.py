@@ -1,0 +1,1 @@
+"""Data disks freed and used again on the running system."""

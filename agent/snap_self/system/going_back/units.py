@@ -1,0 +1,54 @@
+"""Units of systemd, stopped and started again."""
+
+from __future__ import annotations
+
+from snap_self.errors import DisksInUse
+from snap_self.model.going_back import UnitFacts
+from snap_self.ports import Commands
+
+QUICK_S = 20.0
+# A database may write back all it has in memory before it ends.
+LONG_S = 900.0
+_RUNS = frozenset({"active", "reloading", "activating"})
+
+
+class Units:
+    """Asks systemctl, which waits until a unit has stopped or started."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def facts(self, name: str) -> UnitFacts:
+        """Return what systemd tells of a unit."""
+        asked = ("show", "--property=LoadState,ActiveState", "--", name)
+        status, out, _ = self._systemctl(asked, QUICK_S)
+        told = dict(line.partition("=")[::2] for line in out.split("\n"))
+        known = status == 0 and told.get("LoadState") == "loaded"
+        return UnitFacts(name=name, known=known, active=told.get("ActiveState", "") in _RUNS)
+
+    def stop(self, name: str) -> None:
+        """Stop a unit.
+
+        Raises:
+            DisksInUse: it did not stop.
+        """
+        status, _, err = self._systemctl(("stop", "--", name), LONG_S)
+        if status != 0:
+            raise DisksInUse(
+                f"unit {name} did not stop (systemctl ended with status {status})",
+                hint=f"journalctl -u {name} tells why",
+                details=err.strip(),
+            )
+
+    def start(self, name: str) -> str:
+        """Start a unit; return why it did not start, empty if it did."""
+        status, _, _ = self._systemctl(("start", "--", name), LONG_S)
+        return "" if status == 0 else f"systemctl start ended with status {status}"
+
+    def _systemctl(self, words: tuple[str, ...], limit_s: float) -> tuple[int, str, str]:
+        try:
+            return self._commands.run(("systemctl", *words), timeout_s=limit_s)
+        except TimeoutError:
+            return 124, "", f"no answer within {limit_s:g} s"
+        except OSError as error:
+            return 127, "", str(error.strerror or error)

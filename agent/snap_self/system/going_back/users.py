@@ -1,0 +1,115 @@
+"""Which processes have something open on filesystems or devices, and whose services they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+from snap_self.model.going_back import User
+
+_LINKS = ("cwd", "root", "exe")
+_UNIT_ENDS = (".service", ".scope")
+_TERMINALS = ("/dev/null", "/dev/pts/", "/dev/tty", "socket:", "pipe:", "anon_inode:")
+
+
+def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[User, ...]:
+    """Return the processes, this one left out.
+
+    Args:
+        filesystems: device numbers as files have them (``st_dev``).
+        devices: device numbers of block devices (``st_rdev``).
+    """
+    own = str(os.getpid())
+    found = []
+    for entry in sorted(_names("/proc"), key=lambda name: (len(name), name)):
+        if entry.isdigit() and entry != own and _uses(entry, filesystems, devices):
+            found.append(User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry)))
+    return tuple(found)
+
+
+def mounted_by(devnos: Collection[str]) -> tuple[User, ...]:
+    """Return a process of each other mount namespace in which one of the devices is mounted.
+
+    Args:
+        devnos: as ``major:minor``.
+    """
+    seen = {_namespace(str(os.getpid())), ""}
+    found = []
+    for entry in sorted(filter(str.isdigit, _names("/proc")), key=int):
+        namespace = _namespace(entry)
+        if namespace not in seen:
+            seen.add(namespace)
+            rows = _text(entry, "mountinfo").split("\n")
+            if any(row.split(" ")[2:3] == [each] for row in rows for each in devnos):
+                found.append(
+                    User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
+                )
+    return tuple(found)
+
+
+def unit_of(pid: str) -> str:
+    """Return the unit of systemd that a process belongs to, by its control group; empty for none.
+
+    Of a user's own manager it is the service that the manager runs in.
+    """
+    for line in _text(pid, "cgroup").split("\n"):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" or controllers == "name=systemd":
+            for part in path.split("/"):
+                if part.endswith(_UNIT_ENDS):
+                    return part
+    return ""
+
+
+def _uses(pid: str, filesystems: Collection[int], devices: Collection[int]) -> bool:
+    for path in _links(pid):
+        # What a link leads to is looked at only where it may be a file: a dead server's may hang.
+        with suppress(OSError):
+            seen = os.stat(path)
+            if seen.st_dev in filesystems or (seen.st_rdev and seen.st_rdev in devices):
+                return True
+    return bool(filesystems) and _maps(pid, filesystems)
+
+
+def _links(pid: str) -> Iterator[str]:
+    yield from (f"/proc/{pid}/{name}" for name in _LINKS)
+    for number in _names(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{number}"
+        with suppress(OSError):
+            if not os.readlink(path).startswith(_TERMINALS):
+                yield path
+
+
+def _maps(pid: str, filesystems: Collection[int]) -> bool:
+    wanted = {f"{os.major(each):02x}:{os.minor(each):02x}" for each in filesystems}
+    return any(line.split(None, 4)[3:4] == [w] for line in _lines(pid) for w in wanted)
+
+
+def _lines(pid: str) -> Iterator[str]:
+    with suppress(OSError), open(f"/proc/{pid}/maps", "rb") as file:
+        for line in file:
+            yield line.decode("utf-8", "replace")
+
+
+def _namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _text(pid: str, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""A rollback that waits outside for a confirmation: arm it, move it, call it off."""

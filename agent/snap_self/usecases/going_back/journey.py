@@ -1,0 +1,289 @@
+"""Take disks to their snapshots and back to their places, from wherever a journey was interrupted.
+
+Until the first disk is reset nothing is lost: what fails then turns the journey back, and all is
+mounted and started as it was. After that there is only the way forward. Whoever calls it holds the
+locks, of the runs and of the copies. All that it does can be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from snap_self.errors import (
+    ApiFault,
+    CloudUnreachable,
+    DiskConflict,
+    DiskNotReady,
+    DiskNotSettled,
+    SnapSelfError,
+    StateUnusable,
+    WaitRanOut,
+)
+from snap_self.model.disks import CloudDisk
+from snap_self.model.going_back import DiskState, Heading, ReturningDisk, ReturnRecord, Step
+from snap_self.ports_going_back import OwnDisks
+from snap_self.recovery.online import unfinished
+from snap_self.usecases.going_back.tools import GoingBack
+
+AVAILABLE, IN_USE, DETACHING, RESETTING = "Available", "In_use", "Detaching", "ReIniting"
+RESET_FAILED = "ReInitFailed"
+# "About 1 minute" says the documentation of a detach; a large disk is reset for longer.
+SETTLE_S = 300.0
+RESET_S = 3600.0
+PASSES_S = 60.0
+DEVICE_S = 60.0
+POLL_S = 1.0
+HELD = "snap-self brings disks back to a snapshot; they are detached meanwhile"
+
+
+def travel(going: GoingBack, cloud: OwnDisks, record: ReturnRecord) -> ReturnRecord:
+    """Take it to its end; return the record of that, whichever way it went.
+
+    Raises:
+        RollbackUnfinished: it is half-way, and the journal has it.
+        SnapSelfError: no disk was reset, and all is as it was before.
+    """
+    return _Journey(going, cloud, record).travel()
+
+
+class _Journey:
+    def __init__(self, going: GoingBack, cloud: OwnDisks, record: ReturnRecord) -> None:
+        self._going = going
+        self._cloud = cloud
+        self._record = record
+        self._cause: SnapSelfError | None = None
+
+    def travel(self) -> ReturnRecord:
+        self._going.inhibitor.hold(HELD)
+        try:
+            if self._record.heading is Heading.FORWARD and not self._record.whole:
+                self._go()
+            self._arrive()
+        finally:
+            self._going.inhibitor.release()
+        if self._cause is not None:
+            raise self._cause
+        return self._record
+
+    def _go(self) -> None:
+        """Go as far as the snapshots; on a fault or a signal turn back as long as that can be."""
+        went = False
+        try:
+            self._free()
+            self._detach()
+            self._rehearse()
+            self._reset()
+            went = True
+        except SnapSelfError as error:
+            if not self._record.untouched:
+                raise self._half_way(error) from error
+            self._cause = error
+        finally:
+            if not went and self._record.untouched:
+                self._turn_back()
+                if self._cause is None:  # a signal goes on when everything is as it was
+                    self._arrive()
+
+    def _turn_back(self) -> None:
+        why = self._cause.told if self._cause else "it was interrupted"
+        self._going.step("turn back: no disk was reset")
+        turned = replace(self._record, heading=Heading.BACK, trouble=why)
+        with suppress(StateUnusable):
+            self._save(turned)
+        self._record = turned
+
+    def _arrive(self) -> None:
+        """Put all in its place again, and end the journey."""
+        try:
+            self._attach()
+            self._mount()
+            self._start()
+            ended = replace(self._record.at(Step.DONE), ended=self._going.clock.now())
+            if ended.heading is Heading.FORWARD:
+                ended = replace(ended, trouble="")
+            self._save(ended)
+        except SnapSelfError as error:
+            raise self._half_way(error) from error
+
+    def _half_way(self, error: SnapSelfError) -> SnapSelfError:
+        told = unfinished(self._record, error.told)
+        told.details = tuple(filter(None, (error.hint, *error.details)))
+        with suppress(StateUnusable):
+            self._save(replace(self._record, trouble=error.told))
+        return told
+
+    def _save(self, record: ReturnRecord) -> None:
+        if record != self._record:
+            self._going.returns.save(record)
+            self._record = record
+
+    def _begin(self, step: Step, text: str) -> None:
+        self._going.step(text)
+        self._save(self._record.at(step))
+
+    # --- on this machine ---------------------------------------------------------------------
+
+    def _free(self) -> None:
+        """Have nothing use the disks any more; those that are away are used by nobody."""
+        ground = self._going.ground
+        if self._record.units:
+            self._begin(Step.STOPPING, "stop the units")
+        for unit in self._record.units:
+            if unit.was_active:
+                ground.stop(unit.name)
+        self._begin(Step.UNMOUNTING, "unmount")
+        for mounted in reversed(self._record.mounts):
+            ground.unmount(mounted)
+        for group in self._record.groups:
+            ground.deactivate(group)
+        ground.refuse_held([disk.serial for disk in self._record.disks])
+
+    def _mount(self) -> None:
+        ground = self._going.ground
+        self._begin(Step.MOUNTING, "mount as it was")
+        for group in self._record.groups:
+            ground.activate(group)
+        for place in self._record.mounts:
+            ground.mount(place, self._device(place.serial))
+
+    def _start(self) -> None:
+        """Start what was stopped; one that does not start does not keep the others from it."""
+        if self._record.units:
+            self._begin(Step.STARTING, "start the units")
+        failed = []
+        for unit in reversed(self._record.units):
+            if unit.was_active and (why := self._going.ground.start(unit.name)):
+                failed.append(f"{unit.name}: {why}")
+        self._record = replace(self._record, not_started=tuple(failed))
+
+    def _device(self, serial: str) -> str:
+        clock = self._going.clock
+        end = clock.monotonic() + DEVICE_S
+        while (device := self._going.ground.device_of(serial)) is None:
+            if clock.monotonic() >= end:
+                raise WaitRanOut(
+                    f"the disk with the serial {serial} is attached, and its device did not appear "
+                    f"within {DEVICE_S:g} s",
+                    hint="lsblk -o NAME,SERIAL shows what is there",
+                )
+            clock.sleep(POLL_S / 4)
+        return device
+
+    # --- in the cloud ------------------------------------------------------------------------
+
+    def _detach(self) -> None:
+        """Detach one disk after the other, as an instance detaches one at a time."""
+        self._begin(Step.DETACHING, "detach the disks")
+        for disk in self._record.disks:
+            self._settle(disk, self._detach_again, (AVAILABLE, RESETTING, RESET_FAILED), SETTLE_S)
+
+    def _detach_again(self, disk: ReturningDisk, seen: CloudDisk) -> None:
+        if seen.status == IN_USE:
+            self._refuse_elsewhere(seen)
+            self._cloud.detach(disk.disk_id, self._record.instance_id)
+
+    def _rehearse(self) -> None:
+        """Have the cloud say of all disks that it would reset them, before it resets the first."""
+        for disk in self._record.disks:
+            if disk.state is DiskState.AS_IT_WAS:
+                self._cloud.may_reset(disk.disk_id, disk.snapshot_id, attached=False)
+
+    def _reset(self) -> None:
+        self._going.step("reset the disks")
+        for place, disk in enumerate(self._record.disks):
+            if disk.state is not DiskState.WENT_BACK:
+                self._reset_one(place, disk)
+
+    def _reset_one(self, place: int, disk: ReturningDisk) -> None:
+        self._save(self._record.at(Step.RESETTING).with_disk(place, DiskState.ASKED))
+        try:
+            self._ask_reset(disk)
+        except (ApiFault, CloudUnreachable) as error:
+            # An order of before a kill may have been heard; this one was not, if it was refused.
+            if disk.state is DiskState.AS_IT_WAS and not error.maybe_done:
+                self._save(self._record.with_disk(place, DiskState.AS_IT_WAS))
+            raise
+        seen = self._settle(disk, _wait, (AVAILABLE, RESET_FAILED), RESET_S)
+        if seen.status == RESET_FAILED:
+            raise DiskNotReady(
+                f"the cloud began to reset {disk.disk_id} and failed",
+                hint="it is tried again; Alibaba Cloud support can tell more",
+            )
+        self._save(self._record.with_disk(place, DiskState.WENT_BACK))
+
+    def _ask_reset(self, disk: ReturningDisk) -> None:
+        """Ask for a reset; for a while, where the disk is in a state that passes."""
+        clock = self._going.clock
+        end = clock.monotonic() + PASSES_S
+        while True:
+            try:
+                self._cloud.reset(disk.disk_id, disk.snapshot_id)
+            except (DiskNotSettled, DiskConflict):
+                if clock.monotonic() >= end:
+                    raise
+                clock.sleep(POLL_S)
+            else:
+                return
+
+    def _attach(self) -> None:
+        self._begin(Step.ATTACHING, "attach the disks as they were")
+        for disk in self._record.disks:
+            self._settle(disk, self._attach_again, (IN_USE,), SETTLE_S)
+            self._device(disk.serial)
+
+    def _attach_again(self, disk: ReturningDisk, seen: CloudDisk) -> None:
+        if seen.status == AVAILABLE:
+            self._cloud.attach(
+                disk.disk_id, self._record.instance_id, released=disk.delete_with_instance
+            )
+
+    def _settle(
+        self,
+        disk: ReturningDisk,
+        act: Callable[[ReturningDisk, CloudDisk], None],
+        wanted: tuple[str, ...],
+        limit_s: float,
+    ) -> CloudDisk:
+        """Act on a disk until the cloud shows it in a wanted state.
+
+        Raises:
+            DiskNotReady: it is gone, or in another state after that time.
+        """
+        clock = self._going.clock
+        end = clock.monotonic() + limit_s
+        while True:
+            seen = self._cloud.disk(disk.disk_id)
+            if seen is not None and seen.status in wanted:
+                self._refuse_elsewhere(seen)
+                return seen
+            if clock.monotonic() >= end:
+                status = seen.status if seen else "not shown by the cloud"
+                raise DiskNotReady(
+                    f"{disk.disk_id} is still {status} after {limit_s:g} s",
+                    hint="the ECS console shows what goes on with it",
+                )
+            if seen is not None:
+                # Another change of this instance's disks may go on, or this one not be settled.
+                with suppress(DiskNotSettled, DiskConflict):
+                    act(disk, seen)
+            clock.sleep(POLL_S)
+
+    def _refuse_elsewhere(self, seen: CloudDisk) -> None:
+        """Refuse a disk that somebody gave to another instance meanwhile.
+
+        Raises:
+            DiskNotReady: it is another one's.
+        """
+        others = sorted(seen.attached_to - {self._record.instance_id})
+        if others:
+            raise DiskNotReady(
+                f"{seen.disk_id} is attached to {', '.join(others)} by now",
+                hint="detach it there",
+            )
+
+
+def _wait(disk: ReturningDisk, seen: CloudDisk) -> None:
+    """Do nothing but wait."""
+    del disk, seen

@@ -1,0 +1,126 @@
+"""Whether data disks can go back while the system runs, and the record of how they will."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snap_self.errors import DiskNotReady, SnapSelfError, TopologyError
+from snap_self.model.going_back import (
+    ReturnId,
+    ReturningDisk,
+    ReturnRecord,
+    Standing,
+    UnitFacts,
+    UnitRecord,
+)
+from snap_self.recovery.online import Around, lvm_groups, refusals_online
+from snap_self.usecases.going_back.tools import GoingBack
+from snap_self.usecases.rollback import Judged, judge_rollback
+from snap_self.usecases.tools import Here
+
+SERVICE = ".service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineJudged:
+    """What would be done, and that nothing known speaks against it.
+
+    Args:
+        record: as the journal is to have it, nothing of it begun.
+    """
+
+    judged: Judged
+    record: ReturnRecord
+    standing: Standing
+
+
+def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]) -> OnlineJudged:
+    """Return what bringing data disks back means; changes nothing.
+
+    Args:
+        units: that are to be stopped meanwhile.
+
+    Raises:
+        SnapSelfError: it would tear something, or something uses the disks: see
+            ``recovery.online``; the others are in its details.
+    """
+    judged = judge_rollback(here, wanted, blind=False, data_only=True)
+    layout = judged.layout
+    if layout is None:
+        raise TopologyError("what lies on which disk could not be looked at")
+    facts = tuple(going.ground.unit(name) for name in unit_names(units))
+    standing = going.ground.survey(_devices(going, judged))
+    around = Around(layout=layout, standing=standing, units=facts, kept=going.kept)
+    _refuse(refusals_online(judged.plan, around))
+    _refuse_unreset(here, going, judged)
+    return OnlineJudged(
+        judged=judged, record=_record(here, going, judged, standing, facts), standing=standing
+    )
+
+
+def unit_names(units: Sequence[str]) -> tuple[str, ...]:
+    """Return units by their full names, once each; one without a type is a service."""
+    full = (name if "." in name else name + SERVICE for name in units)
+    return tuple(dict.fromkeys(full))
+
+
+def _devices(going: GoingBack, judged: Judged) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in judged.plan.returns:
+        serial = one.disk.cloud.serial
+        if device := going.ground.device_of(serial) if serial else None:
+            found[serial] = device
+        elif not one.disk.is_system and one.disk.cloud.portable:
+            raise DiskNotReady(
+                f"no device here has the serial {serial} of {one.disk_id}, by which it would be "
+                "found again",
+                hint=f"snap-self rollback {judged.plan.run} --oos stops the machine for it",
+            )
+    return found
+
+
+def _refuse(refusals: Sequence[SnapSelfError]) -> None:
+    """Raise the gravest reason against it, with the others as its details."""
+    if refusals:
+        first, *others = refusals
+        first.details = (*first.details, *(f"also: {each.message}" for each in others))
+        raise first
+
+
+def _refuse_unreset(here: Here, going: GoingBack, judged: Judged) -> None:
+    """Have the cloud say that it knows nothing against a reset but that the instance runs."""
+    disks = going.disks(here)
+    for one in judged.plan.returns:
+        disks.may_reset(one.disk_id, one.shot.snapshot_id, attached=True)
+
+
+def _record(
+    here: Here,
+    going: GoingBack,
+    judged: Judged,
+    standing: Standing,
+    facts: Sequence[UnitFacts],
+) -> ReturnRecord:
+    disks = tuple(
+        ReturningDisk(
+            disk_id=one.disk_id,
+            snapshot_id=one.shot.snapshot_id,
+            serial=one.disk.cloud.serial,
+            delete_with_instance=one.disk.cloud.delete_with_instance,
+        )
+        for one in judged.plan.returns
+    )
+    return ReturnRecord(
+        return_id=ReturnId(""),
+        instance_id=here.identity.instance_id,
+        region=here.identity.region,
+        run=judged.plan.run,
+        started=going.clock.now(),
+        since=judged.plan.since,
+        boot_id=going.boot_id,
+        disks=disks,
+        units=tuple(UnitRecord(name=unit.name, was_active=unit.active) for unit in facts),
+        mounts=standing.mounts,
+        groups=lvm_groups(standing),
+    )

@@ -1,0 +1,110 @@
+"""The next command goes on with what was interrupted, as long as that is what was agreed to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fakes.going_back import INSTANCE, Journeys
+from fakes.lock import FakeLock
+from fakes.looking_back import Killed
+from snap_self.errors import CloudRefused
+from snap_self.model.going_back import Heading, Step
+from snap_self.model.ids import InstanceId
+from snap_self.usecases.going_back.journey import travel
+from snap_self.usecases.going_back.sweeping import AGREED_S, GoneOn, go_on
+from snap_self.usecases.tools import Tools
+
+
+def sweep(
+    world: Journeys, *, instance: str = INSTANCE, lock: FakeLock | None = None
+) -> list[GoneOn]:
+    identity = SimpleNamespace(instance_id=InstanceId(instance))
+    tools = SimpleNamespace(
+        lock=lock or FakeLock(world.clock),
+        here=lambda: SimpleNamespace(identity=identity),
+    )
+    return list(go_on(cast("Tools", tools), world.tools()))
+
+
+def interrupted(effect: str, *disks: str) -> Journeys:
+    """Return a machine on which the process was killed before an effect."""
+    trial = Journeys(*disks)
+    trial.returns.save(trial.record())
+    travel(trial.tools(), trial.cloud, trial.record())
+    world = Journeys(*disks)
+    world.returns.save(world.record())
+    world.life.die_at = trial.life.effects.index(effect) + 1
+    with pytest.raises(Killed):
+        travel(world.tools(), world.cloud, world.record())
+    world.new_process()
+    return world
+
+
+def test_nothing_is_asked_where_nothing_is_left() -> None:
+    world = Journeys()
+    tools: Any = SimpleNamespace(lock=FakeLock(world.clock), here=lambda: pytest.fail("asked"))
+    assert go_on(tools, world.tools()) == ()
+
+
+@pytest.mark.parametrize("effect", ["unmount /srv", "detach d-one", "reset d-one", "mount /srv"])
+def test_interrupted_one_is_brought_forward_at_once(effect: str) -> None:
+    world = interrupted(effect, "one")
+    (ended,) = sweep(world)
+    assert ended.error is None
+    assert world.went_back()
+    assert world.all_is_in_use()
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "other boot"])
+@pytest.mark.parametrize("effect", ["unmount /srv", "detach d-two"])
+def test_interrupted_before_a_reset_and_long_ago_it_turns_back(effect: str, *, late: bool) -> None:
+    # What was written since was never agreed to be lost.
+    world = interrupted(effect, "one", "two")
+    if late:
+        world.clock.advance(AGREED_S + 1)
+    else:
+        world.boot_id = "another"
+    (ended,) = sweep(world)
+    assert ended.record.heading is Heading.BACK
+    assert world.untouched()
+    assert world.all_is_in_use()
+
+
+def test_interrupted_after_a_reset_it_goes_forward_however_late() -> None:
+    world = interrupted("reset d-two", "one", "two")
+    world.clock.advance(AGREED_S + 1)
+    world.boot_id = "another"
+    sweep(world)
+    assert world.went_back()
+    assert world.all_is_in_use()
+
+
+def test_nothing_is_done_while_another_command_is_at_work() -> None:
+    world = interrupted("reset d-one", "one")
+    lock = FakeLock(world.clock)
+    with lock.hold(timeout_s=0.0, purpose="run"):
+        assert sweep(world, lock=lock) == []
+    assert world.untouched()
+
+
+def test_record_of_the_machine_it_was_copied_from_is_dropped() -> None:
+    world = interrupted("reset d-one", "one")
+    (ended,) = sweep(world, instance="i-copy")
+    assert ended.record.step is Step.DONE
+    assert not ended.record.went_back
+    assert world.untouched()
+    assert world.returns.unfinished() == ()
+
+
+def test_what_is_still_half_way_is_told_with_its_reason() -> None:
+    world = interrupted("reset d-two", "one", "two")
+    world.cloud.unreset[world.ids[1]] = CloudRefused("no")
+    (ended,) = sweep(world)
+    assert ended.error is not None
+    assert ended.error.exit_status == 24
+    assert not world.torn_in_use()
+    assert ended.record == replace(ended.record, trouble="no")
