@@ -24,7 +24,7 @@ from snap_self.errors import (
     SnapSelfError,
 )
 from snap_self.model.actions import Policy
-from snap_self.model.going_back import Heading, User
+from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, User
 from snap_self.output.rollback_online import half_way_lines, returned_notes
 
 ROLE = "SnapSelfRole"
@@ -253,3 +253,13 @@ def test_right_that_is_missing_is_named_with_what_prints_it(one: Online, action:
 def test_disks_of_the_volume_are_asked_for_by_their_own_serials(one: Online) -> None:
     one.back(agrees=False)
     assert set(one.asked[0].standing.nodes) == NODES
+
+
+def test_damaged_record_is_refused_with_what_to_do(one: Online) -> None:
+    damaged = DamagedReturn(return_id=ReturnId("r9"), where="/state/r9.json", why="not JSON")
+    one.returns.broken = (damaged,)
+    with pytest.raises(RollbackGoesOn, match=r"r9\.json cannot be read") as caught:
+        one.back()
+    assert "remove that file" in caught.value.hint
+    assert "r9.json (not JSON)" in half_way_lines((), (damaged,))[0]
+    assert one.moves() == []

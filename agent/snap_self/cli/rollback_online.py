@@ -6,15 +6,20 @@ import os
 from typing import TYPE_CHECKING
 
 from snap_self.cli.asking import agreed, note, refuse_unasked
+from snap_self.cli.console import console
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session, streams_of
 from snap_self.cli.wiring import BOOT_ID, copies_lock
 from snap_self.errors import RootNeeded, SnapSelfError
 from snap_self.model.going_back import ReturnId
-from snap_self.model.progress import Event, EventKind
 from snap_self.model.request import Request
 from snap_self.output.rollback import write_declined
-from snap_self.output.rollback_online import online_lines, status_of, write_returned
+from snap_self.output.rollback_online import (
+    ended_words,
+    online_lines,
+    status_of,
+    write_returned,
+)
 from snap_self.system.commands import SystemCommands
 from snap_self.system.disks.aside import AsideProcess
 from snap_self.system.environment import program_environment
@@ -68,17 +73,18 @@ def run_online(request: OnlineRequest, manner: Manner, *, yes: bool) -> int:
 
 
 def go_on_with(adapters: Adapters, tools: Tools) -> None:
-    """Bring forward what was interrupted; what comes of it is told, and fails no command."""
+    """Bring forward what was interrupted; what comes of it is told, and fails no command.
+
+    It is told even when quiet, and after the command's progress has ended.
+    """
+    streams = console(verbosity=0, json=False)
     try:
         ended = go_on(tools, going_back(adapters))
     except SnapSelfError as error:
-        text = f"an interrupted rollback was not gone on with: {error.told}"
-        adapters.gate(Event(kind=EventKind.WARNING, text=text))
+        streams.fault(f"snap-self: an interrupted rollback was not gone on with: {error.told}")
         return
-    for one in ended:
-        if one.error is None:
-            text = f"rollback {one.record.return_id}, which was interrupted, has ended"
-            adapters.gate(Event(kind=EventKind.NOTE, text=text))
+    # What is not finished is said at the end of every command.
+    streams.fault(*(f"snap-self: {ended_words(one.record)}" for one in ended if not one.error))
 
 
 def going_back(adapters: Adapters) -> GoingBack:

@@ -99,6 +99,18 @@ def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
         yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}"
 
 
+def ended_words(record: ReturnRecord) -> str:
+    """Return what became of one that was interrupted, and has ended now."""
+    disks = ", ".join(record.disk_ids)
+    if not record.went_back:
+        why = f": {record.trouble}" if record.trouble else ""
+        return f"rollback {record.return_id} was given up, and {disks} are as they were{why}"
+    failed = "".join(f"; not started again: {why}" for why in record.not_started)
+    return (
+        f"rollback {record.return_id}, which was interrupted, has ended: {disks} went back{failed}"
+    )
+
+
 def half_way_lines(
     records: Sequence[ReturnRecord], damaged: Sequence[DamagedReturn]
 ) -> tuple[str, ...]:

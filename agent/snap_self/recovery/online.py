@@ -237,7 +237,11 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
 def _hint(record: ReturnRecord, resets: Sequence[str]) -> str:
     told = GOES_ON
     if resets:
-        told += f"; what it tries again is to reset {', '.join(resets)}"
+        told += (
+            f"; what it tries again is to reset {', '.join(resets)}. To give it up: attach the "
+            f"disks in the ECS console and remove returns/{record.return_id}.json from the state "
+            "directory"
+        )
     if record.present and resets:
         told += f"; the state before is kept by run {record.present}"
     return told

@@ -36,15 +36,23 @@ def test_empty_id_is_refused() -> None:
     assert "ID is empty" in refused("").message
 
 
+@pytest.mark.parametrize(
+    ("how", "does"), [("--oos", "stops this machine"), ("--online", "takes disks away for a while")]
+)
 def test_without_a_terminal_and_without_yes_nothing_is_stopped(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, how: str, does: str
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    error = refused("last", "--oos")
-    assert (error.code, "stops this machine" in error.message) == ("usage", True)
+    error = refused("last", how)
+    assert (error.code, does in error.message) == ("usage", True)
     assert "give --yes to agree" in error.hint
 
 
-def test_whoever_is_not_root_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["--oos", "--online"])
+def test_whoever_is_not_root_stops_nothing(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert refused("last", "--oos", "--yes").code == "root-needed"
+    assert refused("last", how, "--yes").code == "root-needed"
+
+
+def test_empty_unit_is_refused() -> None:
+    assert "--unit is empty" in refused("last", "--online", "--unit", " ").message

@@ -17,6 +17,7 @@ from snap_self.access.setup import PolicyKind, role_setup
 from snap_self.errors import ConfigError, ExitStatus, SnapSelfError
 from snap_self.model.actions import Holder, Policy
 from snap_self.model.copying import CopyPlan
+from snap_self.model.going_back import DamagedReturn, ReturnRecord
 from snap_self.model.looking import DiffReport
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report, SnapshotReport
@@ -40,6 +41,12 @@ from snap_self.output.restored import intent_lines as restore_lines
 from snap_self.output.restored import write_plan, write_restored, write_undone
 from snap_self.output.rollback import intent_lines as rollback_lines
 from snap_self.output.rollback import write_script, write_started, write_steps
+from snap_self.output.rollback_online import (
+    half_way_lines,
+    online_lines,
+    returned_notes,
+    write_returned,
+)
 from snap_self.output.shown import write_shown
 from snap_self.output.streams import Streams
 from snap_self.output.text import write_error
@@ -48,6 +55,8 @@ from snap_self.output.verified import intent_lines as verify_lines
 from snap_self.output.verified import write_verified
 from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.doctor import Diagnosis
+from snap_self.usecases.going_back.judging import OnlineJudged
+from snap_self.usecases.going_back.online import Returned
 from snap_self.usecases.listing import Listing
 from snap_self.usecases.looking_back.sweeping import Swept
 from snap_self.usecases.manager_status import ManagersReport
@@ -158,6 +167,14 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
         *rollback_lines(sample(Judged, text), NOW, snapshot_first=False)
     ),
     "rollback started": lambda s, text: write_started(s, sample(Started, text)),
+    "rollback online": lambda s, text: write_returned(s, sample(Returned, text)),
+    "rollback online that is to be": lambda s, text: s.data(
+        *online_lines(sample(OnlineJudged, text), NOW, snapshot_first=True)
+    ),
+    "rollback half-way": lambda s, text: s.fault(
+        *half_way_lines([sample(ReturnRecord, text)], [sample(DamagedReturn, text)]),
+        *returned_notes([sample(ReturnRecord, text)], ""),
+    ),
     "rollback script": lambda s, text: write_script(s, sample(Judged, text), "#", now=NOW),
     **{
         f"confirm {each.value}": lambda s, text, each=each: write_confirmed(  # type: ignore[misc]

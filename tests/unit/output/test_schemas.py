@@ -36,6 +36,7 @@ from snap_self.output.pruned import write_pruned
 from snap_self.output.report import report_json, write_report
 from snap_self.output.restored import write_restored, write_undone
 from snap_self.output.rollback import write_script, write_started, write_steps
+from snap_self.output.rollback_online import write_returned
 from snap_self.output.shown import write_shown
 from snap_self.output.streams import Streams, make_streams
 from snap_self.output.unmounted import write_unmounted
@@ -43,6 +44,7 @@ from snap_self.output.verified import write_verified
 from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.cover import Cover
 from snap_self.usecases.doctor import Diagnosis, Finding, Verdict
+from snap_self.usecases.going_back.online import Returned
 from snap_self.usecases.listing import Listing
 from snap_self.usecases.looking_back.sweeping import Swept
 from snap_self.usecases.manager_status import ManagersReport
@@ -69,6 +71,12 @@ FAILED_CHECK = Finding(
     hint="allow it",
     exit_status=ExitStatus.CREDENTIALS,
 )
+
+
+def returned(**changes: Any) -> Returned:
+    """Return disks that went back."""
+    found = sample(Returned, word)
+    return replace(found, record=replace(found.record, **changes))
 
 
 def word(place: str) -> str:
@@ -147,6 +155,16 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
         )
         for each in ConfirmOutcome
     },
+    "rollback online": (
+        "rollback",
+        "done",
+        lambda s: write_returned(s, returned(not_started=())),
+    ),
+    "rollback online, a unit not started": (
+        "rollback",
+        "partial",
+        lambda s: write_returned(s, returned(not_started=("db.service: why",))),
+    ),
     "prune": ("prune", "done", lambda s: write_pruned(s, pruned())),
     "prune dry": ("prune", "planned", lambda s: write_pruned(s, pruned(dry_run=True))),
     "prune partial": ("prune", "partial", lambda s: write_pruned(s, pruned(failed=True))),

@@ -76,10 +76,15 @@ def _refuse_second(going: GoingBack) -> None:
     Raises:
         RollbackGoesOn: as it says.
     """
-    records, damaged = going.returns.unfinished(), going.returns.damaged()
-    names = [record.return_id for record in records] + [each.where for each in damaged]
-    if names:
-        raise RollbackGoesOn(f"rollback {names[0]} is not finished", hint=GOES_ON)
+    for record in going.returns.unfinished():
+        raise RollbackGoesOn(f"rollback {record.return_id} is not finished", hint=GOES_ON)
+    for each in going.returns.damaged():
+        raise RollbackGoesOn(
+            f"{each.where} cannot be read ({each.why}), so whether a rollback is half-way is not "
+            "known",
+            hint="see in the ECS console that all disks are attached, and mount what is missing; "
+            "then remove that file",
+        )
 
 
 def _present(tools: Tools, online: OnlineJudged) -> str:
