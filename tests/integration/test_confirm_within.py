@@ -190,6 +190,7 @@ def test_nobody_confirms_so_the_machine_goes_back_by_itself(stage: Stage) -> Non
     report = stage.take()
     assert (report.exit_status, report.error) == (ExitStatus.DONE, None)
     assert report.armed is not None
+    assert [(step.name, step.result) for step in report.steps[-1:]] == [("arm", "done")]
     assert report.armed.deadline - stage.job.clock.now() <= timedelta(seconds=WITHIN_S)
     stage.pass_time(WITHIN_S - 60)
     assert stage.did() == []
