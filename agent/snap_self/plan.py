@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from snap_self.errors import DiskNotReady, InstanceNotReady, NothingToSnapshot, TornSet
 from snap_self.model.disks import CloudDisk, Coverage, Span, Target
+from snap_self.model.duration import format_duration
 from snap_self.model.flushing import FlushTarget, to_sync, unreachable
 from snap_self.model.ids import DiskId, InstanceId, RunId
 from snap_self.model.plan import Note, NoteKind, Plan, Step, StepName
@@ -321,6 +322,8 @@ def _steps(
         yield wait_step(request.wait)
     if request.keep_days:
         yield from retention_steps(request.keep_days, orders)
+    if request.confirm_within_s is not None:
+        yield arm_step(request.confirm_within_s)
 
 
 IDENTIFY = Step(
@@ -377,6 +380,15 @@ def create_steps(orders: Sequence[SnapshotOrder], coverage: Coverage) -> tuple[S
 def wait_step(wait: WaitFor) -> Step:
     """Return the wait for the snapshots; without one the members of a group are looked for."""
     return Step(name=StepName.WAIT, what=wait.value, reason=_WAIT_REASON[wait])
+
+
+def arm_step(within_s: int) -> Step:
+    """Return the arming of a rollback that waits for a confirmation."""
+    return Step(
+        name=StepName.ARM,
+        what=format_duration(within_s),
+        reason="the disks go back by themselves unless `snap-self confirm` is said by then",
+    )
 
 
 def retention_steps(keep_days: int, orders: Sequence[SnapshotOrder]) -> tuple[Step, ...]:

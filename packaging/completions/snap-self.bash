@@ -154,7 +154,7 @@ _snap_self() {
         _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
-        _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --recorded --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --confirm-within --check --recorded --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     run)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --on-snapshot-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --json --quiet -q --verbose -v --help -h' "$cur"

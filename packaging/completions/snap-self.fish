@@ -140,6 +140,8 @@ complete -c snap-self -n '__snap_self_at plan' -l name -d 'Snapshot name. [gener
 complete -c snap-self -n '__snap_self_at plan' -l tag -d 'A tag on everything made (repeatable).' -x
 complete -c snap-self -n '__snap_self_at plan' -l description -d 'Snapshot description. [generated]' -x
 complete -c snap-self -n '__snap_self_at plan' -l reuse -d 'Be content with a good snapshot of the same disks at most so old. [off]' -x -a '30m off'
+complete -c snap-self -n '__snap_self_at plan' -l confirm-within -d 'Go back from outside unless `snap-self confirm` is said by then. [off]' -x
+complete -c snap-self -n '__snap_self_at plan' -l check -d 'With it: a shell command whose success confirms, also after a reboot.' -x
 complete -c snap-self -n '__snap_self_at plan' -l recorded -d 'Plan for a machine recorded by `doctor --record DIR`, without any network.' -x -a '(__fish_complete_directories)'
 complete -c snap-self -n '__snap_self_at plan' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at plan' -l quiet -s q -d 'Only data and faults.'

@@ -87,6 +87,15 @@ def test_object_of_the_main_job_has_what_waits_and_that_of_confirm_what_did(
     assert user.run("confirm", "--json").json["called_off"] == [made["armed"]]
 
 
+def test_plan_has_the_arming_as_a_step_and_arms_nothing(
+    user: AgentRunner, cloud: Simulator, tmp_path: Path
+) -> None:
+    steps = user.run(*within(tmp_path, "--dry-run", "--json")).json["steps"]
+    reason = "30m: the disks go back by themselves unless `snap-self confirm` is said by then"
+    assert [step["reason"] for step in steps if step["name"] == "arm"] == [reason]
+    assert did(cloud) == []
+
+
 def test_role_that_is_not_there_is_status_23_and_125_of_run(
     user: AgentRunner, cloud: Simulator, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ from snap_self.errors import (
 from snap_self.model.actions import Holder, Policy
 from snap_self.model.command import Ended, OnSnapshotFailure
 from snap_self.model.executions import Waiting
+from snap_self.model.ids import InstanceId
 from snap_self.model.looking import Since
 from snap_self.model.report import Report
 from snap_self.model.request import Request
@@ -190,6 +191,7 @@ def test_nobody_confirms_so_the_machine_goes_back_by_itself(stage: Stage) -> Non
     report = stage.take()
     assert (report.exit_status, report.error) == (ExitStatus.DONE, None)
     assert report.armed is not None
+    assert [(step.name, step.result) for step in report.steps[-1:]] == [("arm", "done")]
     assert report.armed.deadline - stage.job.clock.now() <= timedelta(seconds=WITHIN_S)
     stage.pass_time(WITHIN_S - 60)
     assert stage.did() == []
@@ -529,6 +531,16 @@ def test_execution_that_the_cloud_does_not_show_is_not_taken_for_ended(stage: St
     with pytest.raises(RollbackNotCalledOff, match="does not show it"):
         stage.confirm()
     assert journal(stage).unconfirmed
+
+
+def test_what_another_instance_armed_is_not_called_off_by_a_copy_of_it(stage: Stage) -> None:
+    stage.take(replace(ARMED, check="healthy"))
+    twin = replace(stage.job.tools.identify(), instance_id=InstanceId("i-bp1twin000000000000"))
+    stage.job.tools = replace(stage.job.tools, identify=lambda: twin)
+    for asked in ({"checks": True}, {}):
+        assert stage.confirm(**asked).outcome is ConfirmOutcome.NOTHING_ARMED
+    assert list_snapshots(stage.job.tools).armed == ()
+    assert stage.statuses() == ["Running"]
 
 
 def test_agent_that_died_changes_nothing_of_the_clock(stage: Stage) -> None:

@@ -233,7 +233,6 @@ JOB_OPTIONS: tuple[JobOption, ...] = (
         help="Go back from outside unless `snap-self confirm` is said by then. [off]",
         field="confirm_within_s",
         check=_within,
-        commands=(JOB, RUN),
     ),
     JobOption(
         name="--check",
@@ -241,7 +240,6 @@ JOB_OPTIONS: tuple[JobOption, ...] = (
         help="With it: a shell command whose success confirms, also after a reboot.",
         field="check",
         check=_command,
-        commands=(JOB, RUN),
     ),
     JobOption(
         name="--change-of", metavar="PROCESS", field="change_of", hidden=True, commands=(JOB,)

@@ -22,6 +22,7 @@ class StepName(Enum):
     THAW = "thaw"
     WAIT = "wait"
     RETENTION = "retention"
+    ARM = "arm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,8 +121,14 @@ def list_here(here: Here) -> Listing:
         snapshots=shots,
         notes=tuple(notes),
         returns=returns_of(records.values(), runs_of(shots)),
-        armed=tuple(filter(None, (record.waiting for record in records.values()))),
+        armed=_armed(records.values(), here.identity),
     )
+
+
+def _armed(records: Iterable[RunRecord], identity: Identity) -> tuple[Waiting, ...]:
+    """Return what goes back by itself; a copied journal also has what another instance armed."""
+    own = (record for record in records if record.instance_id == identity.instance_id)
+    return tuple(waiting for record in own if (waiting := record.waiting))
 
 
 def _without_retention(shots: Iterable[ListedSnapshot]) -> Iterator[str]:

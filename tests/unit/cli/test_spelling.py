@@ -38,7 +38,7 @@ def test_function_gets_them_as_one() -> None:
     ("taken_by", "only_here", "not_here"),
     [
         (JOB, {"waited_for", "spread", "confirm_within"}, {"on_snapshot_failure"}),
-        (PLAN, set[str](), {"waited_for", "spread", "on_snapshot_failure", "confirm_within"}),
+        (PLAN, {"confirm_within"}, {"waited_for", "spread", "on_snapshot_failure"}),
         (RUN, {"spread", "on_snapshot_failure", "check"}, {"waited_for"}),
     ],
 )

@@ -157,6 +157,14 @@ def _not_known(
     return error
 
 
+def _own(tools: Tools, identity: Identity) -> Sequence[RunRecord]:
+    """Return what this instance's runs have armed.
+
+    A journal that was copied with its disk names those of another one, whose they are to call off.
+    """
+    return [r for r in tools.store.armed() if r.instance_id == identity.instance_id]
+
+
 def _unless_over(tools: Tools, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
     """Return those whose time is not long over: what has not come by then is not confirmed."""
     now = tools.clock.now()
@@ -178,7 +186,7 @@ def _find(tools: Tools, calls: Executions, identity: Identity, run: str) -> Sequ
         if each.deadline and not each.over
     }
     shown = {each.run for each in found.values()}
-    for record in tools.store.armed():
+    for record in _own(tools, identity):
         armed, waiting = record.armed, record.waiting
         if armed is None or waiting is None or armed.execution_id in found:
             continue
@@ -230,11 +238,11 @@ def _confirm(
                 errors.append(error)
         if errors:
             raise errors[0]
-        noted = held and _note(tools, run, called_off=found)
+        noted = held and _note(tools, identity, run, called_off=found)
     if not noted:
         # All is called off: now there is time to wait for another run.
         with _turn(tools, tools.lock_wait_s) as held:
-            noted = held and _note(tools, run, called_off=found)
+            noted = held and _note(tools, identity, run, called_off=found)
     if not noted:
         notes.append("the journal does not tell yet; `snap-self confirm` again notes it")
     outcome = ConfirmOutcome.CONFIRMED if found else ConfirmOutcome.NOTHING_ARMED
@@ -253,11 +261,11 @@ def _turn(tools: Tools, limit_s: float) -> Iterator[bool]:
         yield held
 
 
-def _note(tools: Tools, run: str, *, called_off: Sequence[Waiting]) -> bool:
+def _note(tools: Tools, identity: Identity, run: str, *, called_off: Sequence[Waiting]) -> bool:
     """Note in the journal that nothing waits any more; tell whether that was possible."""
     runs = {each.run for each in called_off}
     try:
-        for record in tools.store.armed():
+        for record in _own(tools, identity):
             if record.armed and run in ("", record.run_id):
                 done = record.run_id in runs
                 ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from snap_self.errors import RollbackNotArmed, RollbackNotCalledOff
 from snap_self.model.command import MADE
-from snap_self.model.report import ErrorReport, Report
+from snap_self.model.report import ErrorReport, Report, StepReport
 from snap_self.model.request import Request
 from snap_self.model.result import Result
+from snap_self.plan import arm_step
 from snap_self.usecases.confirming.arming import Outside, Wish, arm, refuse_second
+from snap_self.usecases.job.steps import DONE
 from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Tools
 
@@ -34,14 +36,19 @@ def take_armed(request: Request, tools: Tools, outside: Outside | None) -> Repor
     # A signal meanwhile is to tell that something may wait.
     tools.cut_short(replace(report, arming=True))
     wish = Wish(run_id=report.run_id, within_s=within_s, check=request.check)
+    began, result = tools.clock.monotonic(), DONE
     try:
         report = replace(report, armed=arm(tools, outside, report.identity, wish))
     except (RollbackNotArmed, RollbackNotCalledOff) as error:
+        result = f"failed: {error.code}"
         report = replace(
             report,
             result=Result.PARTIAL,
             exit_status=error.exit_status,
             error=ErrorReport.of(error),
         )
+    step, seconds = arm_step(within_s), round(tools.clock.monotonic() - began, 3)
+    done = StepReport(name=step.name.value, reason=step.sentence, seconds=seconds, result=result)
+    report = replace(report, steps=(*report.steps, done))
     tools.cut_short(report)
     return report
