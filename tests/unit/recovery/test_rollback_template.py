@@ -82,8 +82,8 @@ class Scene(OosCloud):
         """Run an execution to its end, whatever time it takes, and return it."""
         given = self.parameters(*(disks or DISKS), **changes)
         name = self.started(CONTENT, Parameters=given)
-        for _ in range(1000):
-            self.pass_time(5)
+        for _ in range(2500):
+            self.pass_time(2)  # no look of the template's is missed
             if self.status(name) not in ("Started", "Running"):
                 break
         self.pass_time(5)  # what was begun last ends

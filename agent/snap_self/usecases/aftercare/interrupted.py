@@ -144,9 +144,11 @@ def _explained(tools: Tools, cloud: EcsClient, identity: Identity, record: RunRe
     made = replace(record, orders=orders)
     made = replace(made, went_back=returned(tools, identity, made))
     restarted = rebooted(record.boot_id, tools.process.boot_id)
+    # Whatever was gone back to had come far enough before: no restart of then can have spoilt it.
+    boot_id = tools.process.boot_id if made.went_back else record.boot_id
     return replace(
         made,
-        upload=record.upload or begun(made, record.boot_id),
+        upload=record.upload or begun(made, boot_id),
         stage=Stage.FINISHED,
         finished=tools.clock.now(),
         result=_ended_as(record),
