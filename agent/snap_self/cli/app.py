@@ -14,7 +14,7 @@ import typer
 
 from snap_self import __version__
 from snap_self.cli.console import console
-from snap_self.cli.grammar import App
+from snap_self.cli.grammar import App, Commands
 from snap_self.cli.manager_commands import hook_app
 from snap_self.cli.options import (
     JOB,
@@ -70,9 +70,17 @@ def _parser_of(arguments: Sequence[str]) -> App:
     named = [each for each in app.registered_commands if _name_of(each) in arguments[:1]]
     if not named:
         return app
-    alone = App(**SETTINGS)
+    alone = App(cls=_Alone, **SETTINGS)
     alone.registered_callback, alone.registered_commands = app.registered_callback, named
     return alone
+
+
+class _Alone(Commands):
+    """The program with one command."""
+
+    def whole(self) -> Any:
+        """Return the table of all commands."""
+        return program()
 
 
 def _name_of(command: Any) -> str:

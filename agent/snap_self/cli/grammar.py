@@ -57,6 +57,10 @@ class Commands(TyperGroup):
             self._refuse(ctx, args)
         return super().resolve_command(ctx, args)
 
+    def whole(self) -> Any:
+        """Return the table of all commands, of which a line's own parser may have one alone."""
+        return self
+
     def _refuse(self, ctx: Any, args: list[str]) -> NoReturn:
         from snap_self.cli.misspelt import no_command
 
@@ -67,8 +71,8 @@ class Commands(TyperGroup):
 class App(typer.Typer):
     """The collection of commands, each of which is a ``Leaf``."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Commands, **settings)
+    def __init__(self, *, cls: type[Commands] = Commands, **settings: Any) -> None:
+        super().__init__(cls=cls, **settings)
 
     def command(self, *names: Any, **settings: Any) -> Callable[[Made], Made]:
         """Return what makes a function a command."""

@@ -331,9 +331,7 @@ def _owners(context: Any, option: str) -> Iterator[str]:
     """Yield the commands that take an option."""
     if context is None:
         return
-    from snap_self.cli.app import program  # the line's own parser may have one command alone
-
-    table = program()
+    table = context.find_root().command.whole()
     if _takes(table, option):
         yield f"{PROGRAM} {BEFORE} TEXT"
     for name, each in table.commands.items():
