@@ -15,8 +15,7 @@ import typer
 from snap_self import __version__
 from snap_self.cli.bringing_back import bringing_back
 from snap_self.cli.console import console
-from snap_self.cli.grammar import SETTINGS, App
-from snap_self.cli.line import Line
+from snap_self.cli.grammar import SETTINGS, App, Commands
 from snap_self.cli.manager_commands import hook_app
 from snap_self.cli.options import (
     JOB,
@@ -51,7 +50,7 @@ def run_app(arguments: Sequence[str]) -> int:
         args=list(arguments),
         standalone_mode=False,
         prog_name="snap-self",
-        obj=Line(words=tuple(arguments), table=program),
+        obj=tuple(arguments),
     )
     return result if isinstance(result, int) else 0
 
@@ -64,9 +63,17 @@ def _parser_of(arguments: Sequence[str]) -> App:
     named = [each for each in app.registered_commands if _name_of(each) in arguments[:1]]
     if not named:
         return app
-    alone = App(**SETTINGS)
+    alone = App(cls=_Alone, **SETTINGS)
     alone.registered_callback, alone.registered_commands = app.registered_callback, named
     return alone
+
+
+class _Alone(Commands):
+    """The program with one command."""
+
+    def whole(self) -> Any:
+        """Return the table of all commands."""
+        return program()
 
 
 def _name_of(command: Any) -> str:

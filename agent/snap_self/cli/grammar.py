@@ -12,8 +12,6 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from snap_self.cli.line import typed_in
-
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 SETTINGS: Mapping[str, Any] = {
@@ -68,6 +66,10 @@ class Commands(TyperGroup):
             self._refuse(ctx, args)
         return super().resolve_command(ctx, args)
 
+    def whole(self) -> Any:
+        """Return the table of all commands, of which a line's own parser may have one alone."""
+        return self
+
     def _refuse(self, ctx: Any, args: list[str]) -> NoReturn:
         from snap_self.cli.misspelt import no_command
 
@@ -78,9 +80,15 @@ class Commands(TyperGroup):
 class App(typer.Typer):
     """The collection of commands, each of which is a ``Leaf``."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Commands, **settings)
+    def __init__(self, *, cls: type[Commands] = Commands, **settings: Any) -> None:
+        super().__init__(cls=cls, **settings)
 
     def command(self, *names: Any, **settings: Any) -> Callable[[Made], Made]:
         """Return what makes a function a command."""
         return super().command(*names, **{"cls": Leaf, **settings})
+
+
+def typed_in(context: Any) -> tuple[str, ...]:
+    """Return the whole command line after the program's name."""
+    typed: tuple[str, ...] = context.obj or ()
+    return typed

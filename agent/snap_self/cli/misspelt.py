@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from itertools import takewhile
 from typing import Any
 
-from snap_self.cli.line import table_of, typed_in
 from snap_self.cli.requesting import refuse_option_as_text
 from snap_self.errors import UsageError
 from snap_self.model.shell import command
@@ -236,7 +235,7 @@ def options_before(context: Any, name: str, given: Sequence[str]) -> UsageError:
         name: the command's.
         given: those options.
     """
-    typed = typed_in(context)
+    typed: Sequence[str] = (context.obj if context else None) or ()
     message = f"{', '.join(given)} before the word {name} would have no effect"
     below = context.command.commands[name]
     takes = {spelling for each in below.params for spelling in each.opts}
@@ -279,7 +278,7 @@ def _value(context: Any, param: Any) -> str | None:
 
     The parser's complaint has it only within its words.
     """
-    typed = typed_in(context)
+    typed: Sequence[str] = (context.obj if context else None) or ()
     for place in range(len(typed) - 1, -1, -1):
         name, is_joined, value = typed[place].partition("=")
         if name in param.opts and (is_joined or place + 1 < len(typed)):
@@ -330,9 +329,9 @@ def _path(error: Exception) -> str:
 
 def _owners(context: Any, option: str) -> Iterator[str]:
     """Yield the commands that take an option."""
-    table = table_of(context)
-    if table is None:
+    if context is None:
         return
+    table = context.find_root().command.whole()
     if _takes(table, option):
         yield f"{PROGRAM} {BEFORE} TEXT"
     for name, each in table.commands.items():

@@ -52,4 +52,4 @@ def test_pause_without_a_change_has_its_length() -> None:
 
 
 def test_pauses_grow_to_the_longest() -> None:
-    assert (longer(0.1), longer(0.9), longer(LONGEST_S)) == (pytest.approx(0.15), 1.0, 1.0)
+    assert (longer(0.1), longer(0.9), longer(LONGEST_S)) == (pytest.approx(0.125), 1.0, 1.0)

@@ -11,7 +11,7 @@ from snap_self.usecases.looking_back.tools import LookingBack
 
 FIRST_S = 0.1
 LONGEST_S = 1.0
-_GROWTH = 1.5
+_GROWTH = 1.25
 LOOK_S = 0.05
 
 
