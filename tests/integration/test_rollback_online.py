@@ -25,7 +25,7 @@ from snap_self.errors import (
 )
 from snap_self.model.actions import Policy
 from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, User
-from snap_self.output.rollback_online import half_way_lines, returned_notes
+from snap_self.output.rollback_online import half_way_lines, online_lines, returned_notes
 
 ROLE = "SnapSelfRole"
 WRITES = 18
@@ -263,3 +263,17 @@ def test_damaged_record_is_refused_with_what_to_do(one: Online) -> None:
     assert "remove that file" in caught.value.hint
     assert "r9.json (not JSON)" in half_way_lines((), (damaged,))[0]
     assert one.moves() == []
+
+
+def test_units_that_are_stopped_with_the_named_one_are_told_and_started_again(one: Online) -> None:
+    one.ground.units |= {"web.service": True, "db.socket": True, "idle.service": False}
+    one.ground.stopped_with = {UNIT: ("web.service", "idle.service")}
+    one.ground.triggered_by = {UNIT: ("db.socket",)}
+    before = dict(one.ground.units)
+    returned = one.back()
+    assert returned is not None
+    assert returned.record.not_started == ()
+    assert one.ground.units == before
+    (judged,) = one.asked
+    lines = list(online_lines(judged, one.job.clock.now(), snapshot_first=False))
+    assert f"Stopped    meanwhile: web.service, {UNIT}, db.socket" in lines

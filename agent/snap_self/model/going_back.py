@@ -222,11 +222,15 @@ class UnitFacts:
 
     Args:
         known: there is such a unit.
+        stopped_with: units that systemd stops whenever it stops this one.
+        triggered_by: sockets, timers, paths and the like that may start it at any time.
     """
 
     name: str
     known: bool
     active: bool
+    stopped_with: tuple[str, ...] = ()
+    triggered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

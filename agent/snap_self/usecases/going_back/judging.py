@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from snap_self.errors import DiskNotReady, SnapSelfError, TopologyError
@@ -49,7 +49,7 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
     layout = judged.layout
     if layout is None:
         raise TopologyError("what lies on which disk could not be looked at")
-    facts = tuple(going.ground.unit(name) for name in unit_names(units))
+    facts = units_touched(going.ground.unit, unit_names(units))
     standing = going.ground.survey(_devices(going, judged))
     around = Around(layout=layout, standing=standing, units=facts, kept=going.kept)
     _refuse(refusals_online(judged.plan, around))
@@ -63,6 +63,33 @@ def unit_names(units: Sequence[str]) -> tuple[str, ...]:
     """Return units by their full names, once each; one without a type is a service."""
     full = (name if "." in name else name + SERVICE for name in units)
     return tuple(dict.fromkeys(full))
+
+
+def units_touched(
+    ask: Callable[[str], UnitFacts], names: Sequence[str]
+) -> tuple[UnitFacts, ...]:
+    """Return the named units and the active ones that are stopped for them, in order of the stop.
+
+    What needs a unit is stopped before it and started after it. What triggers it comes after it,
+    and so is started first: systemd refuses to start a socket while its service runs.
+    """
+    seen: dict[str, UnitFacts] = {}
+    found: list[UnitFacts] = []
+
+    def visit(name: str) -> None:
+        if name in seen:
+            return
+        seen[name] = facts = ask(name)
+        for each in facts.stopped_with:
+            visit(each)
+        if facts.active or name in names:
+            found.append(facts)
+        for each in facts.triggered_by:
+            visit(each)
+
+    for name in names:
+        visit(name)
+    return tuple(found)
 
 
 def _devices(going: GoingBack, judged: Judged) -> dict[str, str]:

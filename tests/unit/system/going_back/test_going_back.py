@@ -67,6 +67,36 @@ def test_unit_is_known_and_active_as_systemd_tells(said: str, facts: tuple[bool,
     assert programs.asked[0][-2:] == ("--", "x.service")
 
 
+def test_units_that_stop_with_it_or_start_it_are_told() -> None:
+    said = (
+        "LoadState=loaded\nActiveState=active\nRequiredBy=web.service app.target\n"
+        "BoundBy=web.service\nConsistsOf=worker@1.service\nTriggeredBy=db.socket\n"
+    )
+    facts = Units(Programs((0, said, ""))).facts("db.service")
+    assert facts.stopped_with == ("web.service", "app.target", "worker@1.service")
+    assert facts.triggered_by == ("db.socket",)
+
+
+def test_what_could_start_a_unit_is_stopped_in_the_same_call() -> None:
+    # Between two calls a connection would start it again.
+    programs = Programs((0, "LoadState=loaded\nTriggeredBy=db.socket db.timer\n", ""))
+    Units(programs).stop("db.service")
+    assert programs.asked[1:] == [
+        ("systemctl", "stop", "--", "db.service", "db.socket", "db.timer")
+    ]
+
+
+def test_target_is_reached_again_without_what_it_would_start() -> None:
+    programs = Programs()
+    assert Units(programs).start("multi-user.target") == ""
+    assert programs.asked[0][1:] == (
+        "start",
+        "--job-mode=ignore-dependencies",
+        "--",
+        "multi-user.target",
+    )
+
+
 def test_without_systemd_no_unit_is_known() -> None:
     assert not Units(Programs(FileNotFoundError(2, "no such file"))).facts("x.service").known
 
@@ -74,7 +104,7 @@ def test_without_systemd_no_unit_is_known() -> None:
 @pytest.mark.parametrize("answer", [(1, "", "it says why"), TimeoutError("late")])
 def test_unit_that_does_not_stop_is_told(answer: Answer | OSError) -> None:
     with pytest.raises(DisksInUse, match=r"unit x\.service did not stop") as caught:
-        Units(Programs(answer)).stop("x.service")
+        Units(Programs((0, "", ""), answer)).stop("x.service")
     assert "journalctl -u x.service" in caught.value.hint
 
 
