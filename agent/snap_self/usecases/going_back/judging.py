@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from snap_self.errors import DiskNotReady, SnapSelfError, TopologyError
+from snap_self.errors import DiskNotReady, RollbackGoesOn, SnapSelfError, TopologyError
 from snap_self.model.going_back import (
     ReturnId,
     ReturningDisk,
@@ -14,12 +15,15 @@ from snap_self.model.going_back import (
     UnitFacts,
     UnitRecord,
 )
+from snap_self.model.run import RunRecord
 from snap_self.recovery.online import Around, lvm_groups, refusals_online
 from snap_self.usecases.going_back.tools import GoingBack
 from snap_self.usecases.rollback import Judged, judge_rollback
 from snap_self.usecases.tools import Here
 
 SERVICE = ".service"
+# One that has stopped nothing by then does so no more.
+OOS_ENDS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
         SnapSelfError: it would tear something, or something uses the disks: see
             ``recovery.online``; the others are in its details.
     """
+    _refuse_oos(here)
     judged = judge_rollback(here, wanted, blind=False, data_only=True)
     layout = judged.layout
     if layout is None:
@@ -57,6 +62,34 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
     return OnlineJudged(
         judged=judged, record=_record(here, going, judged, standing, facts), standing=standing
     )
+
+
+def _refuse_oos(here: Here) -> None:
+    """Refuse where OOS will, or may just now, stop the machine and reset its disks.
+
+    Raises:
+        RollbackGoesOn: as the journal tells.
+    """
+    instance_id, store, now = here.identity.instance_id, here.tools.store, here.tools.clock.now()
+    waiting = [r.waiting for r in store.armed() if r.waiting and r.instance_id == instance_id]
+    if waiting:
+        raise RollbackGoesOn(
+            f"no disk goes back while another rollback waits: {waiting[0].words(now)}",
+            hint="call it off first: snap-self confirm",
+        )
+    for record in store.brought_back():
+        if record.instance_id == instance_id and _may_go_on(record, now):
+            raise RollbackGoesOn(
+                f"a rollback to run {record.run_id} by OOS is not known to have ended",
+                hint="`snap-self list` asks the cloud whether it has; then try again",
+            )
+
+
+def _may_go_on(record: RunRecord, now: datetime) -> bool:
+    asked, seen = record.rollback, record.went_back
+    if asked is None or not asked.execution_id or now - asked.asked > OOS_ENDS:
+        return False
+    return seen is None or not seen.ended or seen.execution_id != asked.execution_id
 
 
 def unit_names(units: Sequence[str]) -> tuple[str, ...]:
