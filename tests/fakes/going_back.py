@@ -222,11 +222,16 @@ class FakeGround:
         self.standing = Standing()
         self.trace: list[str] = []
         self.unstartable: set[str] = set()
+        self.sandboxed = False
 
     def device_of(self, serial: str) -> str | None:
         """Return a node while the disk is attached."""
         self.life.alive()
         return f"/dev/{serial}" if self.attached(serial) else None
+
+    def is_the_machines(self) -> bool:
+        """Tell what a test set."""
+        return not self.sandboxed
 
     def survey(self, devices: Mapping[str, str]) -> Standing:
         """Return what a test put there, with what is mounted of these."""

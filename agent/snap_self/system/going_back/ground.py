@@ -17,7 +17,7 @@ from snap_self.model.users import in_use
 from snap_self.ports import Commands
 from snap_self.system.going_back.mounted import Mounted, mounted_now
 from snap_self.system.going_back.units import Units
-from snap_self.system.going_back.users import mounted_by, users_of
+from snap_self.system.going_back.users import FIRST, mounted_by, shares_mounts_with, users_of
 from snap_self.system.opening import kernel
 from snap_self.system.opening.finding import Serials
 from snap_self.system.opening.lvm import split_mapped_name
@@ -59,6 +59,10 @@ class SystemGround:
     def start(self, unit: str) -> str:
         """Start a unit; return why it did not start, empty if it did."""
         return self._units.start(unit)
+
+    def is_the_machines(self) -> bool:
+        """Tell whether what is mounted and unmounted here is so for the whole machine."""
+        return shares_mounts_with(FIRST)
 
     # --- what is there -----------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from snap_self.model.going_back import User
 
+FIRST = "1"
+"""The first process, whose mounts are the machine's."""
 _LINKS = ("cwd", "root", "exe")
 _UNIT_ENDS = (".service", ".scope")
 _TERMINALS = ("/dev/null", "/dev/pts/", "/dev/tty", "socket:", "pipe:", "anon_inode:")
@@ -53,6 +55,19 @@ def mounted_by(devnos: Collection[str], groups: Collection[str] = ()) -> tuple[U
                     User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
                 )
     return tuple(found)
+
+
+def shares_mounts_with(pid: str) -> bool:
+    """Tell whether this process has a process's mount namespace; not if that cannot be seen.
+
+    No mount is in two namespaces, and its number is its own. To read the namespace itself takes
+    rights over the process that root may lack.
+    """
+    return not _mount_numbers(pid).isdisjoint(_mount_numbers(str(os.getpid())))
+
+
+def _mount_numbers(pid: str) -> set[str]:
+    return {line.partition(" ")[0] for line in _text(pid, "mountinfo").split("\n")} - {""}
 
 
 def unit_of(pid: str) -> str:
