@@ -319,3 +319,23 @@ def test_rollback_by_oos_that_may_go_on_is_waited_for(one: Online) -> None:
 def test_rollback_by_oos_that_the_cloud_did_not_take_is_in_nobodys_way(one: Online) -> None:
     noted(one, rollback=RollbackRecord(asked=one.job.clock.now(), client_token="t"))
     assert one.back() is not None
+
+
+def test_disks_are_attached_again_in_the_order_of_their_devices_names(one: Online) -> None:
+    # The kernel takes the first name that is free: in another order they would swap names.
+    names = dict(zip((each.removeprefix("d-") for each in DATA), ("vdaa", "vdz"), strict=True))
+    one.ground.device_of = lambda serial: f"/dev/{names[serial]}"  # type: ignore[method-assign]
+    one.ground.standing = replace(one.ground.standing, groups={})
+    assert one.back(agrees=False) is None
+    (judged,) = one.asked
+    assert judged.record.disk_ids == tuple(reversed(DATA))
+
+
+def test_fstab_without_nofail_is_told_at_consent_and_kept(one: Online) -> None:
+    one.ground.standing = replace(one.ground.standing, waits_in_fstab=("/srv",))
+    assert one.back() is not None
+    (judged,) = one.asked
+    lines = online_lines(judged, one.job.clock.now(), snapshot_first=False)
+    assert [line for line in lines if line.startswith("Mind") and "/etc/fstab" in line]
+    (record,) = one.returns.done()
+    assert record.waits_in_fstab == ("/srv",)

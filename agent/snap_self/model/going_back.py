@@ -111,6 +111,7 @@ class ReturnRecord:
         present: the run that snapshotted the state before; empty where none did.
         trouble: why it could not go on, or turned back; empty if it did not have to.
         not_started: units that did not start again, each with why.
+        waits_in_fstab: places without which a boot fails.
     """
 
     return_id: ReturnId
@@ -129,6 +130,7 @@ class ReturnRecord:
     heading: Heading = Heading.FORWARD
     trouble: str = ""
     not_started: tuple[str, ...] = ()
+    waits_in_fstab: tuple[str, ...] = ()
     ended: datetime | None = None
 
     @property
@@ -244,6 +246,10 @@ class Standing:
         nodes: of the disks, and of all that stands on them.
         elsewhere: a process of each other mount namespace that has them mounted, and keeps them
             so when they are unmounted here.
+        idle_groups: those of which no volume is active.
+        waits_in_fstab: places in /etc/fstab that are of them, and without which a boot fails.
+        kernel_names: by which /etc/fstab names them, and which may be another disk's later.
+        own_units: units, slices among them, in which this command runs.
     """
 
     mounts: tuple[MountedPlace, ...] = ()
@@ -253,3 +259,7 @@ class Standing:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     nodes: tuple[str, ...] = ()
     elsewhere: tuple[User, ...] = ()
+    idle_groups: frozenset[str] = frozenset()
+    waits_in_fstab: tuple[str, ...] = ()
+    kernel_names: tuple[str, ...] = ()
+    own_units: frozenset[str] = frozenset()

@@ -75,14 +75,22 @@ def unit_of(pid: str) -> str:
 
     Of a user's own manager it is the service that the manager runs in.
     """
+    return next((part for part in _groups(pid) if part.endswith(_UNIT_ENDS)), "")
+
+
+def own_units() -> frozenset[str]:
+    """Return every unit, slices among them, whose stop would end this process."""
+    ends = (*_UNIT_ENDS, ".slice")
+    return frozenset(part for part in _groups("self") if part.endswith(ends))
+
+
+def _groups(pid: str) -> Iterator[str]:
+    """Yield the parts of the path of a process's control group, as systemd made it."""
     for line in _text(pid, "cgroup").split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" or controllers == "name=systemd":
-            for part in path.split("/"):
-                if part.endswith(_UNIT_ENDS):
-                    return part
-    return ""
+            yield from path.split("/")
 
 
 def _used(pid: str, filesystems: Collection[int], devices: Collection[int]) -> str | None:

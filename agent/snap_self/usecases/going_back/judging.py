@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,13 +55,13 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
     if layout is None:
         raise TopologyError("what lies on which disk could not be looked at")
     facts = units_touched(going.ground.unit, unit_names(units))
-    standing = going.ground.survey(_devices(going, judged))
+    devices = _devices(going, judged)
+    standing = going.ground.survey(devices)
     around = Around(layout=layout, standing=standing, units=facts, kept=going.kept)
     _refuse(refusals_online(judged.plan, around))
     _refuse_unreset(here, going, judged)
-    return OnlineJudged(
-        judged=judged, record=_record(here, going, judged, standing, facts), standing=standing
-    )
+    record = _record(here, going, judged, around, devices)
+    return OnlineJudged(judged=judged, record=record, standing=standing)
 
 
 def _refuse_oos(here: Here) -> None:
@@ -98,9 +98,7 @@ def unit_names(units: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(full))
 
 
-def units_touched(
-    ask: Callable[[str], UnitFacts], names: Sequence[str]
-) -> tuple[UnitFacts, ...]:
+def units_touched(ask: Callable[[str], UnitFacts], names: Sequence[str]) -> tuple[UnitFacts, ...]:
     """Return the named units and the active ones that are stopped for them, in order of the stop.
 
     What needs a unit is stopped before it and started after it. What triggers it comes after it,
@@ -159,18 +157,10 @@ def _record(
     here: Here,
     going: GoingBack,
     judged: Judged,
-    standing: Standing,
-    facts: Sequence[UnitFacts],
+    around: Around,
+    devices: Mapping[str, str],
 ) -> ReturnRecord:
-    disks = tuple(
-        ReturningDisk(
-            disk_id=one.disk_id,
-            snapshot_id=one.shot.snapshot_id,
-            serial=one.disk.cloud.serial,
-            delete_with_instance=one.disk.cloud.delete_with_instance,
-        )
-        for one in judged.plan.returns
-    )
+    standing = around.standing
     return ReturnRecord(
         return_id=ReturnId(""),
         instance_id=here.identity.instance_id,
@@ -179,8 +169,26 @@ def _record(
         started=going.clock.now(),
         since=judged.plan.since,
         boot_id=going.boot_id,
-        disks=disks,
-        units=tuple(UnitRecord(name=unit.name, was_active=unit.active) for unit in facts),
+        disks=tuple(_disks(judged, devices)),
+        units=tuple(UnitRecord(name=unit.name, was_active=unit.active) for unit in around.units),
         mounts=standing.mounts,
         groups=lvm_groups(standing),
+        waits_in_fstab=standing.waits_in_fstab,
     )
+
+
+def _disks(judged: Judged, devices: Mapping[str, str]) -> list[ReturningDisk]:
+    """Return the disks as their devices are named, so that they are attached in that order.
+
+    The kernel names a disk when it is attached, by the first name that is free.
+    """
+    found = [
+        ReturningDisk(
+            disk_id=one.disk_id,
+            snapshot_id=one.shot.snapshot_id,
+            serial=one.disk.cloud.serial,
+            delete_with_instance=one.disk.cloud.delete_with_instance,
+        )
+        for one in judged.plan.returns
+    ]
+    return sorted(found, key=lambda disk: (len(devices[disk.serial]), devices[disk.serial]))

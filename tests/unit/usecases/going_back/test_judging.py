@@ -13,9 +13,7 @@ KNOWN = {
         stopped_with=("web.service", "idle.service"),
         triggered_by=("db.socket",),
     ),
-    "db.socket": UnitFacts(
-        name="db.socket", known=True, active=True, stopped_with=("db.service",)
-    ),
+    "db.socket": UnitFacts(name="db.socket", known=True, active=True, stopped_with=("db.service",)),
     "web.service": UnitFacts(
         name="web.service", known=True, active=True, stopped_with=("db.service", "front.service")
     ),
