@@ -108,10 +108,10 @@ class ReturnRecord:
         units: in the order in which they are stopped.
         mounts: the outer ones before what lies in them.
         groups: of LVM that are active.
+        waits_in_fstab: places without which a boot fails.
         present: the run that snapshotted the state before; empty where none did.
         trouble: why it could not go on, or turned back; empty if it did not have to.
         not_started: units that did not start again, each with why.
-        waits_in_fstab: places without which a boot fails.
     """
 
     return_id: ReturnId
@@ -125,12 +125,12 @@ class ReturnRecord:
     units: tuple[UnitRecord, ...] = ()
     mounts: tuple[MountedPlace, ...] = ()
     groups: tuple[str, ...] = ()
+    waits_in_fstab: tuple[str, ...] = ()
     present: str = ""
     step: Step = Step.PLANNED
     heading: Heading = Heading.FORWARD
     trouble: str = ""
     not_started: tuple[str, ...] = ()
-    waits_in_fstab: tuple[str, ...] = ()
     ended: datetime | None = None
 
     @property
