@@ -27,6 +27,10 @@ class Ground(Protocol):
         """Return the device node of the disk with that serial; None as long as there is none."""
         ...
 
+    def is_the_machines(self) -> bool:
+        """Tell whether what is mounted and unmounted here is so for the whole machine."""
+        ...
+
     def survey(self, devices: Mapping[str, str]) -> Standing:
         """Return what stands on disks; changes nothing.
 

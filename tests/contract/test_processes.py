@@ -21,6 +21,7 @@ from snap_self.system.applications.listening import listening_paths
 from snap_self.system.applications.processes import SystemProcesses
 from snap_self.system.disks.aside import AsideProcess
 from snap_self.system.disks.machine import KernelMachineReader
+from snap_self.system.going_back.users import shares_mounts_with
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -184,3 +185,12 @@ def test_accounts_are_this_machines() -> None:
     assert accounts.name_of(0) == "root"
     assert (accounts.uid_of("no-such-account"), accounts.name_of(4_294_900_000)) == (None, "")
     assert accounts.rules().first_ordinary >= 500
+
+
+@needs_root
+def test_mount_namespace_of_its_own_is_told_from_the_machines() -> None:
+    with called() as found:
+        assert shares_mounts_with(str(found.pid))
+    for propagation in ("private", "slave"):
+        with called("unshare", "--mount", "--propagation", propagation) as found:
+            assert not shares_mounts_with(str(found.pid))

@@ -217,14 +217,21 @@ class FakeGround:
         self.mounts: dict[str, MountedPlace] = {}
         self.groups: set[str] = set()
         self.units: dict[str, bool] = {}
+        self.stopped_with: dict[str, tuple[str, ...]] = {}
+        self.triggered_by: dict[str, tuple[str, ...]] = {}
         self.standing = Standing()
         self.trace: list[str] = []
         self.unstartable: set[str] = set()
+        self.sandboxed = False
 
     def device_of(self, serial: str) -> str | None:
         """Return a node while the disk is attached."""
         self.life.alive()
         return f"/dev/{serial}" if self.attached(serial) else None
+
+    def is_the_machines(self) -> bool:
+        """Tell what a test set."""
+        return not self.sandboxed
 
     def survey(self, devices: Mapping[str, str]) -> Standing:
         """Return what a test put there, with what is mounted of these."""
@@ -233,16 +240,25 @@ class FakeGround:
 
     def unit(self, name: str) -> UnitFacts:
         """Return what a test put there."""
-        return UnitFacts(name=name, known=name in self.units, active=self.units.get(name, False))
+        return UnitFacts(
+            name=name,
+            known=name in self.units,
+            active=self.units.get(name, False),
+            stopped_with=self.stopped_with.get(name, ()),
+            triggered_by=self.triggered_by.get(name, ()),
+        )
 
     def stop(self, unit: str) -> None:
-        """Stop it."""
-        self._do(f"stop {unit}", lambda: self.units.update({unit: False}))
+        """Stop it, and as systemd does what needs it."""
+        down = {unit: False, **dict.fromkeys(self.stopped_with.get(unit, ()), False)}
+        self._do(f"stop {unit}", lambda: self.units.update(down))
 
     def start(self, unit: str) -> str:
-        """Start it, where all is mounted that was."""
+        """Start it, where all is mounted that was; a trigger not while what it triggers runs."""
         if unit in self.unstartable:
             return "it says no"
+        if any(unit in t and self.units[name] for name, t in self.triggered_by.items()):
+            return "" if self.units[unit] else "its service runs"
         self._do(f"start {unit}", lambda: self.units.update({unit: True}))
         return ""
 

@@ -200,6 +200,21 @@ def test_nobody_confirms_so_the_machine_goes_back_by_itself(stage: Stage) -> Non
     assert stage.runs
 
 
+@pytest.mark.parametrize("looks", [1, 2], ids=["before the snapshot", "meanwhile"])
+def test_nothing_is_armed_while_data_disks_are_half_way_back(stage: Stage, looks: int) -> None:
+    answers = [False] * (looks - 1) + [True]
+    outside = replace(stage.outside(), half_way=lambda: answers.pop(0))
+    if looks == 1:
+        with pytest.raises(RollbackGoesOn, match="rollback --online"):
+            take_armed(ARMED, stage.job.tools, outside)
+        assert stage.job.journal.all() == ()
+    else:
+        report = take_armed(ARMED, stage.job.tools, outside)
+        assert report.exit_status is ExitStatus.NOT_ARMED
+    assert answers == []
+    assert stage.executions() == []
+
+
 def test_confirmed_in_time_nothing_is_reset(stage: Stage) -> None:
     report = stage.take()
     stage.pass_time(WITHIN_S - 60)

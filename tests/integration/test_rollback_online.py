@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from snap_self.errors import (
 )
 from snap_self.model.actions import Policy
 from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, User
-from snap_self.output.rollback_online import half_way_lines, returned_notes
+from snap_self.model.ids import RunId
+from snap_self.model.run import ArmedRecord, RollbackRecord
+from snap_self.output.rollback_online import half_way_lines, online_lines, returned_notes
 
 ROLE = "SnapSelfRole"
 WRITES = 18
@@ -263,3 +266,76 @@ def test_damaged_record_is_refused_with_what_to_do(one: Online) -> None:
     assert "remove that file" in caught.value.hint
     assert "r9.json (not JSON)" in half_way_lines((), (damaged,))[0]
     assert one.moves() == []
+
+
+def test_units_that_are_stopped_with_the_named_one_are_told_and_started_again(one: Online) -> None:
+    one.ground.units |= {"web.service": True, "db.socket": True, "idle.service": False}
+    one.ground.stopped_with = {UNIT: ("web.service", "idle.service")}
+    one.ground.triggered_by = {UNIT: ("db.socket",)}
+    before = dict(one.ground.units)
+    returned = one.back()
+    assert returned is not None
+    assert returned.record.not_started == ()
+    assert one.ground.units == before
+    (judged,) = one.asked
+    lines = list(online_lines(judged, one.job.clock.now(), snapshot_first=False))
+    assert f"Stopped    meanwhile: web.service, {UNIT}, db.socket" in lines
+
+
+def noted(one: Online, **changes: Any) -> None:
+    """Have the journal's record of the run tell of a rollback by OOS."""
+    record = one.job.journal.load(RunId(one.run))
+    assert record is not None
+    one.job.journal.save(replace(record, **changes))
+
+
+def test_armed_rollback_is_to_be_called_off_first(one: Online) -> None:
+    now = one.job.clock.now()
+    armed = ArmedRecord(
+        asked=now, within_s=600, deadline=now + timedelta(seconds=600), client_token="t"
+    )
+    noted(one, armed=armed)
+    with pytest.raises(RollbackGoesOn, match=f"goes back to run {one.run}") as caught:
+        one.back()
+    assert "snap-self confirm" in caught.value.hint
+    assert one.moves() == []
+    assert one.asked == []
+    noted(one, armed=replace(armed, unconfirmed=False))
+    assert one.back() is not None
+
+
+def test_rollback_by_oos_that_may_go_on_is_waited_for(one: Online) -> None:
+    asked = RollbackRecord(
+        asked=one.job.clock.now() - timedelta(minutes=1), client_token="t", execution_id="exec-1"
+    )
+    noted(one, rollback=asked)
+    with pytest.raises(RollbackGoesOn, match="not known to have ended"):
+        one.back()
+    assert one.moves() == []
+    noted(one, rollback=replace(asked, asked=asked.asked - timedelta(hours=1)))
+    assert one.back() is not None
+
+
+def test_rollback_by_oos_that_the_cloud_did_not_take_is_in_nobodys_way(one: Online) -> None:
+    noted(one, rollback=RollbackRecord(asked=one.job.clock.now(), client_token="t"))
+    assert one.back() is not None
+
+
+def test_disks_are_attached_again_in_the_order_of_their_devices_names(one: Online) -> None:
+    # The kernel takes the first name that is free: in another order they would swap names.
+    names = dict(zip((each.removeprefix("d-") for each in DATA), ("vdaa", "vdz"), strict=True))
+    one.ground.device_of = lambda serial: f"/dev/{names[serial]}"  # type: ignore[method-assign]
+    one.ground.standing = replace(one.ground.standing, groups={})
+    assert one.back(agrees=False) is None
+    (judged,) = one.asked
+    assert judged.record.disk_ids == tuple(reversed(DATA))
+
+
+def test_fstab_without_nofail_is_told_at_consent_and_kept(one: Online) -> None:
+    one.ground.standing = replace(one.ground.standing, waits_in_fstab=("/srv",))
+    assert one.back() is not None
+    (judged,) = one.asked
+    lines = online_lines(judged, one.job.clock.now(), snapshot_first=False)
+    assert [line for line in lines if line.startswith("Mind") and "/etc/fstab" in line]
+    (record,) = one.returns.done()
+    assert record.waits_in_fstab == ("/srv",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from snap_self.cli.connecting import connect_oos
@@ -13,6 +14,7 @@ from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.system.checks import CHECKS, run_checks
 from snap_self.system.rollback_files import template
+from snap_self.system.state.left import may_be_half_way
 from snap_self.usecases.confirming.arming import Outside
 from snap_self.usecases.confirming.confirm import CheckResult, ConfirmRequest, confirm
 from snap_self.usecases.confirming.job import take_armed
@@ -26,6 +28,7 @@ def outside_of(session: Session) -> Outside:
         executions=lambda identity: OosExecutions(connect_oos(session.adapters, identity)),
         content="" if settings.stored_template else template(),
         role=settings.role,
+        half_way=partial(may_be_half_way, session.config.state.dir),
     )
 
 

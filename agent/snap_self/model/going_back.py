@@ -108,6 +108,7 @@ class ReturnRecord:
         units: in the order in which they are stopped.
         mounts: the outer ones before what lies in them.
         groups: of LVM that are active.
+        waits_in_fstab: places without which a boot fails.
         present: the run that snapshotted the state before; empty where none did.
         trouble: why it could not go on, or turned back; empty if it did not have to.
         not_started: units that did not start again, each with why.
@@ -124,6 +125,7 @@ class ReturnRecord:
     units: tuple[UnitRecord, ...] = ()
     mounts: tuple[MountedPlace, ...] = ()
     groups: tuple[str, ...] = ()
+    waits_in_fstab: tuple[str, ...] = ()
     present: str = ""
     step: Step = Step.PLANNED
     heading: Heading = Heading.FORWARD
@@ -222,11 +224,15 @@ class UnitFacts:
 
     Args:
         known: there is such a unit.
+        stopped_with: units that systemd stops whenever it stops this one.
+        triggered_by: sockets, timers, paths and the like that may start it at any time.
     """
 
     name: str
     known: bool
     active: bool
+    stopped_with: tuple[str, ...] = ()
+    triggered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +246,10 @@ class Standing:
         nodes: of the disks, and of all that stands on them.
         elsewhere: a process of each other mount namespace that has them mounted, and keeps them
             so when they are unmounted here.
+        idle_groups: those of which no volume is active.
+        waits_in_fstab: places in /etc/fstab that are of them, and without which a boot fails.
+        kernel_names: by which /etc/fstab names them, and which may be another disk's later.
+        own_units: units, slices among them, in which this command runs.
     """
 
     mounts: tuple[MountedPlace, ...] = ()
@@ -249,3 +259,7 @@ class Standing:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     nodes: tuple[str, ...] = ()
     elsewhere: tuple[User, ...] = ()
+    idle_groups: frozenset[str] = frozenset()
+    waits_in_fstab: tuple[str, ...] = ()
+    kernel_names: tuple[str, ...] = ()
+    own_units: frozenset[str] = frozenset()

@@ -13,7 +13,7 @@ from snap_self.output.jsonform import when, write_json
 from snap_self.output.rollback import loss_lines, rollback_json
 from snap_self.output.streams import Streams
 from snap_self.output.text import instant_words
-from snap_self.recovery.online import GOES_ON, released_words, unfinished
+from snap_self.recovery.online import GOES_ON, mind_words, unfinished
 from snap_self.usecases.going_back.judging import OnlineJudged
 from snap_self.usecases.going_back.online import Returned
 
@@ -41,8 +41,7 @@ def online_lines(online: OnlineJudged, now: datetime, *, snapshot_first: bool) -
     idle = [unit.name for unit in record.units if not unit.was_active]
     if idle:
         yield f"Stays off  {', '.join(idle)}: it does not run now"
-    released = {disk.disk_id: disk.delete_with_instance for disk in record.disks}
-    yield from (f"Mind       {line}" for line in released_words(released))
+    yield from (f"Mind       {line}" for line in mind_words(record, online.standing))
     yield from (f"Note       {line}" for line in online.judged.notes)
 
 

@@ -6,7 +6,7 @@ stop of its instance.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snap_self.errors import (
@@ -63,7 +63,7 @@ def refusals_online(plan: RollbackPlan, around: Around) -> tuple[SnapSelfError, 
         *_not_portable(plan, outside),
         *_stacked(names, around, outside),
         *_mounted_oddly(names, around),
-        *_unknown_units(around.units),
+        *_unfit_units(around),
         *_used(around),
     )
 
@@ -189,8 +189,14 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
         yield NotWhileRunning(f"{doubt.what}: {doubt.why}", hint="see `snap-self plan`")
 
 
-def _unknown_units(units: Iterable[UnitFacts]) -> Iterator[SnapSelfError]:
-    for unit in units:
+def _unfit_units(around: Around) -> Iterator[SnapSelfError]:
+    for unit in around.units:
+        if unit.name in around.standing.own_units:
+            yield UsageError(
+                f"this command runs in unit {unit.name}, and would be ended with it",
+                hint="run it outside of that: from another log-in, or by "
+                "`systemd-run --pty --slice=system.slice snap-self rollback …`",
+            )
         if not unit.known:
             yield UsageError(
                 f"systemd knows no unit {unit.name}", hint="systemctl list-units shows their names"
@@ -206,8 +212,11 @@ def _used(around: Around) -> Iterator[SnapSelfError]:
 
 
 def lvm_groups(standing: Standing) -> tuple[str, ...]:
-    """Return the volume groups that are to be deactivated, in a fixed order."""
-    return tuple(sorted(standing.groups))
+    """Return the volume groups that are to be deactivated, and activated again, in a fixed order.
+
+    What was not active stays so.
+    """
+    return tuple(sorted({*standing.groups} - standing.idle_groups))
 
 
 def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
@@ -229,9 +238,32 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     missing = [*asked, *left] if record.heading is Heading.FORWARD else []
     return RollbackUnfinished(
         f"rollback {record.return_id} to run {record.run} is not finished: {why}. "
-        f"{'; '.join(told)}; {used}",
+        f"{'; '.join(told)}; {used}{_boot_words(record)}",
         hint=_hint(record, [f"{disk.disk_id} to {disk.snapshot_id}" for disk in missing]),
     )
+
+
+def _boot_words(record: ReturnRecord) -> str:
+    if not record.waits_in_fstab:
+        return ""
+    places = ", ".join(map(printable, record.waits_in_fstab))
+    return f". Do not restart this machine until then: /etc/fstab has it wait for {places}"
+
+
+def mind_words(record: ReturnRecord, standing: Standing) -> Iterator[str]:
+    """Yield what whoever agrees is to know of disks that are away for a while."""
+    if record.waits_in_fstab:
+        places = ", ".join(map(printable, record.waits_in_fstab))
+        yield (
+            f"do not restart the machine meanwhile: /etc/fstab has it wait for {places} without "
+            "nofail, so it would come up in emergency mode"
+        )
+    for name in standing.kernel_names:
+        yield (
+            f"/etc/fstab names {printable(name)}, which may be another disk's name once disks were "
+            "detached: name it by its UUID"
+        )
+    yield from released_words({disk.disk_id: disk.delete_with_instance for disk in record.disks})
 
 
 def _hint(record: ReturnRecord, resets: Sequence[str]) -> str:

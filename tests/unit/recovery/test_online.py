@@ -36,7 +36,13 @@ from snap_self.model.going_back import (
 from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
 from snap_self.model.listed import ListedSnapshot
 from snap_self.recovery.copies import AttachedDisk
-from snap_self.recovery.online import Around, refusals_online, unfinished
+from snap_self.recovery.online import (
+    Around,
+    lvm_groups,
+    mind_words,
+    refusals_online,
+    unfinished,
+)
 from snap_self.recovery.rollback import Return, RollbackPlan
 
 DATA = DiskId("d-data")
@@ -255,6 +261,28 @@ def test_unit_that_systemd_does_not_know_is_refused() -> None:
     assert "typo.service" in error.message
 
 
+def test_unit_in_which_this_command_runs_is_not_stopped() -> None:
+    own = frozenset({"session-1.scope", "user.slice"})
+    (error,) = refused(
+        standing=replace(CALM, own_units=own),
+        units=(UNIT, UnitFacts(name="session-1.scope", known=True, active=True)),
+    )
+    assert isinstance(error, UsageError)
+    assert "this command runs in unit session-1.scope" in error.message
+
+
+def test_group_that_was_not_active_is_neither_deactivated_nor_activated() -> None:
+    groups = {"vg1": ("/dev/vdb",), "vg0": ("/dev/vdb",), "off": ("/dev/vdb",)}
+    standing = replace(CALM, groups=groups, idle_groups=frozenset({"off"}))
+    assert lvm_groups(standing) == ("vg0", "vg1")
+
+
+def test_inactive_group_that_lies_also_on_another_disk_is_refused_all_the_same() -> None:
+    groups = {"off": ("/dev/vdb", "/dev/vda3")}
+    (error,) = refused(standing=replace(CALM, groups=groups, idle_groups=frozenset({"off"})))
+    assert isinstance(error, TornSet)
+
+
 def test_processes_of_named_units_are_not_in_the_way() -> None:
     users = (User(pid=5, program="db", unit="db.service"),)
     assert refused(standing=replace(CALM, users=users)) == ()
@@ -304,6 +332,22 @@ def test_torn_set_is_told_disk_by_disk() -> None:
     assert "d-0 went back; whether d-1 did is not known; d-2 did not" in error.message
     assert "would not fit together" in error.message
     assert "reset d-1 to s-1, d-2 to s-2" in error.hint
+
+
+def test_boot_that_would_wait_for_the_disks_is_warned_of_before_and_while_they_are_away() -> None:
+    away = replace(record(DiskState.WENT_BACK, DiskState.ASKED), waits_in_fstab=("/srv",))
+    (line,) = mind_words(away, CALM)
+    assert "do not restart the machine meanwhile" in line
+    assert "/etc/fstab has it wait for /srv" in unfinished(away, "no").message
+    calm = replace(away, waits_in_fstab=())
+    assert list(mind_words(calm, CALM)) == []
+    assert "fstab" not in unfinished(calm, "no").message
+
+
+def test_names_of_fstab_that_may_be_another_disks_later_are_told() -> None:
+    (line,) = mind_words(record(), replace(CALM, kernel_names=("/dev/vdb1",)))
+    assert "/etc/fstab names /dev/vdb1" in line
+    assert "UUID" in line
 
 
 def test_state_before_is_named_where_it_is_kept() -> None:

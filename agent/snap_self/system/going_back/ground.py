@@ -15,13 +15,20 @@ from snap_self.model.going_back import MountedPlace, Stacked, Standing, UnitFact
 from snap_self.model.shown import printable
 from snap_self.model.users import in_use
 from snap_self.ports import Commands
+from snap_self.system.going_back.fstab import fstab_text, has_kernel_name, lines_of
 from snap_self.system.going_back.mounted import Mounted, mounted_now
 from snap_self.system.going_back.units import Units
-from snap_self.system.going_back.users import mounted_by, users_of
+from snap_self.system.going_back.users import (
+    FIRST,
+    mounted_by,
+    own_units,
+    shares_mounts_with,
+    users_of,
+)
 from snap_self.system.opening import kernel
 from snap_self.system.opening.finding import Serials
 from snap_self.system.opening.lvm import split_mapped_name
-from snap_self.system.opening.stacked import CLASS, attribute, name_of, node_of, stack
+from snap_self.system.opening.stacked import CLASS, attribute, name_of, node_of, others_on, stack
 from snap_self.system.opening.stacked import users_of as standing_on
 
 # A process that was stopped may need a moment until its files are closed; udev looks at devices.
@@ -60,6 +67,10 @@ class SystemGround:
         """Start a unit; return why it did not start, empty if it did."""
         return self._units.start(unit)
 
+    def is_the_machines(self) -> bool:
+        """Tell whether what is mounted and unmounted here is so for the whole machine."""
+        return shares_mounts_with(FIRST)
+
     # --- what is there -----------------------------------------------------------------------
 
     def survey(self, devices: Mapping[str, str]) -> Standing:
@@ -69,17 +80,24 @@ class SystemGround:
         ours = _ours(lines, nodes)
         kept = {line.number for line in ours}
         below = [line.place for line in lines if line.number not in kept and line.below in kept]
-        top = [node for node in nodes if node not in devices.values()]
+        top = [node for node in nodes if node not in devices.values()] + others_on(nodes)
+        mounts = tuple(self._place(line, devices, nodes) for line in ours)
+        groups = self._groups(nodes)
+        fstab = lines_of(fstab_text(), {mount.place for mount in mounts}, nodes)
         return Standing(
-            mounts=tuple(self._place(line, devices, nodes) for line in ours),
+            mounts=mounts,
             below=tuple(below),
             on_top=tuple(Stacked(name=_title(node), kind=_kind(node)) for node in top),
             users=users_of(_filesystems(ours), _numbers(nodes)),
-            groups=self._groups(nodes),
+            groups=groups,
             nodes=nodes,
             elsewhere=mounted_by(
                 {line.devno for line in ours}, {line.group for line in ours if line.group}
             ),
+            idle_groups=frozenset(group for group in groups if not _active(group)),
+            waits_in_fstab=tuple(dict.fromkeys(line.place for line in fstab if line.needed)),
+            kernel_names=tuple(dict.fromkeys(line.node for line in fstab if has_kernel_name(line))),
+            own_units=own_units(),
         )
 
     def _place(
@@ -192,7 +210,9 @@ class SystemGround:
         """Mount it as it was; what is mounted there already is fine."""
         if self.is_mounted(place):
             return
-        if any(line.place == place.place and line.fstype != "autofs" for line in mounted_now()):
+        if _taken(place):
+            if self.is_mounted(place):  # systemd may mount it as soon as its device is there
+                return
             raise RollbackUnfinished(
                 f"something else is mounted at {place.place} by now", hint=f"umount {place.place}"
             )
@@ -204,9 +224,14 @@ class SystemGround:
             ("mount", place.place),
         ):
             status, _, err = self._run(*argv)
-            if status == 0 and self.is_mounted(place):
+            if self.is_mounted(place):
                 return
             told.append(err.strip() or f"mount ended with status {status}")
+            if status == 0 and _taken(place):
+                # By its name in /etc/fstab it is another disk by now.
+                told[-1] = "what /etc/fstab names for it is another filesystem"
+                with suppress(OSError):
+                    kernel.unmount(place.place)
         raise RollbackUnfinished(
             f"{place.place} could not be mounted: {told[0]}",
             hint=f"mount {place.place}",
@@ -223,6 +248,11 @@ class SystemGround:
             return 124, "", str(error)
         except OSError as error:
             return 127, "", f"{argv[0]}: {error.strerror or error}"
+
+
+def _taken(place: MountedPlace) -> bool:
+    """Tell whether anything is mounted there, not counting what waits to be asked for it."""
+    return any(line.place == place.place and line.fstype != "autofs" for line in mounted_now())
 
 
 def _ours(lines: Sequence[Mounted], nodes: Sequence[str]) -> list[Mounted]:
@@ -264,7 +294,7 @@ def _kind(node: str) -> str:
     if name.startswith("dm-"):
         begin = attribute(name, "dm/uuid").partition("-")[0]
         return _DM_KINDS.get(begin, "dm")
-    return "partition" if attribute(name, "partition") else "other"
+    return "partition" if attribute(name, "partition") else name.rstrip("0123456789")
 
 
 def _title(node: str) -> str:

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from snap_self.model.going_back import User
 
+FIRST = "1"
+"""The first process, whose mounts are the machine's."""
 _LINKS = ("cwd", "root", "exe")
 _UNIT_ENDS = (".service", ".scope")
 _TERMINALS = ("/dev/null", "/dev/pts/", "/dev/tty", "socket:", "pipe:", "anon_inode:")
@@ -55,19 +57,40 @@ def mounted_by(devnos: Collection[str], groups: Collection[str] = ()) -> tuple[U
     return tuple(found)
 
 
+def shares_mounts_with(pid: str) -> bool:
+    """Tell whether this process has a process's mount namespace; not if that cannot be seen.
+
+    No mount is in two namespaces, and its number is its own. To read the namespace itself takes
+    rights over the process that root may lack.
+    """
+    return not _mount_numbers(pid).isdisjoint(_mount_numbers(str(os.getpid())))
+
+
+def _mount_numbers(pid: str) -> set[str]:
+    return {line.partition(" ")[0] for line in _text(pid, "mountinfo").split("\n")} - {""}
+
+
 def unit_of(pid: str) -> str:
     """Return the unit of systemd that a process belongs to, by its control group; empty for none.
 
     Of a user's own manager it is the service that the manager runs in.
     """
+    return next((part for part in _groups(pid) if part.endswith(_UNIT_ENDS)), "")
+
+
+def own_units() -> frozenset[str]:
+    """Return every unit, slices among them, whose stop would end this process."""
+    ends = (*_UNIT_ENDS, ".slice")
+    return frozenset(part for part in _groups("self") if part.endswith(ends))
+
+
+def _groups(pid: str) -> Iterator[str]:
+    """Yield the parts of the path of a process's control group, as systemd made it."""
     for line in _text(pid, "cgroup").split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" or controllers == "name=systemd":
-            for part in path.split("/"):
-                if part.endswith(_UNIT_ENDS):
-                    return part
-    return ""
+            yield from path.split("/")
 
 
 def _used(pid: str, filesystems: Collection[int], devices: Collection[int]) -> str | None:

@@ -81,9 +81,18 @@ def stack(disks: Iterable[str]) -> list[str]:
     return [node_of(name) for name in reversed(found)]
 
 
-def _holders(name: str) -> list[str]:
+def others_on(nodes: Iterable[str], *, sysfs: str = CLASS) -> list[str]:
+    """Return the nodes of what stands on devices and is neither partition, mapped nor loop.
+
+    Such as arrays of md and caches of bcache, which ``stack`` does not follow.
+    """
+    held = (each for node in nodes for each in _holders(name_of(node), sysfs=sysfs))
+    return [node_of(name) for name in dict.fromkeys(held) if not name.startswith("dm-")]
+
+
+def _holders(name: str, *, sysfs: str = CLASS) -> list[str]:
     with suppress(OSError):
-        return sorted(os.listdir(f"{CLASS}/{name}/holders"))
+        return sorted(os.listdir(f"{sysfs}/{name}/holders"))
     return []
 
 

@@ -44,11 +44,13 @@ class Outside:
         executions: gives the calls of the instance's region.
         content: the template's text; empty for the one that the account keeps.
         role: whose rights it uses; empty for the one that `policy --rollback` names.
+        half_way: whether data disks that go back while the system runs are not back yet.
     """
 
     executions: Callable[[Identity], Executions]
     content: str
     role: str
+    half_way: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> None:
         RollbackGoesOn: as it says.
         ApiFault, CloudUnreachable: it cannot be seen.
     """
+    _refuse_half_way(outside)
     identity = tools.identify()
     for each in _going_on(outside.executions(identity), identity):
         if each.deadline is None or not but_waiting:
@@ -95,6 +98,7 @@ def arm(tools: Tools, outside: Outside, identity: Identity, wish: Wish) -> Waiti
         if not outside.role:
             refuse_untagged(judged)
         with tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="arm a rollback"):
+            _refuse_half_way(outside)
             return _Arming(tools, outside, judged, wish).arm()
     except (RollbackNotArmed, RollbackNotCalledOff):
         raise
@@ -108,6 +112,19 @@ def _not_armed(error: SnapSelfError) -> RollbackNotArmed:
         hint=error.hint,
         details=error.details,
     )
+
+
+def _refuse_half_way(outside: Outside) -> None:
+    """Refuse where disks are detached, or will be: no two rollbacks at once.
+
+    Raises:
+        RollbackGoesOn: as it says.
+    """
+    if outside.half_way():
+        raise RollbackGoesOn(
+            "a rollback of data disks while the system runs (rollback --online) is not finished",
+            hint="`snap-self list` goes on with it, and tells what it is about",
+        )
 
 
 def _second(other: Execution) -> RollbackGoesOn:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from snap_self.errors import DiskNotReady, SnapSelfError, TopologyError
+from snap_self.errors import DiskNotReady, RollbackGoesOn, SnapSelfError, TopologyError
 from snap_self.model.going_back import (
     ReturnId,
     ReturningDisk,
@@ -14,12 +15,15 @@ from snap_self.model.going_back import (
     UnitFacts,
     UnitRecord,
 )
+from snap_self.model.run import RunRecord
 from snap_self.recovery.online import Around, lvm_groups, refusals_online
 from snap_self.usecases.going_back.tools import GoingBack
 from snap_self.usecases.rollback import Judged, judge_rollback
 from snap_self.usecases.tools import Here
 
 SERVICE = ".service"
+# One that has stopped nothing by then does so no more.
+OOS_ENDS = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +49,78 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
         SnapSelfError: it would tear something, or something uses the disks: see
             ``recovery.online``; the others are in its details.
     """
+    _refuse_oos(here)
     judged = judge_rollback(here, wanted, blind=False, data_only=True)
     layout = judged.layout
     if layout is None:
         raise TopologyError("what lies on which disk could not be looked at")
-    facts = tuple(going.ground.unit(name) for name in unit_names(units))
-    standing = going.ground.survey(_devices(going, judged))
+    facts = units_touched(going.ground.unit, unit_names(units))
+    devices = _devices(going, judged)
+    standing = going.ground.survey(devices)
     around = Around(layout=layout, standing=standing, units=facts, kept=going.kept)
     _refuse(refusals_online(judged.plan, around))
     _refuse_unreset(here, going, judged)
-    return OnlineJudged(
-        judged=judged, record=_record(here, going, judged, standing, facts), standing=standing
-    )
+    record = _record(here, going, judged, around, devices)
+    return OnlineJudged(judged=judged, record=record, standing=standing)
+
+
+def _refuse_oos(here: Here) -> None:
+    """Refuse where OOS will, or may just now, stop the machine and reset its disks.
+
+    Raises:
+        RollbackGoesOn: as the journal tells.
+    """
+    instance_id, store, now = here.identity.instance_id, here.tools.store, here.tools.clock.now()
+    waiting = [r.waiting for r in store.armed() if r.waiting and r.instance_id == instance_id]
+    if waiting:
+        raise RollbackGoesOn(
+            f"no disk goes back while another rollback waits: {waiting[0].words(now)}",
+            hint="call it off first: snap-self confirm",
+        )
+    for record in store.brought_back():
+        if record.instance_id == instance_id and _may_go_on(record, now):
+            raise RollbackGoesOn(
+                f"a rollback to run {record.run_id} by OOS is not known to have ended",
+                hint="`snap-self list` asks the cloud whether it has; then try again",
+            )
+
+
+def _may_go_on(record: RunRecord, now: datetime) -> bool:
+    asked, seen = record.rollback, record.went_back
+    if asked is None or not asked.execution_id or now - asked.asked > OOS_ENDS:
+        return False
+    return seen is None or not seen.ended or seen.execution_id != asked.execution_id
 
 
 def unit_names(units: Sequence[str]) -> tuple[str, ...]:
     """Return units by their full names, once each; one without a type is a service."""
     full = (name if "." in name else name + SERVICE for name in units)
     return tuple(dict.fromkeys(full))
+
+
+def units_touched(ask: Callable[[str], UnitFacts], names: Sequence[str]) -> tuple[UnitFacts, ...]:
+    """Return the named units and the active ones that are stopped for them, in order of the stop.
+
+    What needs a unit is stopped before it and started after it. What triggers it comes after it,
+    and so is started first: systemd refuses to start a socket while its service runs.
+    """
+    seen: dict[str, UnitFacts] = {}
+    found: list[UnitFacts] = []
+
+    def visit(name: str) -> None:
+        if name in seen:
+            return
+        seen[name] = facts = ask(name)
+        for each in facts.stopped_with:
+            visit(each)
+        if facts.active or name in names:
+            found.append(facts)
+        for each in facts.triggered_by:
+            visit(each)
+
+    for name in names:
+        visit(name)
+    return tuple(found)
 
 
 def _devices(going: GoingBack, judged: Judged) -> dict[str, str]:
@@ -99,18 +157,10 @@ def _record(
     here: Here,
     going: GoingBack,
     judged: Judged,
-    standing: Standing,
-    facts: Sequence[UnitFacts],
+    around: Around,
+    devices: Mapping[str, str],
 ) -> ReturnRecord:
-    disks = tuple(
-        ReturningDisk(
-            disk_id=one.disk_id,
-            snapshot_id=one.shot.snapshot_id,
-            serial=one.disk.cloud.serial,
-            delete_with_instance=one.disk.cloud.delete_with_instance,
-        )
-        for one in judged.plan.returns
-    )
+    standing = around.standing
     return ReturnRecord(
         return_id=ReturnId(""),
         instance_id=here.identity.instance_id,
@@ -119,8 +169,26 @@ def _record(
         started=going.clock.now(),
         since=judged.plan.since,
         boot_id=going.boot_id,
-        disks=disks,
-        units=tuple(UnitRecord(name=unit.name, was_active=unit.active) for unit in facts),
+        disks=tuple(_disks(judged, devices)),
+        units=tuple(UnitRecord(name=unit.name, was_active=unit.active) for unit in around.units),
         mounts=standing.mounts,
         groups=lvm_groups(standing),
+        waits_in_fstab=standing.waits_in_fstab,
     )
+
+
+def _disks(judged: Judged, devices: Mapping[str, str]) -> list[ReturningDisk]:
+    """Return the disks as their devices are named, so that they are attached in that order.
+
+    The kernel names a disk when it is attached, by the first name that is free.
+    """
+    found = [
+        ReturningDisk(
+            disk_id=one.disk_id,
+            snapshot_id=one.shot.snapshot_id,
+            serial=one.disk.cloud.serial,
+            delete_with_instance=one.disk.cloud.delete_with_instance,
+        )
+        for one in judged.plan.returns
+    ]
+    return sorted(found, key=lambda disk: (len(devices[disk.serial]), devices[disk.serial]))

@@ -42,6 +42,12 @@ def go_on(tools: Tools, going: GoingBack) -> tuple[GoneOn, ...]:
         records = going.returns.unfinished() if free and alone else ()
         if not records:
             return ()
+        if not going.ground.is_the_machines():
+            going.warn(
+                f"rollback {records[0].return_id} is not gone on with here: this command runs in "
+                "a mount namespace of its own. Run `snap-self list` as root outside of it"
+            )
+            return ()
         here = tools.here()
         return tuple(_one(going, here, record) for record in records)
 

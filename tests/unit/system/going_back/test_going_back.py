@@ -9,8 +9,9 @@ import pytest
 
 from snap_self.errors import DisksInUse, PreconditionRefused, RollbackUnfinished
 from snap_self.model.going_back import MountedPlace, UnitFacts
+from snap_self.system.going_back import ground as module
 from snap_self.system.going_back.ground import SystemGround
-from snap_self.system.going_back.mounted import options
+from snap_self.system.going_back.mounted import Mounted, options
 from snap_self.system.going_back.units import Units
 from snap_self.system.opening.finding import Serials
 
@@ -67,6 +68,36 @@ def test_unit_is_known_and_active_as_systemd_tells(said: str, facts: tuple[bool,
     assert programs.asked[0][-2:] == ("--", "x.service")
 
 
+def test_units_that_stop_with_it_or_start_it_are_told() -> None:
+    said = (
+        "LoadState=loaded\nActiveState=active\nRequiredBy=web.service app.target\n"
+        "BoundBy=web.service\nConsistsOf=worker@1.service\nTriggeredBy=db.socket\n"
+    )
+    facts = Units(Programs((0, said, ""))).facts("db.service")
+    assert facts.stopped_with == ("web.service", "app.target", "worker@1.service")
+    assert facts.triggered_by == ("db.socket",)
+
+
+def test_what_could_start_a_unit_is_stopped_in_the_same_call() -> None:
+    # Between two calls a connection would start it again.
+    programs = Programs((0, "LoadState=loaded\nTriggeredBy=db.socket db.timer\n", ""))
+    Units(programs).stop("db.service")
+    assert programs.asked[1:] == [
+        ("systemctl", "stop", "--", "db.service", "db.socket", "db.timer")
+    ]
+
+
+def test_target_is_reached_again_without_what_it_would_start() -> None:
+    programs = Programs()
+    assert Units(programs).start("multi-user.target") == ""
+    assert programs.asked[0][1:] == (
+        "start",
+        "--job-mode=ignore-dependencies",
+        "--",
+        "multi-user.target",
+    )
+
+
 def test_without_systemd_no_unit_is_known() -> None:
     assert not Units(Programs(FileNotFoundError(2, "no such file"))).facts("x.service").known
 
@@ -74,7 +105,7 @@ def test_without_systemd_no_unit_is_known() -> None:
 @pytest.mark.parametrize("answer", [(1, "", "it says why"), TimeoutError("late")])
 def test_unit_that_does_not_stop_is_told(answer: Answer | OSError) -> None:
     with pytest.raises(DisksInUse, match=r"unit x\.service did not stop") as caught:
-        Units(Programs(answer)).stop("x.service")
+        Units(Programs((0, "", ""), answer)).stop("x.service")
     assert "journalctl -u x.service" in caught.value.hint
 
 
@@ -108,6 +139,53 @@ def test_mount_that_is_refused_both_ways_is_told_with_what_was_said() -> None:
         ("mount", "-t", "xfs", "-o", "rw,noatime", "/dev/never", "/srv/never"),
         ("mount", "/srv/never"),
     ]
+
+
+def lines_at(place: str) -> list[Mounted]:
+    return [Mounted(1, 0, "0:1", "/", place, "xfs", "/dev/other", "rw")]
+
+
+def test_mount_that_systemd_was_first_with_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = Programs((32, "", "already mounted"))
+    here = ground(programs)
+    looks = iter([False, True])
+    monkeypatch.setattr(here, "is_mounted", lambda place: next(looks))
+    here.mount(PLACE, "/dev/never")
+    assert len(programs.asked) == 1
+
+
+def test_mount_that_came_between_two_looks_is_no_other_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs = Programs()
+    here = ground(programs)
+    looks = iter([False, True])
+    monkeypatch.setattr(here, "is_mounted", lambda place: next(looks))
+    monkeypatch.setattr(module, "mounted_now", lambda: lines_at(PLACE.place))
+    here.mount(PLACE, "/dev/never")
+    assert programs.asked == []
+
+
+def test_other_disk_that_fstab_mounts_in_its_place_is_unmounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table: list[Mounted] = []
+    programs = Programs((32, "", "unknown option"))
+    here = ground(programs)
+    run = programs.run
+
+    def mounts(argv: Sequence[str], *, timeout_s: float) -> Answer:
+        if argv == ("mount", PLACE.place):
+            table.extend(lines_at(PLACE.place))
+        return run(argv, timeout_s=timeout_s)
+
+    monkeypatch.setattr(programs, "run", mounts)
+    monkeypatch.setattr(module, "mounted_now", lambda: table)
+    monkeypatch.setattr(module.kernel, "unmount", lambda place: table.clear())
+    with pytest.raises(RollbackUnfinished, match="unknown option") as caught:
+        here.mount(PLACE, "/dev/never")
+    assert table == []
+    assert caught.value.details == ("what /etc/fstab names for it is another filesystem",)
 
 
 def test_volume_is_mounted_by_the_name_that_outlives_a_detach() -> None:
@@ -156,3 +234,25 @@ def test_groups_are_told_with_all_their_parts(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(here, "_labelled", lambda nodes: True)
     found = here._groups(["/dev/vdb"])
     assert found == {"vg0": ("/dev/vdb", "/dev/vdc")}
+
+
+def test_groups_of_which_nothing_is_active_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ground(Programs())
+    monkeypatch.setattr(here, "_groups", lambda nodes: {"vg0": (), "vg-that-never-was": ()})
+    monkeypatch.setattr(module, "_active", lambda group: ("vg0-data",) * (group == "vg0"))
+    assert here.survey({}).idle_groups == {"vg-that-never-was"}
+
+
+@pytest.mark.parametrize(
+    ("node", "kind"), [("/dev/md127", "md"), ("/dev/bcache0", "bcache"), ("/dev/loop3", "loop")]
+)
+def test_device_on_a_disk_is_called_by_its_kind(node: str, kind: str) -> None:
+    assert module._kind(node) == kind
+
+
+def test_array_and_cache_on_a_disk_are_told_before_anything_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "others_on", lambda nodes: ["/dev/md0", "/dev/bcache0"])
+    told = ground(Programs()).survey({}).on_top
+    assert [(each.name, each.kind) for each in told] == [("md0", "md"), ("bcache0", "bcache")]

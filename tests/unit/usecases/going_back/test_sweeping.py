@@ -91,6 +91,19 @@ def test_nothing_is_done_while_another_command_is_at_work() -> None:
     assert world.untouched()
 
 
+def test_nothing_is_done_and_that_is_said_in_a_mount_namespace_of_its_own() -> None:
+    # What it mounts there, as a service with ProtectSystem= would, nobody else has.
+    world = interrupted("reset d-one", "one")
+    world.ground.sandboxed = True
+    effects = list(world.life.effects)
+    assert sweep(world) == []
+    assert world.life.effects == effects
+    assert "mount namespace of its own" in world.events[-1].text
+    world.ground.sandboxed = False
+    assert [each.error for each in sweep(world)] == [None]
+    assert world.all_is_in_use()
+
+
 def test_record_of_the_machine_it_was_copied_from_is_dropped() -> None:
     world = interrupted("reset d-one", "one")
     (ended,) = sweep(world, instance="i-copy")
