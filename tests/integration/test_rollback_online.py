@@ -204,6 +204,20 @@ def test_reset_that_is_refused_for_a_moment_is_asked_for_again(one: Online) -> N
     assert one.reset() == set(DATA)
 
 
+def test_first_reset_whose_answer_is_lost_and_that_is_refused_then_tears_nothing(
+    one: Online,
+) -> None:
+    one.job.simulator.inject(Fault(kind="lost_reply", action="ResetDisk", skip=6))
+    fault = Fault(kind="error:IncorrectDiskStatus:403", action="ResetDisk", skip=6, count=500)
+    one.job.simulator.inject(fault)
+    with pytest.raises(RollbackUnfinished, match=f"whether {DATA[0]} did is not known"):
+        one.back()
+    assert one.reset() == {DATA[0]}
+    one.holds_nothing_torn()
+    (record,) = one.returns.unfinished()
+    assert record.heading is Heading.FORWARD
+
+
 def test_attach_refused_is_told_and_ended_by_the_next_command(one: Online) -> None:
     fault = Fault(kind="error:InstanceDiskLimitExceeded:403", action="AttachDisk", skip=1)
     one.job.simulator.inject(fault)

@@ -22,7 +22,8 @@ STILL = "it was interrupted"
 
 def status_of(record: ReturnRecord) -> ExitStatus:
     """Return what the command ends with."""
-    return ExitStatus.RESTORED_IN_PART if record.not_started else ExitStatus.DONE
+    partly = record.not_started or record.not_mounted
+    return ExitStatus.RESTORED_IN_PART if partly else ExitStatus.DONE
 
 
 def online_lines(online: OnlineJudged, now: datetime, *, snapshot_first: bool) -> Iterator[str]:
@@ -52,7 +53,7 @@ def write_returned(streams: Streams, returned: Returned) -> None:
     if streams.json:
         done = rollback_json(
             returned.judged.judged,
-            result=Result.PARTIAL if record.not_started else Result.DONE,
+            result=Result.DONE if status_of(record) is ExitStatus.DONE else Result.PARTIAL,
             exit_status=status_of(record),
             online=online_json(record),
         )
@@ -60,8 +61,10 @@ def write_returned(streams: Streams, returned: Returned) -> None:
         return
     for disk in record.disks:
         streams.data(f"Went back  {disk.disk_id}, to {disk.snapshot_id}")
-    if record.places:
+    if record.places and not record.not_mounted:
         streams.data(f"Mounted    {', '.join(record.places)}")
+    for why in record.not_mounted:
+        streams.fault(f"snap-self: not mounted again: {why}")
     started = [unit.name for unit in record.units if unit.was_active]
     if started and not record.not_started:
         streams.data(f"Started    {', '.join(started)}")
@@ -79,6 +82,7 @@ def online_json(record: ReturnRecord) -> dict[str, Any]:
         "units": [unit.name for unit in record.units if unit.was_active],
         "mounts": list(record.places),
         "not_started": list(record.not_started),
+        "not_mounted": list(record.not_mounted),
         "present_run": record.present or None,
         "ended": when(record.ended),
     }
@@ -96,16 +100,26 @@ def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
         at = instant_words(record.ended) if record.ended else "at a time that was not noted"
         disks = ", ".join(record.disk_ids)
         kept = f"; the state before is kept by run {record.present}" if record.present else ""
-        yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}"
+        failed = _failed_words(record)
+        yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}{failed}"
+
+
+def _failed_words(record: ReturnRecord) -> str:
+    told = [f"not mounted again: {why}" for why in record.not_mounted]
+    told += [f"not started again: {why}" for why in record.not_started]
+    return "".join(f"; {words}" for words in told)
 
 
 def ended_words(record: ReturnRecord) -> str:
     """Return what became of one that was interrupted, and has ended now."""
     disks = ", ".join(record.disk_ids)
+    failed = _failed_words(record)
     if not record.went_back:
         why = f": {record.trouble}" if record.trouble else ""
-        return f"rollback {record.return_id} was given up, and {disks} are as they were{why}"
-    failed = "".join(f"; not started again: {why}" for why in record.not_started)
+        return (
+            f"rollback {record.return_id} has turned back, no disk was reset and nothing of "
+            f"{disks} is lost{why}{failed}"
+        )
     return (
         f"rollback {record.return_id}, which was interrupted, has ended: {disks} went back{failed}"
     )

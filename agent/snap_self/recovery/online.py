@@ -24,6 +24,7 @@ from snap_self.model.going_back import (
     ReturnRecord,
     Stacked,
     Standing,
+    Step,
     UnitFacts,
 )
 from snap_self.model.ids import DiskId
@@ -34,6 +35,8 @@ from snap_self.recovery.rollback import ROOT, SYSTEM_PARTS, RollbackPlan
 # What is taken away and made again by the kernel, or by LVM.
 PLAIN_LAYERS = frozenset({"partition", "lvm"})
 ON_OTHERS = "btrfs"
+# From when all is unmounted until the first is mounted again.
+DETACHED = frozenset({Step.DETACHING, Step.RESETTING, Step.ATTACHING})
 GOES_ON = "every later snap-self command that looks after interrupted work goes on with it"
 
 
@@ -223,7 +226,9 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
         told.append(f"{', '.join(disk.disk_id for disk in left)} did not")
     if not gone and not asked:
         told.append("no disk was reset, and nothing is lost")
-    used = "nothing on them is mounted or was started"
+    used = "findmnt and systemctl tell what of them is mounted and runs"
+    if record.step in DETACHED:
+        used = "snap-self has nothing on them mounted or started"
     if not record.whole and (gone or asked):
         used += ", as they would not fit together"
     missing = [*asked, *left] if record.heading is Heading.FORWARD else []

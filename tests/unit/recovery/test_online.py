@@ -30,6 +30,7 @@ from snap_self.model.going_back import (
     ReturnRecord,
     Stacked,
     Standing,
+    Step,
     UnitFacts,
     User,
 )
@@ -322,3 +323,13 @@ def test_nothing_is_called_lost_where_no_disk_was_reset() -> None:
     error = unfinished(turned, "no")
     assert "no disk was reset, and nothing is lost" in error.message
     assert "reset d-0" not in error.hint
+
+
+@pytest.mark.parametrize("step", list(Step)[:-1])
+def test_nothing_is_called_unused_but_between_the_last_unmount_and_the_first_mount(
+    step: Step,
+) -> None:
+    said = unfinished(replace(record(DiskState.WENT_BACK), step=step), "no").message
+    away = step in (Step.DETACHING, Step.RESETTING, Step.ATTACHING)
+    assert ("snap-self has nothing on them mounted or started" in said) is away
+    assert ("findmnt and systemctl tell" in said) is not away
