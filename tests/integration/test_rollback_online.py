@@ -18,6 +18,7 @@ from snap_self.access.documents import Document, as_sent, role_policy
 from snap_self.errors import (
     DisksInUse,
     ExitStatus,
+    NotWhileRunning,
     PermissionRefused,
     RollbackGoesOn,
     RollbackUnfinished,
@@ -72,6 +73,17 @@ def test_one_disk_of_the_volume_alone_is_refused_before_anything_is_asked(one: O
         one.back(name)
     assert caught.value.code == "torn-set"
     assert one.moves() == []
+
+
+def test_place_that_was_mounted_after_the_snapshot_is_refused_before_anything_is_asked(
+    one: Online,
+) -> None:
+    one.ground.mounts["/new"] = replace(one.srv, place="/new")
+    with pytest.raises(NotWhileRunning, match="/new was not mounted from these disks") as caught:
+        one.back()
+    assert "umount /new" in caught.value.hint
+    assert one.moves() == []
+    assert one.ground.trace == []
 
 
 def test_unit_that_uses_the_volume_and_is_not_named_is_refused_by_name(one: Online) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from snap_self.disks.carried import MOST_MOUNTS
 from snap_self.errors import (
     DisksInUse,
     NotWhileRunning,
@@ -211,6 +212,21 @@ def _used(around: Around) -> Iterator[SnapSelfError]:
 def lvm_groups(standing: Standing) -> tuple[str, ...]:
     """Return the volume groups that are to be deactivated, in a fixed order."""
     return tuple(sorted(standing.groups))
+
+
+def younger_places(
+    record: ReturnRecord, carried: Mapping[DiskId, Sequence[str]]
+) -> tuple[str, ...]:
+    """Return what is mounted of the disks and was not when the snapshots were made.
+
+    Args:
+        carried: where each disk was mounted then, as a run notes it: some of many.
+    """
+    then = [carried[disk] for disk in record.disk_ids if disk in carried]
+    if len(then) < len(record.disks) or any(len(places) >= MOST_MOUNTS for places in then):
+        return ()  # it was not noted, or not all of it
+    known = {path for places in then for path in places}
+    return tuple(place for place in record.places if place not in known)
 
 
 def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:

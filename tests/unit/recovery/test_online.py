@@ -37,7 +37,7 @@ from snap_self.model.going_back import (
 from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
 from snap_self.model.listed import ListedSnapshot
 from snap_self.recovery.copies import AttachedDisk
-from snap_self.recovery.online import Around, refusals_online, unfinished
+from snap_self.recovery.online import Around, refusals_online, unfinished, younger_places
 from snap_self.recovery.rollback import Return, RollbackPlan
 
 DATA = DiskId("d-data")
@@ -333,3 +333,23 @@ def test_nothing_is_called_unused_but_between_the_last_unmount_and_the_first_mou
     away = step in (Step.DETACHING, Step.RESETTING, Step.ATTACHING)
     assert ("snap-self has nothing on them mounted or started" in said) is away
     assert ("findmnt and systemctl tell" in said) is not away
+
+
+NOTED = [
+    ({"d-0": ("/srv",), "d-1": ("/data",)}, ("/new",)),
+    ({"d-0": ("/srv",), "d-1": ()}, ("/new",)),
+    ({"d-0": ("/srv",), "d-1": ("/data", "/new")}, ()),
+    # Not noted at all, of one disk not, or only some of many.
+    ({}, ()),
+    ({"d-0": ("/srv",)}, ()),
+    ({"d-0": ("/srv",), "d-1": tuple(f"/data/{each}" for each in range(16))}, ()),
+]
+
+
+@pytest.mark.parametrize(("carried", "younger"), NOTED)
+def test_place_that_was_mounted_after_the_snapshot_is_known(
+    carried: dict[DiskId, tuple[str, ...]], younger: tuple[str, ...]
+) -> None:
+    mounts = (SRV, replace(SRV, place="/new", serial="1"))
+    two = replace(record(DiskState.AS_IT_WAS, DiskState.AS_IT_WAS), mounts=mounts)
+    assert younger_places(two, carried) == younger
