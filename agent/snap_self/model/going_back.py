@@ -37,6 +37,8 @@ class Heading(Enum):
     FORWARD = "forward"
     # No disk was reset, so everything becomes what it was.
     BACK = "back"
+    # Nowhere: somebody gave it up, and the disks are whatever they were then.
+    GIVEN_UP = "given-up"
 
 
 class DiskState(Enum):

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from snap_self.errors import ExitStatus
-from snap_self.model.going_back import DamagedReturn, ReturnRecord
+from snap_self.model.going_back import DamagedReturn, Heading, ReturnRecord
 from snap_self.model.result import Result
 from snap_self.output.jsonform import when, write_json
 from snap_self.output.rollback import loss_lines, rollback_json
 from snap_self.output.streams import Streams
 from snap_self.output.text import instant_words
-from snap_self.recovery.online import GOES_ON, released_words, unfinished
+from snap_self.recovery.online import GOES_ON, fate_words, released_words, unfinished
 from snap_self.usecases.going_back.judging import OnlineJudged
 from snap_self.usecases.going_back.online import Returned
 
@@ -95,9 +95,12 @@ def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
         done: newest first.
         run: only those to this run; empty for the last one, to whatever run.
     """
-    went = [each for each in done if each.went_back and run in ("", each.run)]
-    for record in went if run else went[:1]:
+    left = [each for each in done if each.heading is not Heading.BACK and run in ("", each.run)]
+    for record in left if run else left[:1]:
         at = instant_words(record.ended) if record.ended else "at a time that was not noted"
+        if not record.went_back:
+            yield f"rollback to run {record.run} was given up {at}: {fate_words(record)}"
+            continue
         disks = ", ".join(record.disk_ids)
         kept = f"; the state before is kept by run {record.present}" if record.present else ""
         failed = _failed_words(record)
@@ -108,6 +111,24 @@ def _failed_words(record: ReturnRecord) -> str:
     told = [f"not mounted again: {why}" for why in record.not_mounted]
     told += [f"not started again: {why}" for why in record.not_started]
     return "".join(f"; {words}" for words in told)
+
+
+def write_given_up(streams: Streams, record: ReturnRecord) -> None:
+    """Write what is known of disks to which nothing is done any more, and what is left to do."""
+    streams.data(f"Given up   rollback {record.return_id} to run {record.run}")
+    streams.data(f"Disks      {fate_words(record)}")
+    ids = ", ".join(record.disk_ids)
+    streams.data(f"Attached   the ECS console tells whether {ids} are; if not, attach them there")
+    if record.groups:
+        streams.data(f"Activate   {', '.join(f'vgchange -ay {each}' for each in record.groups)}")
+    if record.places:
+        streams.data(f"Mount      what of this is not: {', '.join(record.places)}")
+    if units := [unit.name for unit in record.units if unit.was_active]:
+        streams.data(f"Start      what of this does not run: {', '.join(units)}")
+    if not record.whole and not record.untouched:
+        streams.message("The disks are of two times: what lies on several of them is torn.")
+    if record.present:
+        streams.message(f"The state before is kept by run {record.present}.")
 
 
 def ended_words(record: ReturnRecord) -> str:

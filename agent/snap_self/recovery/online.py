@@ -231,6 +231,23 @@ def younger_places(
 
 def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     """Return the truth about disks that are half-way."""
+    asked = [disk for disk in record.disks if disk.state is DiskState.ASKED]
+    left = [disk for disk in record.disks if disk.state is DiskState.AS_IT_WAS]
+    used = "findmnt and systemctl tell what of them is mounted and runs"
+    if record.step in DETACHED:
+        used = "snap-self has nothing on them mounted or started"
+    if not record.whole and not record.untouched:
+        used += ", as they would not fit together"
+    missing = [*asked, *left] if record.heading is Heading.FORWARD else []
+    return RollbackUnfinished(
+        f"rollback {record.return_id} to run {record.run} is not finished: {why}. "
+        f"{fate_words(record)}; {used}",
+        hint=_hint(record, [f"{disk.disk_id} to {disk.snapshot_id}" for disk in missing]),
+    )
+
+
+def fate_words(record: ReturnRecord) -> str:
+    """Return what is known of the content of each disk."""
     gone = [disk.disk_id for disk in record.disks if disk.state is DiskState.WENT_BACK]
     asked = [disk for disk in record.disks if disk.state is DiskState.ASKED]
     left = [disk for disk in record.disks if disk.state is DiskState.AS_IT_WAS]
@@ -240,31 +257,18 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     told += [f"whether {disk.disk_id} did is not known" for disk in asked]
     if left and (gone or asked):
         told.append(f"{', '.join(disk.disk_id for disk in left)} did not")
-    if not gone and not asked:
+    if record.untouched:
         told.append("no disk was reset, and nothing is lost")
-    used = "findmnt and systemctl tell what of them is mounted and runs"
-    if record.step in DETACHED:
-        used = "snap-self has nothing on them mounted or started"
-    if not record.whole and (gone or asked):
-        used += ", as they would not fit together"
-    missing = [*asked, *left] if record.heading is Heading.FORWARD else []
-    return RollbackUnfinished(
-        f"rollback {record.return_id} to run {record.run} is not finished: {why}. "
-        f"{'; '.join(told)}; {used}",
-        hint=_hint(record, [f"{disk.disk_id} to {disk.snapshot_id}" for disk in missing]),
-    )
+    return "; ".join(told)
 
 
 def _hint(record: ReturnRecord, resets: Sequence[str]) -> str:
     told = GOES_ON
     if resets:
-        told += (
-            f"; what it tries again is to reset {', '.join(resets)}. To give it up: attach the "
-            f"disks in the ECS console and remove returns/{record.return_id}.json from the state "
-            "directory"
-        )
+        told += f"; what it tries again is to reset {', '.join(resets)}"
     if record.present and resets:
         told += f"; the state before is kept by run {record.present}"
+    told += f". To have it end here: snap-self rollback {record.return_id} --give-up"
     return told
 
 

@@ -273,7 +273,8 @@ class _Journey:
             if seen is not None and (seen.attached_to or seen.status in (IN_USE, ATTACHING)):
                 raise DiskNotReady(
                     f"{disk.disk_id} was attached by somebody meanwhile; nothing is done to it",
-                    hint="detach it for the rollback to go on, or give that up",
+                    hint="detach it for the rollback to go on, or have that end here: snap-self "
+                    f"rollback {self._record.return_id} --give-up",
                 )
 
     def _rehearse(self) -> None:
