@@ -192,7 +192,7 @@ _snap_self() {
             _snap_self_runs "$cur"
             return
         fi
-        _snap_self_words '--print --script --oos --online --unit --snapshot-first --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
+        _snap_self_words '--print --script --oos --online --unit --snapshot-first --give-up --yes -y --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     confirm)
         if [[ $cur != -* ]]; then

@@ -222,6 +222,7 @@ complete -c snap-self -n '__snap_self_at rollback' -l oos -d 'Have the cloud\'s 
 complete -c snap-self -n '__snap_self_at rollback' -l online -d 'Bring the data disks back while the machine runs.'
 complete -c snap-self -n '__snap_self_at rollback' -l unit -d 'A unit to stop for --online (repeatable).' -x
 complete -c snap-self -n '__snap_self_at rollback' -l snapshot-first -d 'First snapshot the present state.'
+complete -c snap-self -n '__snap_self_at rollback' -l give-up -d 'End the --online rollback ID where it is.'
 complete -c snap-self -n '__snap_self_at rollback' -l yes -s y -d 'Do not ask. Without a terminal this is needed.'
 complete -c snap-self -n '__snap_self_at rollback' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at rollback' -l quiet -s q -d 'Only data and faults.'

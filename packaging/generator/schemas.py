@@ -617,6 +617,9 @@ def _online() -> Schema:
         "units": _told(TEXTS, "What was stopped meanwhile."),
         "mounts": _told(TEXTS, "What was unmounted meanwhile."),
         "not_started": _told(TEXTS, "Units that did not start again, each with why."),
+        "not_mounted": _told(
+            TEXTS, "Why something is not mounted again though the disks went back."
+        ),
         "present_run": _told(_or_null(TEXT), "The run that keeps the state before."),
         "ended": _or_null(INSTANT),
     }

@@ -19,6 +19,7 @@ from snap_self.access.documents import Document, as_sent, role_policy
 from snap_self.errors import (
     DisksInUse,
     ExitStatus,
+    NotWhileRunning,
     PermissionRefused,
     RollbackGoesOn,
     RollbackUnfinished,
@@ -75,6 +76,17 @@ def test_one_disk_of_the_volume_alone_is_refused_before_anything_is_asked(one: O
         one.back(name)
     assert caught.value.code == "torn-set"
     assert one.moves() == []
+
+
+def test_place_that_was_mounted_after_the_snapshot_is_refused_before_anything_is_asked(
+    one: Online,
+) -> None:
+    one.ground.mounts["/new"] = replace(one.srv, place="/new")
+    with pytest.raises(NotWhileRunning, match="/new was not mounted from these disks") as caught:
+        one.back()
+    assert "umount /new" in caught.value.hint
+    assert one.moves() == []
+    assert one.ground.trace == []
 
 
 def test_unit_that_uses_the_volume_and_is_not_named_is_refused_by_name(one: Online) -> None:
@@ -205,6 +217,20 @@ def test_reset_that_is_refused_for_a_moment_is_asked_for_again(one: Online) -> N
     assert one.back() is not None
     assert one.is_whole()
     assert one.reset() == set(DATA)
+
+
+def test_first_reset_whose_answer_is_lost_and_that_is_refused_then_tears_nothing(
+    one: Online,
+) -> None:
+    one.job.simulator.inject(Fault(kind="lost_reply", action="ResetDisk", skip=6))
+    fault = Fault(kind="error:IncorrectDiskStatus:403", action="ResetDisk", skip=6, count=500)
+    one.job.simulator.inject(fault)
+    with pytest.raises(RollbackUnfinished, match=f"whether {DATA[0]} did is not known"):
+        one.back()
+    assert one.reset() == {DATA[0]}
+    one.holds_nothing_torn()
+    (record,) = one.returns.unfinished()
+    assert record.heading is Heading.FORWARD
 
 
 def test_attach_refused_is_told_and_ended_by_the_next_command(one: Online) -> None:

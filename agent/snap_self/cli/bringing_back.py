@@ -103,6 +103,9 @@ def rollback(
     snapshot_first: Annotated[
         bool, typer.Option("--snapshot-first", help="First snapshot the present state.")
     ] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="End the --online rollback ID where it is.")
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal this is needed.")
     ] = False,
@@ -131,6 +134,7 @@ def rollback(
         units=tuple(unit or ()),
         snapshot_first=snapshot_first,
         yes=yes,
+        give_up=give_up,
     )
     return run_rollback(options, manner)
 

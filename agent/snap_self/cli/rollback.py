@@ -42,11 +42,14 @@ class RollbackOptions:
     units: tuple[str, ...]
     snapshot_first: bool
     yes: bool
+    give_up: bool
 
 
 def run_rollback(options: RollbackOptions, manner: Manner) -> int:
     """Print how whole disks go back, have OOS bring them back, or bring back those of data."""
     _check(options)
+    if options.give_up:
+        return _give_up(options, manner)
     if options.oos:
         return _from_outside(options, manner)
     if options.online:
@@ -113,13 +116,24 @@ def _from_outside(options: RollbackOptions, manner: Manner) -> int:
     return 0
 
 
+def _give_up(options: RollbackOptions, manner: Manner) -> int:
+    from snap_self.cli.rollback_online import run_give_up
+
+    if manner.json:
+        raise UsageError(
+            "--give-up tells what is left to do for people only", hint="leave out --json"
+        )
+    return run_give_up(options.wanted, manner)
+
+
 def _check(options: RollbackOptions) -> None:
     refuse_empty(ID=options.wanted)
     refuse_empty(unit=next((unit for unit in options.units if not unit.strip()), None))
-    if options.steps + options.script + options.oos + options.online > 1:
+    ways = options.steps + options.script + options.oos + options.online + options.give_up
+    if ways > 1:
         raise UsageError(
-            "--print, --script, --oos and --online contradict each other",
-            hint="give one of the four, or none",
+            "--print, --script, --oos, --online and --give-up contradict each other",
+            hint="give one of the five, or none",
         )
     if options.units and not options.online:
         raise UsageError(

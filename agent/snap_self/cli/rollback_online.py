@@ -18,6 +18,7 @@ from snap_self.output.rollback_online import (
     ended_words,
     online_lines,
     status_of,
+    write_given_up,
     write_returned,
 )
 from snap_self.system.commands import SystemCommands
@@ -25,6 +26,7 @@ from snap_self.system.disks.aside import AsideProcess
 from snap_self.system.environment import program_environment
 from snap_self.system.inhibitor import LogindInhibitor
 from snap_self.system.state.returns import ReturnJournal
+from snap_self.usecases.going_back.giving_up import give_up
 from snap_self.usecases.going_back.online import roll_back_online
 from snap_self.usecases.going_back.request import OnlineRequest
 from snap_self.usecases.going_back.sweeping import go_on
@@ -70,6 +72,19 @@ def run_online(request: OnlineRequest, manner: Manner, *, yes: bool) -> int:
         return 0
     write_returned(session.streams, returned)
     return int(status_of(returned.record))
+
+
+def run_give_up(wanted: str, manner: Manner) -> int:
+    """Close the record of a rollback that is half-way."""
+    if os.geteuid():
+        raise RootNeeded("rollback --give-up writes the journal of root", hint="run it with sudo")
+    from snap_self.cli.wiring import make_tools
+
+    with open_session(manner) as session:
+        closed = give_up(make_tools(session.adapters), going_back(session.adapters), wanted)
+        session.end_progress()
+    write_given_up(session.streams, closed)
+    return 0
 
 
 def go_on_with(adapters: Adapters, tools: Tools) -> None:

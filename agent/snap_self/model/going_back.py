@@ -37,6 +37,8 @@ class Heading(Enum):
     FORWARD = "forward"
     # No disk was reset, so everything becomes what it was.
     BACK = "back"
+    # Nowhere: somebody gave it up, and the disks are whatever they were then.
+    GIVEN_UP = "given-up"
 
 
 class DiskState(Enum):
@@ -112,6 +114,7 @@ class ReturnRecord:
         present: the run that snapshotted the state before; empty where none did.
         trouble: why it could not go on, or turned back; empty if it did not have to.
         not_started: units that did not start again, each with why.
+        not_mounted: why something is not mounted again although all disks went back.
     """
 
     return_id: ReturnId
@@ -131,6 +134,7 @@ class ReturnRecord:
     heading: Heading = Heading.FORWARD
     trouble: str = ""
     not_started: tuple[str, ...] = ()
+    not_mounted: tuple[str, ...] = ()
     ended: datetime | None = None
 
     @property

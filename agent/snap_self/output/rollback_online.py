@@ -7,13 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from snap_self.errors import ExitStatus
-from snap_self.model.going_back import DamagedReturn, ReturnRecord
+from snap_self.model.going_back import DamagedReturn, Heading, ReturnRecord
 from snap_self.model.result import Result
 from snap_self.output.jsonform import when, write_json
 from snap_self.output.rollback import loss_lines, rollback_json
 from snap_self.output.streams import Streams
 from snap_self.output.text import instant_words
-from snap_self.recovery.online import GOES_ON, mind_words, unfinished
+from snap_self.recovery.online import (
+    GOES_ON,
+    fate_words,
+    mind_words,
+    unfinished,
+)
 from snap_self.usecases.going_back.judging import OnlineJudged
 from snap_self.usecases.going_back.online import Returned
 
@@ -22,7 +27,8 @@ STILL = "it was interrupted"
 
 def status_of(record: ReturnRecord) -> ExitStatus:
     """Return what the command ends with."""
-    return ExitStatus.RESTORED_IN_PART if record.not_started else ExitStatus.DONE
+    partly = record.not_started or record.not_mounted
+    return ExitStatus.RESTORED_IN_PART if partly else ExitStatus.DONE
 
 
 def online_lines(online: OnlineJudged, now: datetime, *, snapshot_first: bool) -> Iterator[str]:
@@ -51,7 +57,7 @@ def write_returned(streams: Streams, returned: Returned) -> None:
     if streams.json:
         done = rollback_json(
             returned.judged.judged,
-            result=Result.PARTIAL if record.not_started else Result.DONE,
+            result=Result.DONE if status_of(record) is ExitStatus.DONE else Result.PARTIAL,
             exit_status=status_of(record),
             online=online_json(record),
         )
@@ -59,8 +65,10 @@ def write_returned(streams: Streams, returned: Returned) -> None:
         return
     for disk in record.disks:
         streams.data(f"Went back  {disk.disk_id}, to {disk.snapshot_id}")
-    if record.places:
+    if record.places and not record.not_mounted:
         streams.data(f"Mounted    {', '.join(record.places)}")
+    for why in record.not_mounted:
+        streams.fault(f"snap-self: not mounted again: {why}")
     started = [unit.name for unit in record.units if unit.was_active]
     if started and not record.not_started:
         streams.data(f"Started    {', '.join(started)}")
@@ -78,6 +86,7 @@ def online_json(record: ReturnRecord) -> dict[str, Any]:
         "units": [unit.name for unit in record.units if unit.was_active],
         "mounts": list(record.places),
         "not_started": list(record.not_started),
+        "not_mounted": list(record.not_mounted),
         "present_run": record.present or None,
         "ended": when(record.ended),
     }
@@ -90,21 +99,52 @@ def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
         done: newest first.
         run: only those to this run; empty for the last one, to whatever run.
     """
-    went = [each for each in done if each.went_back and run in ("", each.run)]
-    for record in went if run else went[:1]:
+    left = [each for each in done if each.heading is not Heading.BACK and run in ("", each.run)]
+    for record in left if run else left[:1]:
         at = instant_words(record.ended) if record.ended else "at a time that was not noted"
+        if not record.went_back:
+            yield f"rollback to run {record.run} was given up {at}: {fate_words(record)}"
+            continue
         disks = ", ".join(record.disk_ids)
         kept = f"; the state before is kept by run {record.present}" if record.present else ""
-        yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}"
+        failed = _failed_words(record)
+        yield f"{disks} went back to run {record.run} {at} (rollback --online){kept}{failed}"
+
+
+def _failed_words(record: ReturnRecord) -> str:
+    told = [f"not mounted again: {why}" for why in record.not_mounted]
+    told += [f"not started again: {why}" for why in record.not_started]
+    return "".join(f"; {words}" for words in told)
+
+
+def write_given_up(streams: Streams, record: ReturnRecord) -> None:
+    """Write what is known of disks to which nothing is done any more, and what is left to do."""
+    streams.data(f"Given up   rollback {record.return_id} to run {record.run}")
+    streams.data(f"Disks      {fate_words(record)}")
+    ids = ", ".join(record.disk_ids)
+    streams.data(f"Attached   the ECS console tells whether {ids} are; if not, attach them there")
+    if record.groups:
+        streams.data(f"Activate   {', '.join(f'vgchange -ay {each}' for each in record.groups)}")
+    if record.places:
+        streams.data(f"Mount      what of this is not: {', '.join(record.places)}")
+    if units := [unit.name for unit in record.units if unit.was_active]:
+        streams.data(f"Start      what of this does not run: {', '.join(units)}")
+    if not record.whole and not record.untouched:
+        streams.message("The disks are of two times: what lies on several of them is torn.")
+    if record.present:
+        streams.message(f"The state before is kept by run {record.present}.")
 
 
 def ended_words(record: ReturnRecord) -> str:
     """Return what became of one that was interrupted, and has ended now."""
     disks = ", ".join(record.disk_ids)
+    failed = _failed_words(record)
     if not record.went_back:
         why = f": {record.trouble}" if record.trouble else ""
-        return f"rollback {record.return_id} was given up, and {disks} are as they were{why}"
-    failed = "".join(f"; not started again: {why}" for why in record.not_started)
+        return (
+            f"rollback {record.return_id} has turned back, no disk was reset and nothing of "
+            f"{disks} is lost{why}{failed}"
+        )
     return (
         f"rollback {record.return_id}, which was interrupted, has ended: {disks} went back{failed}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from snap_self.disks.carried import MOST_MOUNTS
 from snap_self.errors import (
     DisksInUse,
     NotWhileRunning,
@@ -24,6 +25,7 @@ from snap_self.model.going_back import (
     ReturnRecord,
     Stacked,
     Standing,
+    Step,
     UnitFacts,
 )
 from snap_self.model.ids import DiskId
@@ -34,6 +36,8 @@ from snap_self.recovery.rollback import ROOT, SYSTEM_PARTS, RollbackPlan
 # What is taken away and made again by the kernel, or by LVM.
 PLAIN_LAYERS = frozenset({"partition", "lvm"})
 ON_OTHERS = "btrfs"
+# From when all is unmounted until the first is mounted again.
+DETACHED = frozenset({Step.DETACHING, Step.RESETTING, Step.ATTACHING})
 GOES_ON = "every later snap-self command that looks after interrupted work goes on with it"
 
 
@@ -219,8 +223,40 @@ def lvm_groups(standing: Standing) -> tuple[str, ...]:
     return tuple(sorted({*standing.groups} - standing.idle_groups))
 
 
+def younger_places(
+    record: ReturnRecord, carried: Mapping[DiskId, Sequence[str]]
+) -> tuple[str, ...]:
+    """Return what is mounted of the disks and was not when the snapshots were made.
+
+    Args:
+        carried: where each disk was mounted then, as a run notes it: some of many.
+    """
+    then = [carried[disk] for disk in record.disk_ids if disk in carried]
+    if len(then) < len(record.disks) or any(len(places) >= MOST_MOUNTS for places in then):
+        return ()  # it was not noted, or not all of it
+    known = {path for places in then for path in places}
+    return tuple(place for place in record.places if place not in known)
+
+
 def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     """Return the truth about disks that are half-way."""
+    asked = [disk for disk in record.disks if disk.state is DiskState.ASKED]
+    left = [disk for disk in record.disks if disk.state is DiskState.AS_IT_WAS]
+    used = "findmnt and systemctl tell what of them is mounted and runs"
+    if record.step in DETACHED:
+        used = "snap-self has nothing on them mounted or started"
+    if not record.whole and not record.untouched:
+        used += ", as they would not fit together"
+    missing = [*asked, *left] if record.heading is Heading.FORWARD else []
+    return RollbackUnfinished(
+        f"rollback {record.return_id} to run {record.run} is not finished: {why}. "
+        f"{fate_words(record)}; {used}{_boot_words(record)}",
+        hint=_hint(record, [f"{disk.disk_id} to {disk.snapshot_id}" for disk in missing]),
+    )
+
+
+def fate_words(record: ReturnRecord) -> str:
+    """Return what is known of the content of each disk."""
     gone = [disk.disk_id for disk in record.disks if disk.state is DiskState.WENT_BACK]
     asked = [disk for disk in record.disks if disk.state is DiskState.ASKED]
     left = [disk for disk in record.disks if disk.state is DiskState.AS_IT_WAS]
@@ -230,17 +266,9 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     told += [f"whether {disk.disk_id} did is not known" for disk in asked]
     if left and (gone or asked):
         told.append(f"{', '.join(disk.disk_id for disk in left)} did not")
-    if not gone and not asked:
+    if record.untouched:
         told.append("no disk was reset, and nothing is lost")
-    used = "nothing on them is mounted or was started"
-    if not record.whole and (gone or asked):
-        used += ", as they would not fit together"
-    missing = [*asked, *left] if record.heading is Heading.FORWARD else []
-    return RollbackUnfinished(
-        f"rollback {record.return_id} to run {record.run} is not finished: {why}. "
-        f"{'; '.join(told)}; {used}{_boot_words(record)}",
-        hint=_hint(record, [f"{disk.disk_id} to {disk.snapshot_id}" for disk in missing]),
-    )
+    return "; ".join(told)
 
 
 def _boot_words(record: ReturnRecord) -> str:
@@ -269,13 +297,10 @@ def mind_words(record: ReturnRecord, standing: Standing) -> Iterator[str]:
 def _hint(record: ReturnRecord, resets: Sequence[str]) -> str:
     told = GOES_ON
     if resets:
-        told += (
-            f"; what it tries again is to reset {', '.join(resets)}. To give it up: attach the "
-            f"disks in the ECS console and remove returns/{record.return_id}.json from the state "
-            "directory"
-        )
+        told += f"; what it tries again is to reset {', '.join(resets)}"
     if record.present and resets:
         told += f"; the state before is kept by run {record.present}"
+    told += f". To have it end here: snap-self rollback {record.return_id} --give-up"
     return told
 
 

@@ -19,11 +19,14 @@ def refused(*typed: str) -> SnapSelfError:
 @pytest.mark.parametrize(
     ("typed", "said", "hint"),
     [
-        ("last --print --script", "contradict each other", "one of the four"),
-        ("last --script --oos", "contradict each other", "one of the four"),
+        ("last --print --script", "contradict each other", "one of the five"),
+        ("last --script --oos", "contradict each other", "one of the five"),
         ("last --yes", "--yes goes with --oos or --online", "rollback last --oos --yes"),
         ("last --snapshot-first", "--snapshot-first goes with --oos or", "--oos --snapshot"),
-        ("last --oos --online", "contradict each other", "one of the four"),
+        ("last --oos --online", "contradict each other", "one of the five"),
+        ("last --online --give-up", "contradict each other", "one of the five"),
+        ("r1 --give-up --json", "for people only", "leave out --json"),
+        ("r1 --give-up --yes", "--yes goes with --oos or --online", "--yes"),
         ("last --unit x", "--unit goes with --online alone", "rollback last --online --unit x"),
     ],
 )
@@ -56,3 +59,8 @@ def test_whoever_is_not_root_stops_nothing(monkeypatch: pytest.MonkeyPatch, how:
 
 def test_empty_unit_is_refused() -> None:
     assert "--unit is empty" in refused("last", "--online", "--unit", " ").message
+
+
+def test_whoever_is_not_root_gives_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert refused("r1", "--give-up").code == "root-needed"

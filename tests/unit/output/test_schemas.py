@@ -158,7 +158,12 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
     "rollback online": (
         "rollback",
         "done",
-        lambda s: write_returned(s, returned(not_started=())),
+        lambda s: write_returned(s, returned(not_started=(), not_mounted=())),
+    ),
+    "rollback online, a place not mounted": (
+        "rollback",
+        "partial",
+        lambda s: write_returned(s, returned(not_started=(), not_mounted=("/srv: why",))),
     ),
     "rollback online, a unit not started": (
         "rollback",

@@ -30,6 +30,7 @@ from snap_self.model.going_back import (
     ReturnRecord,
     Stacked,
     Standing,
+    Step,
     UnitFacts,
     User,
 )
@@ -42,6 +43,7 @@ from snap_self.recovery.online import (
     mind_words,
     refusals_online,
     unfinished,
+    younger_places,
 )
 from snap_self.recovery.rollback import Return, RollbackPlan
 
@@ -366,3 +368,33 @@ def test_nothing_is_called_lost_where_no_disk_was_reset() -> None:
     error = unfinished(turned, "no")
     assert "no disk was reset, and nothing is lost" in error.message
     assert "reset d-0" not in error.hint
+
+
+@pytest.mark.parametrize("step", list(Step)[:-1])
+def test_nothing_is_called_unused_but_between_the_last_unmount_and_the_first_mount(
+    step: Step,
+) -> None:
+    said = unfinished(replace(record(DiskState.WENT_BACK), step=step), "no").message
+    away = step in (Step.DETACHING, Step.RESETTING, Step.ATTACHING)
+    assert ("snap-self has nothing on them mounted or started" in said) is away
+    assert ("findmnt and systemctl tell" in said) is not away
+
+
+NOTED = [
+    ({"d-0": ("/srv",), "d-1": ("/data",)}, ("/new",)),
+    ({"d-0": ("/srv",), "d-1": ()}, ("/new",)),
+    ({"d-0": ("/srv",), "d-1": ("/data", "/new")}, ()),
+    # Not noted at all, of one disk not, or only some of many.
+    ({}, ()),
+    ({"d-0": ("/srv",)}, ()),
+    ({"d-0": ("/srv",), "d-1": tuple(f"/data/{each}" for each in range(16))}, ()),
+]
+
+
+@pytest.mark.parametrize(("carried", "younger"), NOTED)
+def test_place_that_was_mounted_after_the_snapshot_is_known(
+    carried: dict[DiskId, tuple[str, ...]], younger: tuple[str, ...]
+) -> None:
+    mounts = (SRV, replace(SRV, place="/new", serial="1"))
+    two = replace(record(DiskState.AS_IT_WAS, DiskState.AS_IT_WAS), mounts=mounts)
+    assert younger_places(two, carried) == younger

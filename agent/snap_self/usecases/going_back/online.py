@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from snap_self.errors import RollbackGoesOn, SnapshotFailed
+from snap_self.errors import NotWhileRunning, RollbackGoesOn, SnapshotFailed
 from snap_self.model.disks import Selection
 from snap_self.model.going_back import ReturnRecord
 from snap_self.model.request import Request
 from snap_self.model.snapshots import WaitFor
-from snap_self.recovery.online import GOES_ON
+from snap_self.recovery.online import GOES_ON, younger_places
 from snap_self.usecases.going_back.journey import travel
 from snap_self.usecases.going_back.judging import OnlineJudged, judge_online
 from snap_self.usecases.going_back.request import OnlineRequest
@@ -48,7 +48,7 @@ def roll_back_online(
     """
     here = tools.here()
     _refuse_second(going)
-    online = judge_online(here, going, request.wanted, request.units)
+    online = _judge(here, going, request.wanted, request.units)
     if not agree(online):
         return None
     # What is meant by `last` is not what is made now.
@@ -60,8 +60,26 @@ def roll_back_online(
     ):
         # Others went on while somebody thought it over, or a snapshot was uploaded.
         _refuse_second(going)
-        online = judge_online(here, going, wanted, request.units)
+        online = _judge(here, going, wanted, request.units)
         return _go(here, going, online, present)
+
+
+def _judge(here: Here, going: GoingBack, wanted: str, units: Sequence[str]) -> OnlineJudged:
+    """Judge it, and refuse what could not be mounted again afterwards.
+
+    Raises:
+        SnapSelfError: something speaks against it.
+    """
+    online = judge_online(here, going, wanted, units)
+    run = online.judged.record
+    if run is not None and (younger := younger_places(online.record, run.carried)):
+        raise NotWhileRunning(
+            f"{', '.join(younger)} was not mounted from these disks when run {run.run_id} was "
+            "made, so nothing could be mounted there when they have gone back",
+            hint=f"umount {younger[0]} first, and take it out of /etc/fstab; what lies there is "
+            "lost when its disk goes back",
+        )
+    return online
 
 
 def _go(here: Here, going: GoingBack, online: OnlineJudged, present: str) -> Returned:

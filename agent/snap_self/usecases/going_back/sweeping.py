@@ -55,28 +55,41 @@ def go_on(tools: Tools, going: GoingBack) -> tuple[GoneOn, ...]:
 def _one(going: GoingBack, here: Here, record: ReturnRecord) -> GoneOn:
     if record.instance_id != here.identity.instance_id:
         # This machine was made of another one's image: that one's disks are its own affair.
-        ended = replace(record.at(Step.DONE), heading=Heading.BACK, ended=going.clock.now())
+        why = "it is another instance's, of whose image this machine was made"
+        ended = replace(record.at(Step.DONE), heading=Heading.BACK, trouble=why)
+        ended = replace(ended, ended=going.clock.now())
         with suppress(StateUnusable):
             going.returns.save(ended)
         return GoneOn(record=ended)
     going.step(f"go on with rollback {record.return_id}")
     try:
-        ended = travel(going, going.disks(here), _still_agreed(going, record))
+        ended = travel(going, going.disks(here), record, turn=_why_not(going, record))
     except RollbackUnfinished as error:
         return GoneOn(record=going.returns.load(record.return_id) or record, error=error)
     except SnapSelfError as error:
-        going.warn(f"rollback {record.return_id} was given up, and nothing changed: {error.told}")
-        return GoneOn(record=going.returns.load(record.return_id) or record)
+        kept = going.returns.load(record.return_id) or record
+        # Only what the journal says has ended has; whatever else it was, it is tried again.
+        return GoneOn(record=kept, error=None if kept.is_done else error)
     return GoneOn(record=ended)
 
 
-def _still_agreed(going: GoingBack, record: ReturnRecord) -> ReturnRecord:
-    """Return the record, headed back if what would be lost by now was never agreed to."""
-    forward = record.heading is Heading.FORWARD and record.untouched
+def _why_not(going: GoingBack, record: ReturnRecord) -> str:
+    """Return why it is not gone on with but turned back; empty where it goes on."""
+    if record.heading is not Heading.FORWARD or not record.untouched:
+        return ""
     age_s = (going.clock.now() - record.started).total_seconds()
-    if not forward or not (rebooted(record.boot_id, going.boot_id) or age_s > AGREED_S):
-        return record
-    why = "it was interrupted before a disk was reset, and that was too long ago to go on"
-    turned = replace(record, heading=Heading.BACK, trouble=why)
-    going.returns.save(turned)
-    return turned
+    if rebooted(record.boot_id, going.boot_id) or age_s > AGREED_S:
+        return "it was interrupted before a disk was reset, and that was too long ago to go on"
+    if _in_use_again(going, record):
+        return "it was interrupted before a disk was reset, and the disks are in use again"
+    return ""
+
+
+def _in_use_again(going: GoingBack, record: ReturnRecord) -> bool:
+    """Tell whether what had been stopped and unmounted is used again: new work is written to it."""
+    if record.step in (Step.PLANNED, Step.STOPPING):
+        return False
+    if not any(map(going.ground.is_mounted, record.mounts)):
+        return False
+    ran = [unit.name for unit in record.units if unit.was_active]
+    return record.step is not Step.UNMOUNTING or any(going.ground.unit(name).active for name in ran)

@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from fakes.going_back import INSTANCE, Journeys
+from fakes.going_back import INSTANCE, UNIT, Journeys
 from fakes.lock import FakeLock
 from fakes.looking_back import Killed
-from snap_self.errors import CloudRefused
-from snap_self.model.going_back import Heading, Step
+from snap_self.errors import CloudRefused, PermissionRefused, RollbackUnfinished, StateUnusable
+from snap_self.model.going_back import Heading, ReturnRecord, Step
 from snap_self.model.ids import InstanceId
+from snap_self.output.rollback_online import ended_words
 from snap_self.usecases.going_back.journey import travel
 from snap_self.usecases.going_back.sweeping import AGREED_S, GoneOn, go_on
 from snap_self.usecases.tools import Tools
@@ -121,3 +122,43 @@ def test_what_is_still_half_way_is_told_with_its_reason() -> None:
     assert ended.error.exit_status == 24
     assert not world.torn_in_use()
     assert ended.record == replace(ended.record, trouble="no")
+
+
+@pytest.mark.parametrize("step", [Step.UNMOUNTING, Step.DETACHING, Step.RESETTING])
+def test_disks_that_are_in_use_again_are_turned_back_and_not_reset(step: Step) -> None:
+    # As after a turn back that a full state directory did not take.
+    world = Journeys("one")
+    world.returns.save(replace(world.record(), step=step))
+    (ended,) = sweep(world)
+    assert (ended.error, ended.record.heading) == (None, Heading.BACK)
+    assert "in use again" in ended_words(ended.record)
+    assert world.untouched()
+    assert world.all_is_in_use()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_full_state_directory_is_not_told_as_an_end_and_what_can_be_done_is(*, late: bool) -> None:
+    world = interrupted("detach d-one", "one")
+    if late:
+        world.boot_id = "another"
+
+    def save(record: ReturnRecord) -> None:
+        raise StateUnusable("no space left on device")
+
+    world.returns.save = save  # type: ignore[method-assign]
+    (one,) = sweep(world)
+    assert isinstance(one.error, RollbackUnfinished)
+    assert "no space left" in one.error.message
+    assert world.untouched()
+    assert world.all_is_in_use()
+
+
+def test_one_that_turns_back_is_not_told_as_gone_back() -> None:
+    world = interrupted("detach d-one", "one")
+    world.ground.unstartable = {UNIT}
+    world.life.broken["detach d-one"] = [PermissionRefused("may not")]
+    (one,) = sweep(world)
+    assert one.error is None
+    said = ended_words(one.record)
+    assert "has turned back, no disk was reset" in said
+    assert f"may not; not started again: {UNIT}: it says no" in said
