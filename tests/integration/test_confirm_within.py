@@ -127,7 +127,7 @@ class Stage:
 
     def until_ended(self) -> list[str]:
         """Let time pass until no execution goes on."""
-        for _ in range(300):
+        for _ in range(1500):
             self.pass_time(5)
             if not {"Started", "Running"} & {*self.statuses()}:
                 break

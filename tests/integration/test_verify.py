@@ -99,6 +99,9 @@ class Facts:
         return self.held
 
 
+REFUSED = Fault(kind="error", action="CreateDisk", code="Forbidden.RAM", status=403)
+
+
 class Scene(Snapshotted):
     """An instance with ext4 on its system disk and xfs on the other, each with a snapshot."""
 
@@ -295,16 +298,25 @@ def test_nothing_that_can_be_opened_is_a_failure_with_its_reason(scene: Scene) -
     assert scene.listed() == {"/": None, "/srv": None}
 
 
-def test_cloud_that_refuses_ends_it_and_keeps_what_was_proved(scene: Scene) -> None:
-    fault = Fault(
-        kind="error", action="CreateDisk", code="Forbidden.RAM", status=403, skip=1, count=99
-    )
-    scene.job.simulator.inject(fault)
+def test_cloud_that_refuses_ends_it_and_keeps_what_was_proved() -> None:
+    with main_job() as job:
+        job.simulator.set_group_behaviour(propagate_tags=True)
+        scene = Scene(job)
+        scene.job.simulator.inject(replace(REFUSED, skip=1, count=99))
+        done = scene.verify()
+        assert results(done) == {"/": Verdict.PROVED, "/srv": Verdict.NOT_OPENED}
+        assert isinstance(done.stopped, PermissionRefused)
+        assert done.exit_status is ExitStatus.CREDENTIALS
+        assert scene.listed() == {"/": Verdict.PROVED, "/srv": None}
+
+
+def test_snapshot_that_lacks_its_tag_is_passed_over_with_how_it_gets_it(scene: Scene) -> None:
+    scene.job.simulator.inject(replace(REFUSED, count=1))
     done = scene.verify()
-    assert results(done) == {"/": Verdict.PROVED, "/srv": Verdict.NOT_OPENED}
-    assert isinstance(done.stopped, PermissionRefused)
-    assert done.exit_status is ExitStatus.CREDENTIALS
-    assert scene.listed() == {"/": Verdict.PROVED, "/srv": None}
+    assert results(done) == {"/": Verdict.NOT_OPENED, "/srv": Verdict.PROVED}
+    assert done.stopped is None
+    assert done.filesystems[0].code == "snapshot-not-tagged"
+    assert done.exit_status is not ExitStatus.DONE
 
 
 def test_disk_that_stays_ends_it_with_its_own_status(scene: Scene) -> None:
