@@ -35,6 +35,7 @@ from snap_self.usecases.confirming import arming
 from snap_self.usecases.confirming.confirm import CheckResult, ConfirmOutcome, ConfirmRequest
 from snap_self.usecases.confirming.confirm import confirm as confirm_use_case
 from snap_self.usecases.listing import list_snapshots
+from snap_self.usecases.rollback import judge_rollback
 
 LATER_S = 2 * WITHIN_S
 
@@ -304,7 +305,7 @@ def test_check_of_one_change_does_not_confirm_the_next(stage: Stage) -> None:
         stage.take(replace(ARMED, before="the next change"))
         return tuple(CheckResult(name=each) for each in commands)
 
-    with pytest.raises(CheckFailed, match="armed since then"):
+    with pytest.raises(CheckFailed, match="this was not known before"):
         confirm_use_case(stage.job.tools, stage.outside(), ConfirmRequest(checks=True), slow)
     assert stage.statuses() == ["Cancelled", "Running"]
     assert len(stage.job.journal.armed()) == 1
@@ -340,10 +341,8 @@ def test_last_is_the_run_that_waits(stage: Stage) -> None:
 def test_snapshot_that_the_cloud_deletes_before_the_time_is_not_relied_on(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = arming.judge_rollback
-
     def judged(here: Any, wanted: str, *, blind: bool) -> Any:
-        found = judge(here, wanted, blind=blind)
+        found = judge_rollback(here, wanted, blind=blind)
         soon = stage.job.clock.now() + timedelta(seconds=WITHIN_S + 60)
         returns = tuple(
             replace(one, shot=replace(one.shot, expires=soon, retention=Retention.SET))
@@ -351,7 +350,7 @@ def test_snapshot_that_the_cloud_deletes_before_the_time_is_not_relied_on(
         )
         return replace(found, plan=replace(found.plan, returns=returns))
 
-    monkeypatch.setattr(arming, "judge_rollback", judged)
+    monkeypatch.setattr("snap_self.usecases.confirming.arming.judge_rollback", judged)
     report = stage.take()
     assert report.exit_status is ExitStatus.NOT_ARMED
     assert report.error is not None

@@ -252,13 +252,13 @@ class _Confirming:
         """Return what became of it.
 
         Raises:
-            CheckFailed, PreconditionRefused: all that waits was armed since.
+            CheckFailed, PreconditionRefused: all that waits was not known before.
         """
         if self._left and not self._called_off:
-            raise self._armed_since(self._left[0])
+            raise self._not_known_before(self._left[0])
         for each in self._left:
             self._notes.append(
-                f"armed since then, so it still waits: back to run {each.run} at "
+                f"not known before, so it still waits: back to run {each.run} at "
                 f"{each.deadline:%F %T} UTC"
             )
         return Confirmed(
@@ -268,8 +268,8 @@ class _Confirming:
             notes=tuple(self._notes),
         )
 
-    def _armed_since(self, each: Waiting) -> SnapSelfError:
-        what = f"this was armed since then: back to run {each.run} at {each.deadline:%F %T} UTC"
+    def _not_known_before(self, each: Waiting) -> SnapSelfError:
+        what = f"this was not known before: back to run {each.run} at {each.deadline:%F %T} UTC"
         if self._checked:
             return CheckFailed(f"not confirmed by these checks: {what}", hint="check again")
         return PreconditionRefused(f"not confirmed: {what}", hint="say it again: snap-self confirm")
