@@ -156,6 +156,18 @@ def test_next_change_that_was_armed_meanwhile_is_left_and_told(stage: Stage) -> 
     assert list_snapshots(stage.job.tools).armed == (confirmed.waiting,)
 
 
+def test_cloud_that_is_not_seen_again_is_told_and_what_was_called_off_is_noted(
+    stage: Stage,
+) -> None:
+    stage.take()
+    lock: Any = Late(stage.job.tools.lock, lambda: forbid(stage, "oos:ListExecutions"))
+    stage.job.tools = replace(stage.job.tools, lock=lock)
+    confirmed = stage.confirm()
+    assert len(confirmed.called_off) == 1
+    assert any("is not known" in note for note in confirmed.notes)
+    assert journal(stage).ended is ArmedEnd.CONFIRMED
+
+
 def test_later_one_that_is_not_shown_yet_is_not_taken_for_called_off(stage: Stage) -> None:
     stage.take()
     stage.job.edit = killing("StartExecution")
