@@ -17,7 +17,8 @@
     ├── PreconditionRefused (7)
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
     │   ├── BootApart · SnapshotNotUsable · SnapshotOfOtherDisk · EconomicalMode · DiskShared
-    │   ├── RollbackGoesOn · SnapshotNotTagged · NotWhileRunning · DisksInUse · CheckFailed
+    │   ├── RollbackGoesOn · SnapshotNotTagged · SnapshotRunsOut · NotWhileRunning
+    │   ├── DisksInUse · CheckFailed
     │   └── DiskCategoryRefused · NoDiskSlot · NoHotPlug · KeyUnusable · BalanceTooLow
     ├── CopyNotOpened (7)
     │   └── CopyInUse · CopyUnlike · CopyDamaged · CopySlow · CopyToolsMissing
@@ -380,6 +381,12 @@ class SnapshotNotTagged(PreconditionRefused):
     """A snapshot lacks the tag by which a role may go back to it, or look into it."""
 
     code = "snapshot-not-tagged"
+
+
+class SnapshotRunsOut(PreconditionRefused):
+    """A snapshot is deleted by the cloud before it could be gone back to."""
+
+    code = "snapshot-runs-out"
 
 
 class NotWhileRunning(PreconditionRefused):

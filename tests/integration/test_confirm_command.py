@@ -69,7 +69,8 @@ def test_check_that_fails_leaves_it_armed_until_confirm_is_said(
     assert (again.status, did(cloud)) == (7, ["StartExecution"])
     confirmed = user.run("confirm")
     assert confirmed.status == 0, confirmed.err
-    assert confirmed.out.startswith("Confirmed  this machine stays as it is")
+    assert confirmed.out.startswith("Confirmed  this machine stays as it is: the rollback to run ")
+    assert confirmed.out.endswith(" is called off; its snapshots stay\n")
     assert did(cloud) == [*EXECUTIONS]
     assert user.run("confirm").out == "No rollback waits for a confirmation.\n"
     assert "goes back" not in user.run("list").err

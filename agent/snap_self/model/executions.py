@@ -21,10 +21,11 @@ DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
 # way back, and those that follow when all is over.
 SLEEP, STOP = "sleep", "stop"
 OVER = frozenset({"running", "bootCheck"})
-# What comes before the instance is stopped.
+# What comes before its time, and what comes before the instance is stopped.
+EARLY = frozenset({"seeInstance", "seeDisks", "seeSnapshots", SLEEP})
 HARMLESS = frozenset(
     {
-        *("seeInstance", "seeDisks", "seeSnapshots", SLEEP, "uploads", "look", "checkDisks"),
+        *(*EARLY, "uploads", "look", "checkDisks"),
         *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
     }
 )
@@ -78,6 +79,11 @@ class Execution:
         return not self.ended and SLEEP in self.tasks
 
     @property
+    def is_early(self) -> bool:
+        """Whether it is not known to be past its sleep."""
+        return EARLY.issuperset(self.tasks)
+
+    @property
     def over(self) -> bool:
         """Whether it has brought the disks back, and only looks at what came of it."""
         return bool(self.tasks) and OVER.issuperset(self.tasks)
@@ -122,6 +128,7 @@ class Waiting:
     """A rollback that waits outside, unless it has begun by now.
 
     Args:
+        execution_id: empty where the cloud has not told it.
         run: what it goes back to.
         deadline: when it does, in UTC.
     """

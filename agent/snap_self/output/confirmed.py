@@ -27,7 +27,10 @@ def _lines(confirmed: Confirmed, now: datetime) -> Iterator[str]:
     waiting = confirmed.waiting
     if confirmed.outcome is ConfirmOutcome.CONFIRMED:
         for each in confirmed.called_off:
-            yield f"Confirmed  this machine stays as it is; no way back to run {each.run} waits"
+            yield (
+                f"Confirmed  this machine stays as it is: the rollback to run {each.run} is called "
+                "off; its snapshots stay"
+            )
     elif waiting is not None:
         at = f"{instant_words(waiting.deadline)}{in_words(waiting.deadline, now)}"
         if confirmed.outcome is ConfirmOutcome.NO_CHECK:

@@ -5,10 +5,10 @@ What is armed counts only when it is seen to sleep: its role was taken then, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from snap_self.errors import (
     ApiFault,
@@ -17,22 +17,31 @@ from snap_self.errors import (
     RollbackNotArmed,
     RollbackNotCalledOff,
     SnapSelfError,
+    SnapshotRunsOut,
     StateUnusable,
 )
 from snap_self.model.actions import rollback_role
-from snap_self.model.executions import Execution, ExecutionOrder, Waiting
+from snap_self.model.executions import GRACE, Execution, ExecutionOrder, Waiting
 from snap_self.model.ids import RunId
+from snap_self.model.retention import Retention
 from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord
 from snap_self.model.snapshots import DEADLINE_TAG, Identity
 from snap_self.ports import Executions
 from snap_self.recovery.outside import armed_order, armed_token, execution_tags, rollback_order
-from snap_self.usecases.confirming.calling_off import call_off, not_called_off
+from snap_self.usecases.confirming.calling_off import (
+    SHOWN_AFTER,
+    call_off,
+    not_called_off,
+    not_moved,
+)
 from snap_self.usecases.rollback import Judged, judge_rollback, refuse_untagged
 from snap_self.usecases.tools import Tools
 
 # The service begins within seconds, and looks at three things before it sleeps.
 LOOKS = 60
 PAUSE_S = 1.0
+# What was begun without an answer is looked for until it would be shown.
+SEEK_S = 5.0
 CALL_OFF_FIRST = "call it off first: snap-self confirm"
 
 
@@ -61,15 +70,19 @@ class Wish:
         run_id: the run to go back to.
         within_s: for how long a confirmation is waited for.
         check: the command whose success confirms; empty for none.
+        earlier: what is known to wait already, and is to be moved.
     """
 
     run_id: RunId
     within_s: int
     check: str = ""
+    earlier: Sequence[Waiting] = ()
 
 
-def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> None:
+def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> Sequence[Waiting]:
     """Refuse, before a snapshot is paid for, where another rollback of this instance goes on.
+
+    Returns what waits and was let pass.
 
     Args:
         but_waiting: one that waits is let pass, as it may be of the run that serves again.
@@ -80,9 +93,12 @@ def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> None:
     """
     _refuse_half_way(outside)
     identity = tools.identify()
+    passed = []
     for each in _going_on(outside.executions(identity), identity):
         if each.deadline is None or not but_waiting:
             raise _second(each)
+        passed.append(Waiting(execution_id=each.execution_id, run=each.run, deadline=each.deadline))
+    return passed
 
 
 def arm(tools: Tools, outside: Outside, identity: Identity, wish: Wish) -> Waiting:
@@ -90,23 +106,41 @@ def arm(tools: Tools, outside: Outside, identity: Identity, wish: Wish) -> Waiti
 
     Raises:
         RollbackNotArmed: it is not, and nothing that was asked for goes on.
-        RollbackNotCalledOff: what was asked for, or was armed before, goes on and could not be
-            called off.
+        RollbackNotCalledOff: what was asked for, or was armed before, goes on.
     """
     try:
         judged = judge_rollback(tools.here_as(identity), wish.run_id, blind=False)
+        _refuse_short_lived(judged, tools.clock.now() + timedelta(seconds=wish.within_s))
         if not outside.role:
             refuse_untagged(judged)
         with tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="arm a rollback"):
             _refuse_half_way(outside)
             return _Arming(tools, outside, judged, wish).arm()
-    except (RollbackNotArmed, RollbackNotCalledOff):
+    except RollbackNotCalledOff:
         raise
     except SnapSelfError as error:
-        raise _not_armed(error) from None
+        raise _not_armed(error, wish.earlier) from None
 
 
-def _not_armed(error: SnapSelfError) -> RollbackNotArmed:
+def _refuse_short_lived(judged: Judged, deadline: datetime) -> None:
+    """Refuse where the cloud deletes a snapshot before it is gone back to."""
+    for each in judged.plan.returns:
+        shot = each.shot
+        by_itself = shot.retention in (Retention.SET, Retention.PENDING, Retention.NOT_KNOWN)
+        if by_itself and shot.expires is not None and shot.expires < deadline + GRACE:
+            raise SnapshotRunsOut(
+                f"{shot.snapshot_id} is deleted by the cloud at {shot.expires:%F %T} UTC, which is "
+                "too soon to go back to it by then",
+                hint="make a new snapshot: leave --reuse out",
+            )
+
+
+def _not_armed(
+    error: SnapSelfError, earlier: Sequence[Waiting]
+) -> RollbackNotArmed | RollbackNotCalledOff:
+    """Return what is said where nothing new is armed; what waited before still does."""
+    if earlier:
+        return not_moved(min(earlier, key=lambda each: each.deadline), error)
     return RollbackNotArmed(
         f"no rollback is armed, so nothing else was begun: {error.told}",
         hint=error.hint,
@@ -233,15 +267,30 @@ class _Arming:
         if error.maybe_done:
             mine = {DEADLINE_TAG: order.tags[DEADLINE_TAG]}
             tags = {**execution_tags(self._identity.instance_id), **mine}
-            unknown = replace(self._waiting(noted), execution_id="(its id is not known)")
-            try:
-                begun = self._calls.going_on(tags)
-            except (ApiFault, CloudUnreachable):
+            unknown = self._waiting(noted)
+            begun = self._seek(tags)
+            if not begun:
                 return not_called_off(unknown, self._identity.region, error.told)
             for each in begun:
                 self._give_up(replace(unknown, execution_id=each.execution_id))
+            error.hint = "try again: what was begun without an answer is called off"
         self._forget()
-        return _not_armed(error)
+        return error
+
+    def _seek(self, tags: Mapping[str, str]) -> Sequence[Execution]:
+        """Return what was begun, as soon as it is shown; none where it is not, or not to be seen.
+
+        The list lags behind what was started.
+        """
+        end = self._tools.clock.monotonic() + SHOWN_AFTER.total_seconds()
+        while True:
+            try:
+                begun = self._calls.going_on(tags)
+            except (ApiFault, CloudUnreachable):
+                return ()
+            if begun or self._tools.clock.monotonic() >= end:
+                return begun
+            self._tools.clock.sleep(SEEK_S)
 
     def _see_asleep(self, waiting: Waiting) -> None:
         """Wait until it sleeps; call off one that does not.
@@ -265,8 +314,7 @@ class _Arming:
         self._give_up(waiting)
         self._forget()
         raise RollbackNotArmed(
-            f"no rollback is armed, so nothing else was begun: execution {waiting.execution_id} "
-            f"of OOS: {why}",
+            f"execution {waiting.execution_id} of OOS: {why}",
             hint="`snap-self policy --rollback` prints the role that OOS needs",
         )
 

@@ -26,15 +26,17 @@ from snap_self.model.ids import RunId
 from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.snapshots import Identity
 from snap_self.ports import Executions
-from snap_self.recovery.outside import execution_tags
 from snap_self.usecases.confirming.arming import Outside, Wish, arm
-from snap_self.usecases.confirming.calling_off import CalledOff, call_off, not_called_off
+from snap_self.usecases.confirming.calling_off import (
+    CalledOff,
+    call_off,
+    not_called_off,
+)
+from snap_self.usecases.confirming.waiting import Checked, Found, find, is_of, own
 from snap_self.usecases.tools import Tools
 
 # The clock outside runs on while another run holds the lock.
 TURN_S = 5.0
-# A start that was asked for so long ago is shown by the cloud, if there was one.
-SHOWN_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,8 @@ class ConfirmRequest:
     """What is asked for.
 
     Args:
-        run: only what goes back to that run; empty for whatever waits.
+        run: only what goes back to that run, or to the ``last`` that waits; empty for whatever
+            waits.
         extend_s: not to confirm, but to wait for so long from now on; None to confirm.
         check: a command that must succeed first; empty for none.
         checks: those kept with the runs and those of the folder must succeed first.
@@ -109,10 +112,11 @@ def confirm(
 
     Raises:
         CheckFailed: a check did not succeed; all is as it was.
-        RollbackNotCalledOff: this machine may be rolled back all the same.
-        RollbackNotArmed: it could not be moved, and waits as before.
+        RollbackNotCalledOff: this machine may be rolled back all the same, or at the time before.
+        UsageError: something waits, but nothing of that run.
     """
     results: tuple[CheckResult, ...] = ()
+    checked: Checked | None = None
     if request.checks or request.check:
         records = _unless_over(tools, tools.store.armed())
         if request.checks and not records:
@@ -121,6 +125,8 @@ def confirm(
         commands = dict.fromkeys(
             (*filter(None, (request.check,)), *(kept if request.checks else ()))
         )
+        # What is armed meanwhile is another change, which these checks say nothing of.
+        checked = Checked.of(records) if records else _seen(tools, outside, request.run)
         results = run_checks(tuple(commands), folder=request.checks)
         _refuse_failed(results)
         if not results:
@@ -128,12 +134,30 @@ def confirm(
     try:
         identity = tools.identify()
         calls = outside.executions(identity)
-        found = _find(tools, calls, identity, request.run)
+        confirming = _Confirming(tools, calls, identity, request.run, checked)
+        if request.extend_s is None:
+            confirming.confirm()
+        else:
+            found = find(tools, calls, identity)
+            found = found.of(found.meant(request.run))
     except (ApiFault, CloudUnreachable, EnvironmentFault) as error:
         raise _not_known(tools, request.run, error) from None
-    if request.extend_s is not None:
-        return _extend(tools, outside, identity, found, request.extend_s)
-    return replace(_confirm(tools, calls, identity, found, request.run), checks=results)
+    if request.extend_s is None:
+        return replace(confirming.done(), checks=results)
+    for each, why in found.unseen:
+        raise not_called_off(each, identity.region, why)
+    return _extend(tools, outside, identity, found.waiting, request.extend_s)
+
+
+def _seen(tools: Tools, outside: Outside, run: str) -> Checked:
+    """Return what the cloud shows to wait, where the journal knows of nothing."""
+    try:
+        identity = tools.identify()
+        found = find(tools, outside.executions(identity), identity)
+        found = found.of(found.meant(run))
+    except (ApiFault, CloudUnreachable, EnvironmentFault) as error:
+        raise _not_known(tools, run, error) from None
+    return Checked(ids=frozenset(each.execution_id for each in found.waiting))
 
 
 def _refuse_failed(results: Sequence[CheckResult]) -> None:
@@ -157,50 +181,10 @@ def _not_known(
     return error
 
 
-def _own(tools: Tools, identity: Identity) -> Sequence[RunRecord]:
-    """Return what this instance's runs have armed.
-
-    A journal that was copied with its disk names those of another one, whose they are to call off.
-    """
-    return [r for r in tools.store.armed() if r.instance_id == identity.instance_id]
-
-
 def _unless_over(tools: Tools, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
     """Return those whose time is not long over: what has not come by then is not confirmed."""
     now = tools.clock.now()
     return [r for r in records if r.waiting and not r.waiting.overdue(now)]
-
-
-def _find(tools: Tools, calls: Executions, identity: Identity, run: str) -> Sequence[Waiting]:
-    """Return what waits for a confirmation, by the cloud and the journal.
-
-    Raises:
-        RollbackNotCalledOff: one was asked for a moment ago, and is not to be seen yet.
-    """
-    going = calls.going_on(execution_tags(identity.instance_id))
-    found = {
-        each.execution_id: Waiting(
-            execution_id=each.execution_id, run=each.run, deadline=each.deadline
-        )
-        for each in going
-        if each.deadline and not each.over
-    }
-    shown = {each.run for each in found.values()}
-    for record in _own(tools, identity):
-        armed, waiting = record.armed, record.waiting
-        if armed is None or waiting is None or armed.execution_id in found:
-            continue
-        if armed.execution_id:
-            seen = calls.look(armed.execution_id)
-            if seen is None and not waiting.overdue(tools.clock.now()):
-                raise not_called_off(waiting, identity.region, "the cloud does not show it")
-            if seen is not None and not seen.ended and not seen.over:
-                found[armed.execution_id] = waiting
-        elif record.run_id not in shown and tools.clock.now() - armed.asked < SHOWN_AFTER:
-            unnamed = replace(waiting, execution_id="(its id is not known)")
-            why = "it was asked for a moment ago, and the cloud does not show it yet"
-            raise not_called_off(unnamed, identity.region, why)
-    return [each for each in found.values() if run in ("", each.run)]
 
 
 def _extend(
@@ -220,33 +204,165 @@ def _extend(
     run_id = RunId(latest.run)
     record = tools.store.load(run_id)
     check = record.armed.check if record and record.armed else ""
-    waiting = arm(tools, outside, identity, Wish(run_id=run_id, within_s=extend_s, check=check))
+    wish = Wish(run_id=run_id, within_s=extend_s, check=check, earlier=found)
+    waiting = arm(tools, outside, identity, wish)
     return Confirmed(outcome=ConfirmOutcome.EXTENDED, called_off=tuple(found), waiting=waiting)
 
 
-def _confirm(
-    tools: Tools, calls: Executions, identity: Identity, found: Sequence[Waiting], run: str
-) -> Confirmed:
-    notes: list[str] = []
-    errors: list[RollbackNotCalledOff] = []
-    with _turn(tools, TURN_S) as held:
-        for each in sorted(found, key=lambda one: one.deadline):
+class _Confirming:
+    """One confirmation.
+
+    Args:
+        checked: only what waited then is called off; None for all.
+    """
+
+    def __init__(
+        self, tools: Tools, calls: Executions, identity: Identity, run: str, checked: Checked | None
+    ) -> None:
+        self._tools = tools
+        self._calls = calls
+        self._identity = identity
+        self._run = run
+        self._checked = checked
+        self._called_off: dict[str, Waiting] = {}
+        self._left: tuple[Waiting, ...] = ()
+        self._unseen: tuple[Waiting, ...] = ()
+        self._notes: list[str] = []
+
+    def confirm(self) -> None:
+        """Call off what is meant, and note it.
+
+        Raises:
+            RollbackNotCalledOff: something goes on.
+            ApiFault, CloudUnreachable: what waits cannot be seen.
+        """
+        # Once the lock is held nothing is armed any more: what waits is looked for under it.
+        with _turn(self._tools, TURN_S) as held:
+            found = find(self._tools, self._calls, self._identity)
+            self._run = found.meant(self._run)
+            noted = self._round(found, held=held)
+        if not noted:
+            # All is called off: now there is time to wait for another run, and for what it armed.
+            with _turn(self._tools, self._tools.lock_wait_s) as held:
+                noted = self._again(held=held)
+        if not noted:
+            self._notes.append("the journal does not tell yet; `snap-self confirm` again notes it")
+
+    def done(self) -> Confirmed:
+        """Return what became of it.
+
+        Raises:
+            CheckFailed, PreconditionRefused: all that waits was not known before.
+        """
+        if self._left and not self._called_off:
+            raise self._not_known_before(self._left[0])
+        for each in self._left:
+            self._notes.append(
+                f"not known before, so it still waits: back to run {each.run} at "
+                f"{each.deadline:%F %T} UTC"
+            )
+        return Confirmed(
+            outcome=ConfirmOutcome.CONFIRMED if self._called_off else ConfirmOutcome.NOTHING_ARMED,
+            called_off=tuple(self._called_off.values()),
+            waiting=self._left[0] if self._left else None,
+            notes=tuple(self._notes),
+        )
+
+    def _not_known_before(self, each: Waiting) -> SnapSelfError:
+        what = f"this was not known before: back to run {each.run} at {each.deadline:%F %T} UTC"
+        if self._checked:
+            return CheckFailed(f"not confirmed by these checks: {what}", hint="check again")
+        return PreconditionRefused(f"not confirmed: {what}", hint="say it again: snap-self confirm")
+
+    def _again(self, *, held: bool) -> bool:
+        try:
+            found = find(self._tools, self._calls, self._identity)
+        except (ApiFault, CloudUnreachable) as error:
+            for record in own(self._tools, self._identity):
+                off = any(is_of(record, each) for each in self._called_off.values())
+                if record.waiting and not off and self._run in ("", record.run_id):
+                    raise not_called_off(record.waiting, record.region, error.told) from None
+            self._notes.append(
+                f"whether another one was armed meanwhile is not known: {error.told}"
+            )
+            return held and self._note(only_called_off=True)
+        # A move of the same run is meant as well, another change that was begun meanwhile is not.
+        runs = {each.run for each in self._called_off.values()}
+        meant = [each.execution_id for each in found.waiting if each.run in runs]
+        known = Checked(ids=frozenset(meant))
+        return self._round(found, held=held, known=known)
+
+    def _round(self, found: Found, *, held: bool, known: Checked | None = None) -> bool:
+        """Call off what was found; tell whether the journal has it.
+
+        Args:
+            known: all else is left, also where it waited when the checks were begun; None for none.
+
+        Raises:
+            RollbackNotCalledOff: something goes on; what was called off is noted all the same.
+        """
+        found, checked = found.of(self._run), self._checked
+        self._left = tuple(
+            each
+            for each in found.waiting
+            if (checked and not checked.has(each)) or (known and not known.has(each))
+        )
+        errors = [
+            not_called_off(each, self._identity.region, why)
+            for each, why in found.unseen
+            if checked is None or checked.has(each)
+        ]
+        for each in sorted(found.waiting, key=lambda one: one.deadline):
+            if each in self._left or each.execution_id in self._called_off:
+                continue
             try:
-                if call_off(calls, tools.clock, each, identity.region) is not CalledOff.NOW:
-                    notes.append(f"{each.execution_id} had ended before")
+                self._call_off(each)
             except RollbackNotCalledOff as error:
-                errors.append(error)
+                errors.append(self._with_origin(each, error))
+        self._unseen = tuple(each for each, _ in found.unseen)
+        noted = held and self._note(only_called_off=bool(errors))
         if errors:
+            errors[0].details = (
+                *errors[0].details,
+                *(f"also: {each.message}" for each in errors[1:]),
+                *(f"called off: {name}" for name in self._called_off),
+            )
             raise errors[0]
-        noted = held and _note(tools, identity, run, called_off=found)
-    if not noted:
-        # All is called off: now there is time to wait for another run.
-        with _turn(tools, tools.lock_wait_s) as held:
-            noted = held and _note(tools, identity, run, called_off=found)
-    if not noted:
-        notes.append("the journal does not tell yet; `snap-self confirm` again notes it")
-    outcome = ConfirmOutcome.CONFIRMED if found else ConfirmOutcome.NOTHING_ARMED
-    return Confirmed(outcome=outcome, called_off=tuple(found), notes=tuple(notes))
+        return noted
+
+    def _call_off(self, each: Waiting) -> None:
+        became = call_off(self._calls, self._tools.clock, each, self._identity.region)
+        if became is CalledOff.WENT_BACK:
+            self._notes.append(f"{each.execution_id} has gone back to run {each.run} meanwhile")
+            return
+        if became is CalledOff.BEFORE:
+            self._notes.append(f"{each.execution_id} had ended before")
+        self._called_off[each.execution_id] = each
+
+    def _with_origin(self, each: Waiting, error: RollbackNotCalledOff) -> RollbackNotCalledOff:
+        """Return the error; it says so if the tags alone make the execution one of ours."""
+        if not any(is_of(record, each) for record in own(self._tools, self._identity)):
+            tags = f"{each.execution_id} is an execution that carries our tags"
+            error.details = (*error.details, f"{tags}; the journal does not know it")
+        return error
+
+    def _note(self, *, only_called_off: bool) -> bool:
+        """Note in the journal what does not wait any more; tell whether that was possible."""
+        called_off = self._called_off.values()
+        try:
+            for record in own(self._tools, self._identity):
+                done = any(is_of(record, each) for each in called_off)
+                if record.waiting in self._unseen:
+                    continue
+                left = any(is_of(record, each) for each in self._left)
+                over = not only_called_off and self._run in ("", record.run_id) and not left
+                if record.armed and (done or over):
+                    ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
+                    armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
+                    self._tools.store.save(replace(record, armed=armed))
+        except StateUnusable:
+            return False
+        return True
 
 
 @contextmanager
@@ -259,18 +375,3 @@ def _turn(tools: Tools, limit_s: float) -> Iterator[bool]:
         except (LockHeld, StateUnusable):
             held = False
         yield held
-
-
-def _note(tools: Tools, identity: Identity, run: str, *, called_off: Sequence[Waiting]) -> bool:
-    """Note in the journal that nothing waits any more; tell whether that was possible."""
-    runs = {each.run for each in called_off}
-    try:
-        for record in _own(tools, identity):
-            if record.armed and run in ("", record.run_id):
-                done = record.run_id in runs
-                ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
-                armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
-                tools.store.save(replace(record, armed=armed))
-    except StateUnusable:
-        return False
-    return True

@@ -29,13 +29,14 @@ def take_armed(request: Request, tools: Tools, outside: Outside | None) -> Repor
     within_s = request.confirm_within_s
     if within_s is None or outside is None:
         return take_snapshot(request, tools)
-    refuse_second(tools, outside, but_waiting=request.reuse_s is not None)
+    passed = refuse_second(tools, outside, but_waiting=request.reuse_s is not None)
     report = take_snapshot(request, tools)
     if report.exit_status not in MADE or report.run_id is None or report.identity is None:
         return report
     # A signal meanwhile is to tell that something may wait.
     tools.cut_short(replace(report, arming=True))
-    wish = Wish(run_id=report.run_id, within_s=within_s, check=request.check)
+    earlier = [each for each in passed if each.run == report.run_id]
+    wish = Wish(run_id=report.run_id, within_s=within_s, check=request.check, earlier=earlier)
     began, result = tools.clock.monotonic(), DONE
     try:
         report = replace(report, armed=arm(tools, outside, report.identity, wish))

@@ -1,0 +1,134 @@
+"""What waits for a confirmation, by the cloud and by the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from snap_self.errors import UsageError
+from snap_self.model.executions import Waiting
+from snap_self.model.run import RunRecord
+from snap_self.model.snapshots import Identity
+from snap_self.ports import Executions
+from snap_self.recovery.outside import execution_tags
+from snap_self.usecases.confirming.calling_off import SHOWN_AFTER
+from snap_self.usecases.inventory.named import LAST
+from snap_self.usecases.tools import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What waits for a confirmation.
+
+    Args:
+        unseen: what was asked for and is not shown, each with what that means.
+    """
+
+    waiting: tuple[Waiting, ...]
+    unseen: tuple[tuple[Waiting, str], ...]
+
+    def of(self, run: str) -> Found:
+        """Return what goes back to that run; all for none."""
+        return Found(
+            waiting=tuple(each for each in self.waiting if run in ("", each.run)),
+            unseen=tuple((each, why) for each, why in self.unseen if run in ("", each.run)),
+        )
+
+    def meant(self, run: str) -> str:
+        """Return the run that is meant; empty for whatever waits.
+
+        Raises:
+            UsageError: something waits, but nothing of that run.
+        """
+        every = (*self.waiting, *(each for each, _ in self.unseen))
+        latest = max(every, key=lambda each: each.deadline, default=None)
+        if run == LAST:
+            return latest.run if latest else ""
+        if run and latest and all(run != each.run for each in every):
+            raise UsageError(
+                f"no rollback to {run} waits for a confirmation; this machine goes back to run "
+                f"{latest.run} at {latest.deadline:%F %T} UTC",
+                hint=f"snap-self confirm {latest.run}",
+            )
+        return run
+
+
+def find(tools: Tools, calls: Executions, identity: Identity) -> Found:
+    """Return what waits, by the cloud and the journal."""
+    going = calls.going_on(execution_tags(identity.instance_id))
+    found = {
+        each.execution_id: Waiting(
+            execution_id=each.execution_id, run=each.run, deadline=each.deadline
+        )
+        for each in going
+        if each.deadline and not each.over
+    }
+    shown = {(each.run, each.deadline) for each in found.values()}
+    unseen = []
+    for record in own(tools, identity):
+        armed, waiting = record.armed, record.waiting
+        if armed is None or waiting is None or armed.execution_id in found:
+            continue
+        now = tools.clock.now()
+        if armed.execution_id:
+            seen = calls.look(armed.execution_id)
+            if seen is None and not waiting.overdue(now):
+                unseen.append((waiting, "the cloud does not show it"))
+            if seen is not None and not seen.ended and not seen.over:
+                found[armed.execution_id] = waiting
+        elif (waiting.run, waiting.deadline) not in shown and now - armed.asked < SHOWN_AFTER:
+            why = "it was asked for a moment ago, and the cloud does not show it yet"
+            unseen.append((waiting, why))
+    return Found(waiting=tuple(found.values()), unseen=tuple(unseen))
+
+
+def own(tools: Tools, identity: Identity) -> Sequence[RunRecord]:
+    """Return what this instance's runs have armed.
+
+    A journal that was copied with its disk names those of another one, whose they are to call off.
+    """
+    return [r for r in tools.store.armed() if r.instance_id == identity.instance_id]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What waited when the checks were begun.
+
+    Args:
+        ids: of executions.
+        unnamed: run and deadline of those whose id was not known.
+    """
+
+    ids: frozenset[str]
+    unnamed: frozenset[tuple[str, datetime]] = frozenset()
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord]) -> Checked:
+        """Return what the journal knows to wait."""
+        armed = [(r.run_id, r.armed) for r in records if r.armed]
+        replaced = (name for _, one in armed for name in one.replaces.split())
+        return cls(
+            ids=frozenset(
+                {one.execution_id for _, one in armed if one.execution_id}.union(replaced)
+            ),
+            unnamed=frozenset((run, one.deadline) for run, one in armed if not one.execution_id),
+        )
+
+    def has(self, waiting: Waiting) -> bool:
+        """Tell whether it is among them."""
+        return waiting.execution_id in self.ids or (waiting.run, waiting.deadline) in self.unnamed
+
+
+def is_of(record: RunRecord, waiting: Waiting) -> bool:
+    """Tell whether an execution is what a record has armed, or what stands in for it.
+
+    An order that came to nothing before it had an id leaves the one that it was to replace.
+    """
+    armed = record.armed
+    if armed is None:
+        return False
+    if armed.execution_id:
+        return armed.execution_id == waiting.execution_id
+    mine = (record.run_id, armed.deadline) == (waiting.run, waiting.deadline)
+    return mine or waiting.execution_id in armed.replaces.split()
