@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from snap_self.system.checks import run_checks
+from snap_self.system.checks import passed_over, run_checks
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -70,6 +70,21 @@ def test_programs_are_run_in_the_order_of_their_names_and_other_files_are_not(
         ("10-first", ""),
         ("20-second", ""),
     ]
+
+
+def test_folder_in_the_folder_is_no_check(folder: Path) -> None:
+    (folder / "off").mkdir()
+    program(folder, "10-first", "exit 0")
+    assert [(Path(name).name, why) for name, why in run_checks([], folder)] == [("10-first", "")]
+
+
+def test_files_that_are_not_run_are_named(folder: Path) -> None:
+    (folder / "off").mkdir()
+    program(folder, "10-first", "exit 0")
+    program(folder, "20-second", "exit 0", 0o644)
+    program(folder, "20-second~", "exit 0", 0o644)
+    assert passed_over(folder) == (str(folder / "20-second"),)
+    assert passed_over(folder / "nosuch") == ()
 
 
 @needs_root

@@ -76,6 +76,18 @@ def test_check_that_fails_leaves_it_armed_until_confirm_is_said(
     assert "goes back" not in user.run("list").err
 
 
+def test_checks_without_any_check_have_a_status_of_their_own(
+    user: AgentRunner, cloud: Simulator, tmp_path: Path
+) -> None:
+    user.run(*within(tmp_path))
+    result = user.run("confirm", "--checks")
+    assert (result.status, did(cloud)) == (100, ["StartExecution"])
+    assert "nothing is confirmed" in result.out
+    assert user.run("confirm").status == 0
+    result = user.run("confirm", "--checks")
+    assert (result.status, "the cloud was not asked" in result.out) == (0, True)
+
+
 def test_object_of_the_main_job_has_what_waits_and_that_of_confirm_what_did(
     user: AgentRunner, tmp_path: Path
 ) -> None:

@@ -5,7 +5,9 @@ The cloud's clock is moved on by hand, the shipped template runs on it.
 
 from __future__ import annotations
 
+import base64
 import json
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -182,6 +184,19 @@ def forbid(stage: Stage, action: str) -> None:
     stage.job.simulator.set_policies(ROLE, without(policy, action))
 
 
+def boot_check(stage: Stage) -> list[str]:
+    """Return what the template has the machine say to snap-self when it is up again."""
+    asked = [call for call in stage.job.simulator.calls if call.action == "RunCommand"]
+    text = base64.b64decode(asked[-1].params["CommandContent"]).decode()
+    said = text.split("then snap-self ")[1].split(";")[0]
+    return shlex.split(said)
+
+
+def journal_of(stage: Stage, report: Report) -> Any:
+    (record,) = [one for one in stage.job.journal.all() if one.run_id == report.run_id]
+    return record.armed
+
+
 def journal(stage: Stage) -> Any:
     (record,) = stage.job.journal.all()
     return record.armed
@@ -334,7 +349,7 @@ def test_killed_between_the_two_and_gone_back_the_machine_calls_the_later_off(st
     assert stage.statuses() == ["Success", "Running"]
     # What the template's boot check runs on the machine, whose journal is from before.
     stage.job.forget()
-    confirmed = stage.confirm()
+    confirmed = stage.confirm(run=boot_check(stage)[1])
     assert [each.execution_id for each in confirmed.called_off] == [
         stage.executions()[1]["ExecutionId"]
     ]
@@ -583,6 +598,52 @@ def test_instance_that_is_powered_off_meanwhile_comes_back(stage: Stage) -> None
     assert stage.runs
 
 
+def test_restart_that_goes_on_when_the_time_comes_is_waited_for(stage: Stage) -> None:
+    stage.take()
+    own = stage.job.tools.identify().instance_id
+    stage.call("StopInstance", InstanceId=own, ForceStop="true", StoppedMode="KeepCharging")
+    stage.pass_time(WITHIN_S - 60)
+    stage.job.simulator.set_operations({"StartInstance": 150})
+    stage.call("StartInstance", InstanceId=own)
+    stage.pass_time(70)
+    for _ in range(10):
+        stage.pass_time(2)
+    assert (stage.runs, stage.statuses()) == (False, ["Running"])
+    assert stage.until_ended() == ["Success"]
+    assert stage.did("ResetDisk") == ["ResetDisk", "ResetDisk"]
+    assert stage.runs
+
+
+def test_uploads_of_several_disks_are_waited_for_at_the_same_time(stage: Stage) -> None:
+    stage.take()
+    stage.pass_time(WITHIN_S - 60)
+    stage.job.simulator.set_life(accomplished_s=3 * 3600.0)
+    for disk in DISKS:
+        stage.call("CreateSnapshot", DiskId=disk)
+    stage.pass_time(60)
+    for _ in range(300):
+        stage.pass_time(5)
+        tasks = {each["TaskName"] for each in stage.executions()[0].get("CurrentTasks", [])}
+        if stage.moved_s > WITHIN_S + 30 and "uploads" not in tasks:
+            break
+    # Twenty minutes at most, as the document says; with each look a little later than five seconds.
+    assert stage.moved_s < WITHIN_S + 1800
+
+
+def test_boot_check_leaves_what_waits_for_a_later_change_alone(stage: Stage) -> None:
+    earlier = stage.take()
+    stage.pass_time(WITHIN_S)
+    while not stage.did("RunCommand") and stage.moved_s < 2 * WITHIN_S:
+        stage.pass_time(1)
+    later = stage.take(replace(ARMED, before="another"))
+    assert later.exit_status is ExitStatus.DONE
+    asked = boot_check(stage)
+    assert asked == ["confirm", earlier.run_id, "--quiet"]
+    stage.confirm(run=asked[1])
+    assert stage.statuses()[-1] == "Running"
+    assert journal_of(stage, later).unconfirmed
+
+
 def test_snapshot_that_is_uploaded_when_the_time_comes_is_waited_for(stage: Stage) -> None:
     stage.take()
     stage.pass_time(WITHIN_S - 60)
@@ -622,7 +683,7 @@ def test_no_check_at_all_confirms_nothing(stage: Stage) -> None:
 
 def test_checks_without_anything_armed_ask_nothing_and_run_nothing(stage: Stage) -> None:
     before = len(stage.job.simulator.calls)
-    assert stage.confirm(checks=True).outcome is ConfirmOutcome.NOTHING_ARMED
+    assert stage.confirm(checks=True).outcome is ConfirmOutcome.NOTHING_NOTED
     assert (stage.ran, len(stage.job.simulator.calls)) == ([], before)
 
 
@@ -813,8 +874,27 @@ def test_run_that_was_confirmed_is_not_gone_back_to_by_a_later_change(stage: Sta
     assert again.run_id != first.run_id
 
 
-def test_what_should_have_come_long_ago_is_not_confirmed_by_a_check(stage: Stage) -> None:
+def test_what_came_to_nothing_long_ago_is_not_confirmed_by_a_check(stage: Stage) -> None:
     stage.take(replace(ARMED, check="healthy"))
-    stage.job.clock.sleep(WITHIN_S + 1801)  # the agent's own: the cloud's stands still
+    name = stage.executions()[0]["ExecutionId"]
+    stage.call("CancelExecution", Version="2019-06-01", ExecutionId=name)
+    stage.job.clock.sleep(WITHIN_S + 1801)
     assert stage.confirm(checks=True).outcome is ConfirmOutcome.NOTHING_ARMED
     assert stage.ran == []
+
+
+def test_clock_that_is_ahead_keeps_no_check_from_confirming(stage: Stage) -> None:
+    stage.take(replace(ARMED, check="healthy"))
+    stage.job.clock.sleep(WITHIN_S + 1801)  # the agent's own: the cloud's stands still
+    assert stage.confirm(checks=True).outcome is ConfirmOutcome.CONFIRMED
+    assert stage.ran == [(("healthy",), True)]
+    assert stage.statuses() == ["Cancelled"]
+
+
+def test_change_whose_command_failed_is_confirmed_by_no_check_later(stage: Stage) -> None:
+    changed_by(stage, Ended(status=3), check="healthy")
+    confirmed = stage.confirm(checks=True)
+    assert confirmed.outcome is ConfirmOutcome.COMMAND_FAILED
+    assert confirmed.waiting is not None
+    assert (stage.ran, stage.statuses()) == ([], ["Running"])
+    assert stage.confirm().outcome is ConfirmOutcome.CONFIRMED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from snap_self.model.snapshots import Identity
 from snap_self.recovery.returns import Return
 from snap_self.system.rollback_files import template
 from snap_self.usecases.confirming.arming import Outside
+from snap_self.usecases.confirming.confirm import CheckResult, ConfirmRequest, confirm
 from snap_self.usecases.confirming.job import take_armed
 from snap_self.usecases.listing import list_snapshots
 from snap_self.usecases.rollback import RollbackRequest, Started, roll_back
@@ -81,12 +82,28 @@ class Machine:
         self._settle()
         return report.run_id
 
-    def wait_for_armed(self, run: str) -> None:
-        """Wait until what is armed has ended."""
+    def extend_and_die(self) -> None:
+        """Arm a later one in place of what waits, and be killed before that one is called off."""
+
+        def edit(action: str, answer: dict[str, Any]) -> dict[str, Any]:
+            if action == "StartExecution":
+                raise KeyboardInterrupt
+            return answer
+
+        outside = Outside(executions=self._executions, content=template(), role=OUTSIDE)
+        self.job.edit = edit
+        with pytest.raises(KeyboardInterrupt):
+            confirm(self.job.tools, outside, ConfirmRequest(extend_s=1500), no_checks)
+        self.job.edit = lambda _action, answer: answer
+
+    def wait_for_armed(self, run: str, execution_id: str = "") -> None:
+        """Wait until what is armed, or one that was, has ended."""
+        if execution_id:
+            return self._wait(execution_id)
         record = self.job.journal.load(RunId(run))
         assert record is not None
         assert record.armed is not None
-        self._wait(record.armed.execution_id)
+        return self._wait(record.armed.execution_id)
 
     def boot(self, *, journal_of: str = "") -> None:
         """Start again.
@@ -133,6 +150,10 @@ class Machine:
                 return
             self.job.clock.sleep(1)
         raise AssertionError(found)
+
+
+def no_checks(commands: Sequence[str], *, folder: bool) -> tuple[CheckResult, ...]:
+    raise AssertionError((commands, folder))
 
 
 @pytest.fixture
@@ -311,6 +332,36 @@ def test_crash_of_a_run_that_had_armed_is_no_way_back(machine: Machine) -> None:
     closed = machine.job.journal.load(RunId(run))
     assert closed is not None
     assert (closed.result, closed.went_back) == (Result.INTERRUPTED, None)
+
+
+def test_later_one_that_sleeps_on_is_not_taken_for_what_brought_it_back(machine: Machine) -> None:
+    run = machine.arm()
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    machine.extend_and_die()
+    machine.wait_for_armed(run, record.armed.execution_id)
+    machine.boot(journal_of=run)
+    one = the_return(machine)
+    went_back = (record.armed.execution_id, "Success")
+    assert (one.execution.execution_id, one.execution.status) == went_back
+
+
+def test_end_of_what_was_armed_is_learned_where_its_id_was_never_noted(machine: Machine) -> None:
+    run = machine.arm()
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    name = record.armed.execution_id
+    machine.wait_for_armed(run)
+    machine.job.journal.save(replace(record, armed=replace(record.armed, execution_id="")))
+    machine.boot()
+    assert the_return(machine).execution.execution_id == name
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    assert record.armed is not None
+    assert (record.armed.execution_id, record.armed.ended) == (name, ArmedEnd.WENT_BACK)
+    assert record.waiting is None
 
 
 def test_wait_that_is_over_is_asked_after_while_it_sleeps_on(machine: Machine) -> None:

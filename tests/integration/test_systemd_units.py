@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from snap_self.cli.adapters import MARKER, RUN_DIRECTORY
+from snap_self.errors import ExitStatus
 
 FOLDER = Path(__file__).resolve().parents[2] / "packaging"
 AGENT = "/opt/snap-self/bin/snap-self"
@@ -54,6 +55,14 @@ def test_there_are_the_documented_units() -> None:
         "snap-self-verify.service",
         "snap-self-verify.timer",
     ]
+
+
+def test_checks_that_cannot_decide_are_not_tried_again(unit: Unit) -> None:
+    service = unit("snap-self-confirm.service")["Service"]
+    assert (service["Restart"], service["SuccessExitStatus"]) == (
+        "on-failure",
+        str(int(ExitStatus.WEAKER)),
+    )
 
 
 def test_units_are_understood_by_systemd(tmp_path: Path) -> None:

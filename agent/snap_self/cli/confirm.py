@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snap_self.cli.asking import refuse_empty
 from snap_self.cli.options import Manner
 from snap_self.cli.outside import checks_of, outside_of
 from snap_self.cli.session import open_session
 from snap_self.config.parsers import confirm_within
-from snap_self.errors import RootNeeded, UsageError
+from snap_self.errors import ExitStatus, RootNeeded, UsageError
 from snap_self.output.confirmed import write_confirmed
-from snap_self.usecases.confirming.confirm import ConfirmRequest, confirm
+from snap_self.system.checks import CHECKS, passed_over
+from snap_self.usecases.confirming.confirm import UNDECIDED, Confirmed, ConfirmRequest, confirm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class ConfirmOptions:
 
 
 def run_confirm(options: ConfirmOptions, manner: Manner) -> int:
-    """Call off the rollback that waits, or move it."""
+    """Call off the rollback that waits, or move it; 100 where nothing tells whether all is well."""
     request = _request(options)
     if os.geteuid():
         raise RootNeeded("confirm writes the journal, which needs root", hint="run it with sudo")
@@ -34,8 +35,15 @@ def run_confirm(options: ConfirmOptions, manner: Manner) -> int:
         confirmed = confirm(session.tools(), outside_of(session), request, checks_of)
         session.end_progress()
         now = session.adapters.clock.now()
-    write_confirmed(session.streams, confirmed, now=now)
-    return 0
+    write_confirmed(session.streams, _with_passed_over(confirmed, options), now=now)
+    return int(ExitStatus.WEAKER) if confirmed.outcome in UNDECIDED else 0
+
+
+def _with_passed_over(confirmed: Confirmed, options: ConfirmOptions) -> Confirmed:
+    if not options.checks or not (confirmed.checks or confirmed.waiting):
+        return confirmed
+    notes = (f"{path} was not run: it is not executable" for path in passed_over(CHECKS))
+    return replace(confirmed, notes=(*confirmed.notes, *notes))
 
 
 def _request(options: ConfirmOptions) -> ConfirmRequest:

@@ -25,7 +25,7 @@ OVER = frozenset({"running", "bootCheck"})
 EARLY = frozenset({"seeInstance", "seeDisks", "seeSnapshots", SLEEP})
 HARMLESS = frozenset(
     {
-        *(*EARLY, "uploads", "look", "checkDisks"),
+        *(*EARLY, "uploads", "instanceReady", "disksReady", "look", "checkDisks"),
         *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
     }
 )
@@ -146,8 +146,9 @@ class Waiting:
         at = f"{self.deadline:%Y-%m-%d %H:%M} UTC"
         if self.overdue(now):
             return (
-                f"this machine was to go back to run {self.run} by itself at {at} and did not: "
-                f"look at {self.execution_id or 'it'} in the OOS console, then say: {CONFIRM}"
+                f"this machine was to go back to run {self.run} by itself at {at} and, by this "
+                f"machine's clock, did not: look at {self.execution_id or 'it'} in "
+                f"the OOS console, then say: {CONFIRM}"
             )
         left_s = max(0, int((self.deadline - now).total_seconds()))
         left = f"{left_s // 3600} h {left_s % 3600 // 60} min" if left_s >= 3600 else ""

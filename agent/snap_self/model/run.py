@@ -77,6 +77,7 @@ class CommandRecord:
         pid: of the agent that started it.
         pid_started: when that process was started, in the kernel's ticks since boot.
         outcome: empty while it runs.
+        failed: it is known not to have succeeded, or not to have been started.
     """
 
     number: int
@@ -85,6 +86,7 @@ class CommandRecord:
     pid_started: int
     boot_id: str
     outcome: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,8 +35,15 @@ def _lines(confirmed: Confirmed, now: datetime) -> Iterator[str]:
         at = f"{instant_words(waiting.deadline)}{in_words(waiting.deadline, now)}"
         if confirmed.outcome is ConfirmOutcome.NO_CHECK:
             yield f"No check   is there, so nothing is confirmed: back to run {waiting.run} at {at}"
+        elif confirmed.outcome is ConfirmOutcome.COMMAND_FAILED:
+            yield (
+                f"Failed     is the command of run {waiting.run}, so no check confirms it: back to "
+                f"it at {at}, unless you say: snap-self confirm"
+            )
         else:
             yield f"Waits      until {at}, then goes back to run {waiting.run}"
+    elif confirmed.outcome is ConfirmOutcome.NOTHING_NOTED:
+        yield "No rollback is noted here to wait for a confirmation; the cloud was not asked."
     else:
         yield "No rollback waits for a confirmation."
 

@@ -98,7 +98,11 @@ def armed_order(order: ExecutionOrder, *, within_s: int, deadline: datetime) -> 
     until = deadline.strftime(DEADLINE_FORM)
     return replace(
         order,
-        parameters={**order.parameters, "after": iso_duration(within_s)},
+        parameters={
+            **order.parameters,
+            "after": iso_duration(within_s),
+            "run": order.tags[RUN_TAG],
+        },
         description=f"{order.description} at {until} unless confirmed",
         tags={**order.tags, DEADLINE_TAG: until},
     )

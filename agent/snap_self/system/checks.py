@@ -51,7 +51,21 @@ def _programs(folder: Path) -> Sequence[Path]:
     except OSError:
         return (folder,)
     shown = (folder / name for name in names if not name.startswith(".") and "~" not in name)
-    return [path for path in shown if os.access(path, os.X_OK) or not path.exists()]
+    return [path for path in shown if _is_meant(path) or not path.exists()]
+
+
+def _is_meant(path: Path) -> bool:
+    return not path.is_dir() and os.access(path, os.X_OK)
+
+
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """Return the files of the folder that are not run, as nobody may execute them."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  (a folder that is not there is none)
+    except OSError:
+        return ()  # that it cannot be read is told as a check that fails
+    paths = [folder / name for name in names if not name.startswith(".") and "~" not in name]
+    return tuple(str(path) for path in paths if path.is_file() and not _is_meant(path))
 
 
 def _untrusted(path: Path) -> str:

@@ -342,6 +342,7 @@ class BeforeChange:
         ids = f"{', '.join(asked.ids)}; " if asked and asked.ids else ""
         self._say(
             f"interrupted; a snapshot that the cloud was asked for goes on ({ids}`snap-self list`)"
+            + self._may_wait()
             + ("; the change is not made" if stopped else "")
         )
         return INTERRUPTED_STATUS
@@ -374,14 +375,19 @@ class BeforeChange:
 
         what = "NO GOOD SNAPSHOT" if made else "NO SNAPSHOT"
         there = f" (there is {', '.join(made)})" if made else ""
-        if self._settings.confirm_within_s:  # it may have been ended right after it had armed it
-            there += f"; whether a rollback waits all the same: {LOOK}"
+        there += self._may_wait()
         if not self._stops(Outcome.FROZEN if frozen else Outcome.FAILED):
             goes_on = "The change goes on without one"
             self._say(f"{what} before this change: {why}{there}. {goes_on}")
             return self._conversation.proceed()
         self._say(f"{what}: {why}{there}. {self._told_to_stop()}")
         return self._conversation.stop(f"{what.lower()}: {why}")
+
+    def _may_wait(self) -> str:
+        """Return where to look, as the job may have been ended right after it had armed one."""
+        if not self._settings.confirm_within_s:
+            return ""
+        return f"; whether a rollback waits all the same: {LOOK}"
 
     def _stops(self, outcome: Outcome) -> bool:
         from snap_self.changes.policy import stops

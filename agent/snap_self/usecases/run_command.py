@@ -143,7 +143,8 @@ def _run(
     changed = Changed(report=report, ending=ending, seconds=round(seconds, 3))
     outcome = _outcome(ending, seconds)
     if report.run_id:
-        note_outcome(tools, report.run_id, number, outcome)
+        failed = not isinstance(ending, Ended) or ending.failed
+        note_outcome(tools, report.run_id, number, outcome, failed=failed)
     # The ways back come before the cloud is asked again: the command may have cut the network.
     view.command_ended(changed)
     if report.armed is not None:

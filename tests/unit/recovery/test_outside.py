@@ -29,7 +29,7 @@ def test_order_keeps_what_it_was_and_waits_first() -> None:
         client_token="t",
     )
     armed = armed_order(plain, within_s=1800, deadline=DEADLINE)
-    assert armed.parameters == {"count": 1, "after": "PT30M"}
+    assert armed.parameters == {"count": 1, "after": "PT30M", "run": "r"}
     assert armed.tags == {"snap-self-run": "r", "snap-self-deadline": "2026-11-22T09:00:05Z"}
     assert (armed.content, armed.client_token) == ("x", "t")
     assert "2026-11-22T09:00:05Z" in armed.description

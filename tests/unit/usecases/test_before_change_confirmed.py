@@ -34,6 +34,14 @@ def test_it_is_armed_before_the_transaction_is_let_go_and_that_is_said() -> None
     )
 
 
+def test_interruption_tells_where_to_look_whether_it_is_armed() -> None:
+    ended = JobEnd(Ending.SIGNALLED, number=15)
+    _, talk = ManagerCall(settings=CONFIRMED, job=FakeJob(ended=ended)).answer(RISKY)
+    assert "whether a rollback waits all the same: snap-self list; the change" in talk.told[-1]
+    _, talk = ManagerCall(job=FakeJob(ended=ended)).answer(RISKY)
+    assert "rollback" not in talk.told[-1]
+
+
 def test_without_the_setting_nothing_of_it_is_asked_or_said() -> None:
     call = ManagerCall()
     _, talk = call.answer(RISKY)

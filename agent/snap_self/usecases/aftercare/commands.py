@@ -42,13 +42,22 @@ def note_started(tools: Tools, run_id: RunId) -> int:
     return number if _update(tools, run_id, add) else 0
 
 
-def note_outcome(tools: Tools, run_id: RunId, number: int, outcome: str) -> None:
-    """Put into the journal how that command ended."""
+def note_outcome(
+    tools: Tools, run_id: RunId, number: int, outcome: str, *, failed: bool = False
+) -> None:
+    """Put into the journal how that command ended.
+
+    Args:
+        failed: it did not succeed, or was not started.
+    """
 
     def close(record: RunRecord) -> RunRecord:
         return _with(
             record,
-            [replace(c, outcome=outcome) if c.number == number else c for c in record.commands],
+            [
+                replace(c, outcome=outcome, failed=failed) if c.number == number else c
+                for c in record.commands
+            ],
         )
 
     if number:

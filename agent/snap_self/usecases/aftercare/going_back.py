@@ -45,7 +45,9 @@ def returned(tools: Tools, identity: Identity, record: RunRecord) -> Execution |
         known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
     except SnapSelfError:
         return None  # what is said of the run leaves it open
-    return next((each for each in known if each.status != CANCELLED), None)
+    # One that sleeps on, as it waits for a later confirmation, has brought nothing back.
+    begun = (each for each in known if each.status != CANCELLED and not _still_waits(each))
+    return next(begun, None)
 
 
 def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
@@ -104,17 +106,25 @@ def _still_waits(seen: Execution) -> bool:
 def _ended(record: RunRecord, seen: Execution) -> ArmedRecord | None:
     """Return what is noted of what waited, now that its execution was seen."""
     armed = record.armed
-    if armed is None or not seen.ended or seen.execution_id != armed.execution_id:
+    if armed is None or not seen.ended or not _is_of(armed, record, seen):
         return armed
     ended = ArmedEnd.WENT_BACK if seen.status == DONE else ArmedEnd.CAME_TO_NOTHING
-    return replace(armed, unconfirmed=False, replaces="", ended=ended)
+    name = seen.execution_id
+    return replace(armed, execution_id=name, unconfirmed=False, replaces="", ended=ended)
+
+
+def _is_of(armed: ArmedRecord, record: RunRecord, one: Execution) -> bool:
+    """Tell whether an execution is what was armed; its tags tell where its id was never noted."""
+    if armed.execution_id:
+        return one.execution_id == armed.execution_id
+    return (one.run, one.deadline) == (record.run_id, armed.deadline)
 
 
 def _is_meant(record: RunRecord, one: Execution) -> bool:
     """Tell whether an execution is of the last rollback to a run that is known."""
     armed, asked = record.armed, record.rollback
     if armed is not None and armed.unconfirmed:
-        return one.execution_id == armed.execution_id
+        return _is_of(armed, record, one)
     if asked is None:
         return record.went_back is not None and one.execution_id == record.went_back.execution_id
     if asked.execution_id:

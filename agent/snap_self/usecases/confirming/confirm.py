@@ -76,8 +76,16 @@ class ConfirmOutcome(Enum):
     CONFIRMED = "confirmed"
     EXTENDED = "extended"
     NOTHING_ARMED = "nothing-armed"
+    # By the journal; the cloud was not asked.
+    NOTHING_NOTED = "nothing-noted"
     # Nothing tells whether all is well.
     NO_CHECK = "no-check"
+    # The change itself has failed, so no check is asked whether all is well.
+    COMMAND_FAILED = "command-failed"
+
+
+# It waits on, although none of the checks has failed.
+UNDECIDED = frozenset({ConfirmOutcome.NO_CHECK, ConfirmOutcome.COMMAND_FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +126,15 @@ def confirm(
     results: tuple[CheckResult, ...] = ()
     checked: Checked | None = None
     if request.checks or request.check:
-        records = _unless_over(tools, tools.store.armed())
+        noted = tools.store.armed()
+        records = _unless_over(tools, outside, noted)
         if request.checks and not records:
-            return Confirmed(outcome=ConfirmOutcome.NOTHING_ARMED)
+            over = ConfirmOutcome.NOTHING_ARMED
+            return Confirmed(outcome=over if noted else ConfirmOutcome.NOTHING_NOTED)
+        failed = [r for r in records if r.commands and r.commands[-1].failed]
+        if request.checks and failed:
+            outcome = ConfirmOutcome.COMMAND_FAILED
+            return Confirmed(outcome=outcome, waiting=failed[0].waiting)
         kept = [r.armed.check for r in records if r.armed and r.armed.check]
         commands = dict.fromkeys(
             (*filter(None, (request.check,)), *(kept if request.checks else ()))
@@ -181,10 +195,27 @@ def _not_known(
     return error
 
 
-def _unless_over(tools: Tools, records: Sequence[RunRecord]) -> Sequence[RunRecord]:
-    """Return those whose time is not long over: what has not come by then is not confirmed."""
+def _unless_over(
+    tools: Tools, outside: Outside, records: Sequence[RunRecord]
+) -> Sequence[RunRecord]:
+    """Return those that may wait: this machine's clock may be wrong, so the cloud tells an end."""
     now = tools.clock.now()
-    return [r for r in records if r.waiting and not r.waiting.overdue(now)]
+    return [
+        r
+        for r in records
+        if r.waiting and not (r.waiting.overdue(now) and _is_over(tools, outside, r.waiting))
+    ]
+
+
+def _is_over(tools: Tools, outside: Outside, waiting: Waiting) -> bool:
+    """Tell whether the cloud shows that it brings nothing back any more."""
+    if not waiting.execution_id:
+        return False
+    try:
+        seen = outside.executions(tools.identify()).look(waiting.execution_id)
+    except (ApiFault, CloudUnreachable, EnvironmentFault):
+        return False  # what cannot be seen may wait
+    return seen is not None and (seen.ended or seen.over)
 
 
 def _extend(
