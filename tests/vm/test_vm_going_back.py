@@ -253,7 +253,7 @@ def tells_that_it_went_back(guest: Guest, execution: str, run: str) -> None:
     (back,) = listed["went_back"]
     assert (back["run"], back["execution_id"], back["status"]) == (run, execution, "Success")
     assert back["by"].startswith("SnapSelfRole:")
-    assert not any("interrupted" in note for note in listed["notes"])
+    assert not any("interrupted" in note or "restarted" in note for note in listed["notes"])
     shown = guest.run(f"snap-self show {run}").checked().out
     assert f"Went back  execution {execution} of OOS brought disks back" in shown
     assert execution in guest.do("journalctl -b --no-pager -t snap-self")
