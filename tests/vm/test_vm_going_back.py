@@ -140,7 +140,7 @@ def test_change_that_its_check_confirms_stays_at_once_or_after_a_reboot(
     second = ran(guest, "--confirm-within 5m", f"echo 2 >{DATA}; sync")
     assert (first["confirmed"], second["confirmed"]) == (True, False)
     assert guest.do("snap-self list --json").count(second["armed"]["execution_id"]) == 1
-    assert "this machine goes back to run" in guest.do(f"snap-self show {second['run_id']}")
+    assert "this machine goes back to run" in guest.do(f"snap-self show {second['armed']['run']}")
     begun = time.monotonic()
 
     guest.reboot()
@@ -154,7 +154,7 @@ def test_change_that_its_check_confirms_stays_at_once_or_after_a_reboot(
     assert (guest.do(BOOT_ID), guest.read(DATA)) == (boot, "2\n")
     assert guest.do("systemctl --failed --no-legend") == ""
     said = guest.do("journalctl -b --no-pager -u snap-self-confirm.service")
-    assert said.count(f"{CHECK}: status 3") == 1
+    assert f"{CHECK}: status 3" in said
     tells_that_it_was_confirmed(guest, first["armed"]["run"], second["armed"]["run"])
 
 
