@@ -47,6 +47,7 @@ class Machine:
         self.job = job
         self.logged: list[str] = []
         self.at_cut: dict[str, RunRecord] = {}
+        self.cut_stage = Stage.CREATING
         job.tools = replace(
             job.tools, executions=self._executions, tell_system_log=self.logged.append
         )
@@ -126,7 +127,7 @@ class Machine:
 
         def saving(record: RunRecord) -> None:
             save(record)
-            if record.stage is Stage.CREATING:
+            if record.stage is self.cut_stage:
                 self.at_cut.setdefault(record.run_id, record)
 
         journal.save = saving  # type: ignore[method-assign]
@@ -198,6 +199,18 @@ def test_run_of_the_cut_is_closed_and_told_only_once(machine: Machine) -> None:
     list_snapshots(machine.job.tools)
     assert "ListExecutions" not in [call.action for call in machine.job.simulator.calls]
     assert len(machine.logged) == 1
+
+
+def test_restart_spoilt_no_upload_that_was_gone_back_to(machine: Machine) -> None:
+    # The cloud may cut only after it has answered; the journal has the upload begun by then.
+    machine.cut_stage = Stage.CREATED
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    assert machine.at_cut[run].upload is not None
+    listing = list_snapshots(machine.job.tools)
+    assert [one.run for one in listing.returns] == [run]
+    assert listing.notes == ()
 
 
 def test_same_command_makes_a_run_of_its_own_and_tells_of_the_way_back(machine: Machine) -> None:

@@ -11,11 +11,12 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_driver import Disk, Guest
+from guest_driver import Disk, Guest, wait_until
 from guest_packages import Package
 from guest_prepared import Begin, Saved
 from test_vm_broken_upgrade import BOOT_LOADER, C_LIBRARY, DATA, what_counts
@@ -26,8 +27,11 @@ INSTANCE = "i-bp1goingback0000001"
 OUTSIDE = f"snap-self-rollback-{INSTANCE}"
 ENGINE_LIMIT_S = 10.0
 BACK_LIMIT_S = 900.0
-# For so long the change may take, in emulation.
+# For so long the change may take, in emulation: an upgrade, or one file.
 WITHIN = "3m"
+SHORT = "2m"
+CHECK = "/etc/snap-self/checks.d/up"
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 # Nobody may do anything until the printed policies are there.
 ROLES = [
     {"name": "SnapSelfRole"},
@@ -42,30 +46,33 @@ class Ruin:
     Args:
         package: what it installs, if it is an upgrade.
         command: what makes it, as a shell command; PACKAGE stands for the file.
+        within: for how long a confirmation is waited for.
     """
 
     package: Package | None = None
     command: str = "apt-get install -y --allow-downgrades PACKAGE"
+    within: str = WITHIN
 
 
 NETWORK = Ruin(
     command=f"echo ruined >{DATA}; systemctl mask --now systemd-networkd.socket systemd-networkd;"
-    ' rm -r /etc/systemd/network; ip link set "$(ls /sys/class/net | grep -v lo)" down'
+    ' rm -r /etc/systemd/network; ip link set "$(ls /sys/class/net | grep -v lo)" down',
+    within=SHORT,
 )
-GoBack = Callable[[Guest, str], None]
+GoBack = Callable[[Guest, str, str], None]
 
 
-def by_command(guest: Guest, change: str) -> None:
+def by_command(guest: Guest, change: str, _: str) -> None:
     """Ruin the machine, and go back by a command on what is left of it."""
     guest.run(change, timeout_s=400)
     wait_for_uploads(guest)
     guest.program("/usr/bin/snap-self", "rollback", "last", "--oos", "--yes").checked()
 
 
-def by_itself(guest: Guest, change: str) -> None:
+def by_itself(guest: Guest, change: str, within: str) -> None:
     """Ruin the machine, and say nothing."""
     guest.run(
-        f"snap-self run --before ruin --confirm-within {WITHIN} -- sh -c {shlex.quote(change)}",
+        f"snap-self run --before ruin --confirm-within {within} -- sh -c {shlex.quote(change)}",
         timeout_s=400,
     )
 
@@ -84,13 +91,7 @@ def by_itself(guest: Guest, change: str) -> None:
 def test_ruined_machine_goes_back_and_knows_that_it_did(
     agent_guest: Saved, begin: Begin, story_folder: Path, ruin: Ruin, go_back: GoBack
 ) -> None:
-    guest = begin(
-        agent_guest,
-        Disk(bus="nvme"),
-        instance={"instance_id": INSTANCE},
-        cloud={"roles": ROLES, "propagate_group_tags": True},
-    )
-    prepare(guest)
+    guest = prepared(begin, agent_guest)
     change = ruin.command
     if ruin.package is not None:
         built = ruin.package.build(story_folder)
@@ -98,9 +99,116 @@ def test_ruined_machine_goes_back_and_knows_that_it_did(
         change = change.replace("PACKAGE", f"/root/{built.name}")
     whole = what_counts(guest)
 
-    go_back(guest, change)
+    go_back(guest, change, ruin.within)
 
     assert guest.read(DATA) == "ruined\n"
+    comes_back(guest, whole)
+
+
+@pytest.mark.long
+def test_agent_killed_and_instance_switched_off_in_the_window_goes_back_all_the_same(
+    agent_guest: Saved, begin: Begin
+) -> None:
+    guest = prepared(begin, agent_guest)
+    whole = what_counts(guest)
+    change = f"echo ruined >{DATA}; sleep 1000"
+    agent = guest.start(
+        f"exec snap-self run --before ruin --confirm-within {SHORT} -- sh -c {shlex.quote(change)}"
+    )
+    wait_until(lambda: guest.read(DATA) == "ruined\n", "the change", limit_s=BACK_LIMIT_S)
+
+    guest.do(f"kill -9 {agent}")
+    guest.stop()
+
+    assert [task["status"] for task in tasks(guest) if task["task"]["name"] == "sleep"] == [
+        "Running"
+    ]
+    comes_back(guest, whole)
+
+
+@pytest.mark.long
+def test_change_that_its_check_confirms_stays_at_once_or_after_a_reboot(
+    agent_guest: Saved, begin: Begin
+) -> None:
+    guest = prepared(begin, agent_guest)
+    first = ran(guest, f"--confirm-within {SHORT} --check 'grep -q 1 {DATA}'", f"echo 1 >{DATA}")
+    # A machine may be well only a while after it is up.
+    guest.do(f"mkdir -p {Path(CHECK).parent}")
+    guest.write(
+        CHECK, "#!/bin/sh\ntest -e /run/tried && exit\ntouch /run/tried; exit 3\n", mode=0o755
+    )
+    second = ran(guest, "--confirm-within 5m", f"echo 2 >{DATA}; sync")
+    assert (first["confirmed"], second["confirmed"]) == (True, False)
+    assert guest.do("snap-self list --json").count(second["armed"]["execution_id"]) == 1
+    assert "this machine goes back to run" in guest.do(f"snap-self show {second['armed']['run']}")
+    begun = time.monotonic()
+
+    guest.reboot()
+
+    up_s, boot = time.monotonic() - begun, guest.do(BOOT_ID)
+    wait_until(lambda: ends(guest) == {"Cancelled"}, "the confirmation", limit_s=300)
+    print(f"\nup again after {up_s:.1f} s, confirmed after {time.monotonic() - begun:.1f} s")
+    over = datetime.fromisoformat(first["armed"]["deadline"]).timestamp() + 10
+    wait_until(lambda: guest.cloud.control("GET", "state")["now"] > over, "its time", limit_s=120)
+    nothing_was_reset(guest)
+    assert (guest.do(BOOT_ID), guest.read(DATA)) == (boot, "2\n")
+    assert guest.do("systemctl --failed --no-legend") == ""
+    said = guest.do("journalctl -b --no-pager -u snap-self-confirm.service")
+    assert f"{CHECK}: status 3" in said
+    tells_that_it_was_confirmed(guest, first["armed"]["run"], second["armed"]["run"])
+
+
+def prepared(begin: Begin, saved: Saved) -> Guest:
+    """Return a guest that may go back, with a data disk."""
+    guest = begin(
+        saved,
+        Disk(bus="nvme"),
+        instance={"instance_id": INSTANCE},
+        cloud={"roles": ROLES, "propagate_group_tags": True},
+    )
+    prepare(guest)
+    return guest
+
+
+def ran(guest: Guest, options: str, change: str) -> Any:
+    """Return what `run` tells of a change that succeeded."""
+    command = f"snap-self run --before change {options} --json -- sh -c {shlex.quote(change)}"
+    return guest.run(command, timeout_s=400).checked().json
+
+
+def tasks(guest: Guest) -> list[dict[str, Any]]:
+    """Return the tasks of all executions, as the engine has them."""
+    return list(guest.cloud.control("GET", "state")["task_executions"].values())
+
+
+def ends(guest: Guest) -> set[str]:
+    """Return how the executions stand."""
+    executions = guest.cloud.control("GET", "state")["executions"].values()
+    return {each["status"] for each in executions}
+
+
+def nothing_was_reset(guest: Guest) -> None:
+    """See that no execution came further than its sleep, and that nobody asked for more."""
+    names = {task["task"]["name"] for task in tasks(guest)}
+    assert names == {"seeInstance", "seeDisks", "seeSnapshots", "sleep"}
+    called = {call["action"] for call in guest.cloud.control("GET", "calls")["calls"]}
+    assert "CancelExecution" in called
+    assert not called & {"ResetDisk", "StopInstance", "StartInstance", "RebootInstance"}
+
+
+def tells_that_it_was_confirmed(guest: Guest, *runs: str) -> None:
+    """Hold the machine to knowing that nothing waits, and why."""
+    listed = guest.run("snap-self list --json").checked().json
+    assert (listed["armed"], listed["went_back"], listed["notes"]) == ([], [], [])
+    assert {shot["run_id"] for shot in listed["snapshots"]} == set(runs)
+    for run in runs:
+        shown = guest.do(f"snap-self show {run}")
+        assert "confirmed before" in shown
+        assert "Went back" not in shown
+
+
+def comes_back(guest: Guest, whole: str) -> None:
+    """See the machine go back by itself, as it was, knowing of it; tell how long each step took."""
     begun = time.monotonic()
     watch = Watch(guest)
     watch.follow()
@@ -145,7 +253,7 @@ def tells_that_it_went_back(guest: Guest, execution: str, run: str) -> None:
     (back,) = listed["went_back"]
     assert (back["run"], back["execution_id"], back["status"]) == (run, execution, "Success")
     assert back["by"].startswith("SnapSelfRole:")
-    assert not any("interrupted" in note for note in listed["notes"])
+    assert not any("interrupted" in note or "restarted" in note for note in listed["notes"])
     shown = guest.run(f"snap-self show {run}").checked().out
     assert f"Went back  execution {execution} of OOS brought disks back" in shown
     assert execution in guest.do("journalctl -b --no-pager -t snap-self")

@@ -146,9 +146,12 @@ def _explained(tools: Tools, cloud: EcsClient, identity: Identity, record: RunRe
     restarted = rebooted(record.boot_id, tools.process.boot_id)
     # Whatever was gone back to had come far enough before: no restart of then can have spoilt it.
     boot_id = tools.process.boot_id if made.went_back else record.boot_id
+    upload = record.upload or begun(made, boot_id)
+    if upload and made.went_back:
+        upload = replace(upload, boot_id=boot_id)
     return replace(
         made,
-        upload=record.upload or begun(made, boot_id),
+        upload=upload,
         stage=Stage.FINISHED,
         finished=tools.clock.now(),
         result=_ended_as(record),
