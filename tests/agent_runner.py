@@ -228,7 +228,7 @@ class AgentRunner:
             (folder / "stderr").open("wb") as err,
         ):
             process = subprocess.Popen(
-                [*_beside(), *self.wrapper, *self.program, *arguments],
+                [*beside(), *self.wrapper, *self.program, *arguments],
                 stdin=given,
                 stdout=out,
                 stderr=err,
@@ -261,7 +261,7 @@ def _devices_of(cloud: SimulatedCloud) -> tuple[str, ...]:
     return tuple(device for disk in disks if (device := getattr(disk, "device", "")))
 
 
-def _beside() -> tuple[str, ...]:
+def beside() -> tuple[str, ...]:
     """Return what an agent is started through where another group of tests has the machine."""
     folder = os.environ.get(OWN_RUN)
     return (*_IN_OWN_RUN, folder) if folder else ()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pyte
 
-from agent_runner import AgentRunner
+from agent_runner import AgentRunner, beside
 from ecs_simulator import DiskConfig, InstanceConfig, Simulator, SimulatorConfig
 from ecs_simulator.config import LifeTimes
 from fakes.machine_builder import MachineBuilder, disk_name
@@ -141,7 +141,7 @@ class Console:
         **env: str,
     ) -> Seen:
         """Run the agent, or another program, to its end."""
-        argv = [*(program or self.agent.program), *arguments]
+        argv = [*beside(), *(program or self.agent.program), *arguments]
         said = {**self.agent.environment(), "TERM": "xterm-256color", **env}
         raw, status = _on_terminal(argv, said, rows, columns, stdin)
         folder = self.agent.run_directory.new_folder("agent", "screen-" + "-".join(arguments))

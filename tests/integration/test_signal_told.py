@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from agent_runner import AgentResult, AgentRunner
+from agent_runner import AgentResult, AgentRunner, beside
 from ecs_simulator import Simulator
 from ecs_simulator.faults import Fault
 from recorded_job import made_up_options
@@ -141,7 +141,7 @@ def _unread(scene: Scene, *words: str) -> Iterator[subprocess.Popen[str]]:
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.write(writing, b"x" * 4096)
     process = subprocess.Popen(
-        [sys.executable, "-m", "snap_self", *words],
+        [*beside(), sys.executable, "-m", "snap_self", *words],
         stdin=subprocess.DEVNULL,
         stdout=writing,
         stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runner import AgentRunner
+from agent_runner import AgentRunner, beside
 from ecs_simulator import Simulator
 from lost_streams import full, gone, unread
 from recorded_job import made_up_options
@@ -33,7 +33,7 @@ def _end(agent: AgentRunner, stderr: int, *words: str) -> tuple[int, bytes, floa
     """Run a command with this standard error; return status, output and how long it took."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "snap_self", *words],
+        [*beside(), sys.executable, "-m", "snap_self", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,

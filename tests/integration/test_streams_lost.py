@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runner import AgentRunner
+from agent_runner import AgentRunner, beside
 from ecs_simulator import Simulator
 from lost_streams import full, gone
 from recorded_job import made_up_options
@@ -34,7 +34,7 @@ UNSAID = {"full": 4, "gone": 128 + signal.SIGPIPE}
 def _end(agent: AgentRunner, stdout: int, *words: str) -> tuple[int, str]:
     """Run a command with this standard output; return its status and its messages."""
     done = subprocess.run(
-        [sys.executable, "-m", "snap_self", *words],
+        [*beside(), sys.executable, "-m", "snap_self", *words],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
