@@ -8,6 +8,8 @@ Source: seq_file.c, mangle_path(); proc_namespace.c, show_mountinfo(): ``" \\t\\
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,3 +25,27 @@ def read_kernel_text(path: Path | str) -> str:
     with open(path, "rb") as file:  # noqa: PTH123
         raw = file.read()
     return raw.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+
+def text_if_there(path: Path | str) -> str:
+    """Return the same, or nothing where it cannot be read: a process may end meanwhile."""
+    try:
+        return read_kernel_text(path)
+    except OSError:
+        return ""
+
+
+def link_if_there(path: str) -> str:
+    """Return what a link holds, unfollowed; nothing where it cannot be read."""
+    try:
+        return os.readlink(path)  # noqa: PTH115
+    except OSError:
+        return ""
+
+
+def names_if_there(folder: str) -> list[str]:
+    """Return the names in a folder; none where it cannot be read."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return []

@@ -14,7 +14,7 @@ from snap_self.model.servers import ProcessFact
 from snap_self.model.shown import shown
 from snap_self.model.trust import WRITABLE_BY_OTHERS
 from snap_self.system.applications.listening import listening_paths, listening_ports
-from snap_self.system.kernel_text import read_kernel_text
+from snap_self.system.kernel_text import link_if_there, text_if_there
 from snap_self.system.trust import distrust
 
 DELETED = " (deleted)"
@@ -43,7 +43,7 @@ class SystemProcesses:
             identity=process,
             executable=executable,
             distrust=_other_root(process.pid) or why,
-            cwd=_link(f"/proc/{process.pid}/cwd"),
+            cwd=link_if_there(f"/proc/{process.pid}/cwd"),
             sockets=tuple(listening_paths(process.pid, inodes)),
             ports=tuple(listening_ports(inodes)),
             files=tuple(link for link in links if link.startswith("/")),
@@ -60,12 +60,12 @@ class SystemProcesses:
         links = _open_links(process.pid)
         inodes = {int(link[len(_SOCKET) : -1]) for link in links if link.startswith(_SOCKET)}
         # Seen from here, a path begins at the root of its namespace, not at a root it changed to.
-        root = _link(f"/proc/{process.pid}/root").rstrip("/")
-        cwd = _link(f"/proc/{process.pid}/cwd")
+        root = link_if_there(f"/proc/{process.pid}/root").rstrip("/")
+        cwd = link_if_there(f"/proc/{process.pid}/cwd")
         return ProcessFact(
             identity=process,
             contained=True,
-            executable=_below(root, _link(f"/proc/{process.pid}/exe")),
+            executable=_below(root, link_if_there(f"/proc/{process.pid}/exe")),
             cwd=_below(root, cwd),
             sockets=tuple(listening_paths(process.pid, inodes)),
             ports=tuple(listening_ports(inodes, str(process.pid))),
@@ -82,15 +82,15 @@ def _below(root: str, path: str) -> str:
 
 def _named(names: Collection[str]) -> Iterator[ProcessIdentity]:
     for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdigit() and (name := _text(f"/proc/{entry}/comm")) in names:
+        if entry.isdigit() and (name := text_if_there(f"/proc/{entry}/comm")) in names:
             found = _identity(int(entry), name)
-            if found and _text(f"/proc/{found.parent}/comm") != name:
+            if found and text_if_there(f"/proc/{found.parent}/comm") != name:
                 yield found
 
 
 def _identity(pid: int, name: str) -> ProcessIdentity | None:
     """Return what the kernel says about a process; None if it has ended, even if not yet reaped."""
-    rows = (line.partition(":\t") for line in _text(f"/proc/{pid}/status").split("\n"))
+    rows = (line.partition(":\t") for line in text_if_there(f"/proc/{pid}/status").split("\n"))
     status = {row[0]: row[2].split() for row in rows}
     if "Uid" not in status or status["State"][0] in _ENDED:
         return None
@@ -109,7 +109,8 @@ def _identity(pid: int, name: str) -> ProcessIdentity | None:
 
 
 def _has_own(pid: int, namespace: str) -> bool:
-    return _link(f"/proc/{pid}/ns/{namespace}") != _link(f"/proc/self/ns/{namespace}")
+    theirs, own = (link_if_there(f"/proc/{one}/ns/{namespace}") for one in (pid, "self"))
+    return theirs != own
 
 
 def _cgroup(pid: int) -> str:
@@ -117,7 +118,7 @@ def _cgroup(pid: int) -> str:
 
     Source: cgroups(7): the hierarchy named systemd of version 1, else that of version 2.
     """
-    rows = (line.split(":", 2) for line in _text(f"/proc/{pid}/cgroup").split("\n"))
+    rows = (line.split(":", 2) for line in text_if_there(f"/proc/{pid}/cgroup").split("\n"))
     found = {row[1]: row[2] for row in rows if len(row) == 3}
     return found.get("name=systemd") or found.get("") or "/"
 
@@ -127,13 +128,15 @@ def _other_root(pid: int) -> str:
 
     The mounts are compared, since looking at the directory itself may wait for its server.
     """
-    same = _link(f"/proc/{pid}/root") == "/" and _root_mount(str(pid)) == _root_mount("self")
+    same = link_if_there(f"/proc/{pid}/root") == "/" and _root_mount(str(pid)) == _root_mount(
+        "self"
+    )
     return "" if same else "it runs in a container or below a root directory of its own"
 
 
 def _root_mount(process: str) -> tuple[str, ...]:
     """Return the device and root of what is mounted at ``/`` (proc_pid_mountinfo(5))."""
-    rows = [line.split(" ", 5) for line in _text(f"/proc/{process}/mountinfo").split("\n")]
+    rows = [line.split(" ", 5) for line in text_if_there(f"/proc/{process}/mountinfo").split("\n")]
     found = [(row[2], row[3]) for row in rows if row[4:5] == ["/"]]
     return found[-1] if found else ()
 
@@ -141,7 +144,7 @@ def _root_mount(process: str) -> tuple[str, ...]:
 def _executable(pid: int) -> tuple[str, str]:
     """Return the program a process runs, and why somebody else could have put it there."""
     magic = f"/proc/{pid}/exe"
-    path = _link(magic)
+    path = link_if_there(magic)
     if not path:
         return "", "its program cannot be found out"
     try:
@@ -167,20 +170,6 @@ def _fault_of(path: str, status: os.stat_result) -> str:
 def _open_links(pid: int) -> Sequence[str]:
     folder = f"/proc/{pid}/fd"
     try:
-        return [_link(f"{folder}/{number}") for number in os.listdir(folder)]  # noqa: PTH208
+        return [link_if_there(f"{folder}/{number}") for number in os.listdir(folder)]  # noqa: PTH208
     except OSError:
         return ()
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115
-    except OSError:
-        return ""
-
-
-def _text(path: str) -> str:
-    try:
-        return read_kernel_text(path)
-    except OSError:
-        return ""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 from snap_self.model.shown import shown
-from snap_self.system.kernel_text import read_kernel_text
+from snap_self.system.kernel_text import link_if_there, names_if_there, text_if_there
 
 Inode = tuple[int, int]
 _TERMINALS = ("/dev/null", "/dev/pts/", "/dev/tty")
@@ -28,18 +28,19 @@ def holders(wanted: Mapping[Inode, object]) -> dict[Inode, str]:
         if entry.isdigit() and int(entry) != os.getpid():
             for inode in (*_open(entry, numbers), *_mapped(entry, numbers)):
                 if inode in wanted:
-                    found.setdefault(inode, f"{shown(_text(f'/proc/{entry}/comm'))} (pid {entry})")
+                    name = shown(text_if_there(f"/proc/{entry}/comm"))
+                    found.setdefault(inode, f"{name} (pid {entry})")
     return found
 
 
 def _open(pid: str, numbers: set[int]) -> Iterator[Inode]:
     folder = f"/proc/{pid}/fd"
-    for number in _names(folder):
-        link = _link(f"{folder}/{number}")
+    for number in names_if_there(folder):
+        link = link_if_there(f"{folder}/{number}")
         if link.startswith("/") and not link.startswith(_TERMINALS):
             rows = dict(
                 row.split(":", 1)
-                for row in _text(f"/proc/{pid}/fdinfo/{number}").split("\n")
+                for row in text_if_there(f"/proc/{pid}/fdinfo/{number}").split("\n")
                 if ":" in row
             )
             may_write = int(rows.get("flags", "0"), 8) & os.O_ACCMODE != os.O_RDONLY
@@ -50,7 +51,7 @@ def _open(pid: str, numbers: set[int]) -> Iterator[Inode]:
 
 def _mapped(pid: str, numbers: set[int]) -> Iterator[Inode]:
     """Yield what is mapped so that writes reach the file; programs and libraries are not."""
-    for row in _text(f"/proc/{pid}/maps").split("\n"):
+    for row in text_if_there(f"/proc/{pid}/maps").split("\n"):
         fields = row.split(None, 5)
         shared = len(fields) == 6 and fields[1][1] == "w" and fields[1][3] == "s"
         if shared and int(fields[4]) in numbers:
@@ -68,24 +69,3 @@ def _status(path: str) -> Iterator[Inode]:
     except OSError:
         return
     yield status.st_dev, status.st_ino
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return []
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115
-    except OSError:
-        return ""
-
-
-def _text(path: str) -> str:
-    try:
-        return read_kernel_text(path)
-    except OSError:
-        return ""

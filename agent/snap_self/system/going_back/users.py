@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from snap_self.model.going_back import User
+from snap_self.system.kernel_text import link_if_there, names_if_there, text_if_there
 
 FIRST = "1"
 """The first process, whose mounts are the machine's."""
@@ -24,12 +26,10 @@ def users_of(filesystems: Collection[int], devices: Collection[int]) -> tuple[Us
     """
     own = str(os.getpid())
     found = []
-    for entry in sorted(_names("/proc"), key=lambda name: (len(name), name)):
+    for entry in sorted(names_if_there("/proc"), key=lambda name: (len(name), name)):
         used = _used(entry, filesystems, devices) if entry.isdigit() and entry != own else None
         if used is not None:
-            found.append(
-                User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry), path=used)
-            )
+            found.append(replace(_user(entry), path=used))
     return tuple(found)
 
 
@@ -45,16 +45,18 @@ def mounted_by(devnos: Collection[str], groups: Collection[str] = ()) -> tuple[U
     heard = {f"{kind}:{group}" for group in groups for kind in ("shared", "master")}
     seen = {_namespace(str(os.getpid())), ""}
     found = []
-    for entry in sorted(filter(str.isdigit, _names("/proc")), key=int):
+    for entry in sorted(filter(str.isdigit, names_if_there("/proc")), key=int):
         namespace = _namespace(entry)
         if namespace not in seen:
             seen.add(namespace)
-            rows = (row.split(" ") for row in _text(entry, "mountinfo").split("\n"))
+            rows = (row.split(" ") for row in text_if_there(f"/proc/{entry}/mountinfo").split("\n"))
             if any(row[2] in devnos and not heard & {*row[6:]} for row in rows if len(row) > 6):
-                found.append(
-                    User(pid=int(entry), program=_text(entry, "comm"), unit=unit_of(entry))
-                )
+                found.append(_user(entry))
     return tuple(found)
+
+
+def _user(pid: str) -> User:
+    return User(pid=int(pid), program=text_if_there(f"/proc/{pid}/comm"), unit=unit_of(pid))
 
 
 def shares_mounts_with(pid: str) -> bool:
@@ -67,7 +69,8 @@ def shares_mounts_with(pid: str) -> bool:
 
 
 def _mount_numbers(pid: str) -> set[str]:
-    return {line.partition(" ")[0] for line in _text(pid, "mountinfo").split("\n")} - {""}
+    rows = text_if_there(f"/proc/{pid}/mountinfo").split("\n")
+    return {row.partition(" ")[0] for row in rows} - {""}
 
 
 def unit_of(pid: str) -> str:
@@ -86,7 +89,7 @@ def own_units() -> frozenset[str]:
 
 def _groups(pid: str) -> Iterator[str]:
     """Yield the parts of the path of a process's control group, as systemd made it."""
-    for line in _text(pid, "cgroup").split("\n"):
+    for line in text_if_there(f"/proc/{pid}/cgroup").split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" or controllers == "name=systemd":
@@ -106,7 +109,7 @@ def _used(pid: str, filesystems: Collection[int], devices: Collection[int]) -> s
 
 def _links(pid: str) -> Iterator[str]:
     yield from (f"/proc/{pid}/{name}" for name in _LINKS)
-    for number in _names(f"/proc/{pid}/fd"):
+    for number in names_if_there(f"/proc/{pid}/fd"):
         path = f"/proc/{pid}/fd/{number}"
         with suppress(OSError):
             if not os.readlink(path).startswith(_TERMINALS):
@@ -125,22 +128,4 @@ def _lines(pid: str) -> Iterator[str]:
 
 
 def _namespace(pid: str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/mnt")
-    except OSError:
-        return ""
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _text(pid: str, name: str) -> str:
-    try:
-        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return link_if_there(f"/proc/{pid}/ns/mnt")

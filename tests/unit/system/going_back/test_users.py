@@ -40,6 +40,6 @@ def test_unit_that_this_process_is_accounted_to_is_one_of_its_own() -> None:
 def test_units_are_those_of_the_control_group(
     monkeypatch: pytest.MonkeyPatch, path: str, unit: str, own: set[str]
 ) -> None:
-    monkeypatch.setattr(users, "_text", lambda pid, name: path)
+    monkeypatch.setattr(users, "text_if_there", lambda _: path)
     assert unit_of("7") == unit
     assert own_units() == own
