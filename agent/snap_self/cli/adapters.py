@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from snap_self.system.disks.aside import AsideProcess
     from snap_self.system.net.http import RequestsTransport
 
-# On tmpfs: a marker on a disk could hang on the very freeze it is about.
-RUN_DIRECTORY = Path("/run/snap-self")
-MARKER = RUN_DIRECTORY / "frozen.json"
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 
 
