@@ -47,8 +47,7 @@ MEANING: Mapping[Kind, str] = {
     Kind.GOES_BACK: "The machine goes back unless somebody confirms.",
     Kind.OLD: "A disk's newest good snapshot is older than `--warning`.",
     Kind.WEAK: "A disk's newest good snapshot is worth less than `--level`.",
-    Kind.NEAR_LIMIT: f"A disk has more than {NEAR_LIMIT} snapshots, of {SNAPSHOT_LIMIT} that it may "
-    "have.",
+    Kind.NEAR_LIMIT: f"A disk has more than {NEAR_LIMIT} snapshots; it may have {SNAPSHOT_LIMIT}.",
     Kind.LAST_RUN_FAILED: "The last run, whatever started it, failed.",
     Kind.RETENTION_PENDING: "Retention is not set yet though the last run is a day old.",
     Kind.JOURNAL_DAMAGED: "Records of the journal cannot be read.",
