@@ -71,16 +71,51 @@ class Counts:
     """What was counted since this state directory was made; never goes down.
 
     Args:
-        runs: by trigger and result (``done``, ``reused``, ``partial``, ``asked``, ``failed``).
+        runs: by trigger, then by result (``done``, ``reused``, ``partial``, ``asked``, ``failed``).
         unprotected: by package manager.
         calls: of the cloud's API, by action.
         throttled: of them those that were refused as one too many, by action.
     """
 
-    runs: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    runs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unprotected: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
     throttled: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What no record of a run holds, kept from one command to the next.
+
+    Args:
+        machine: the firmware's name of this machine; another one means that the file was copied.
+        last: the last run of each trigger.
+        seen: how many snapshots each disk was last seen to have.
+        gone: snapshots that were deleted, or that the cloud does not show any more.
+    """
+
+    instance_id: str = ""
+    region: str = ""
+    machine: str = ""
+    counts: Counts = field(default_factory=Counts)
+    last: Mapping[str, LastRun] = field(default_factory=dict)
+    unprotected: Unprotected | None = None
+    seen: Mapping[str, int] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What the cloud was seen to have.
+
+    Args:
+        counts: of each disk here how many snapshots it has, whosever they are.
+        shown: this instance's own; None where some may be missing.
+    """
+
+    instance_id: str
+    counts: Mapping[str, int]
+    shown: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +132,8 @@ class Summary:
         upload_failed: runs whose upload came to nothing, and after which no good one was made.
         retention_pending: snapshots whose retention could not be set so far.
         goes_back: when this machine goes back unless somebody confirms; None for never.
-        went_back: when it was last seen to have gone back; None for never.
-        damaged: records of the journal that cannot be read.
+        went_back: when it was last seen to have gone back; None where it was not, or where a good
+            snapshot has been made since.
     """
 
     written: datetime
@@ -114,5 +149,4 @@ class Summary:
     retention_pending: int = 0
     goes_back: datetime | None = None
     went_back: datetime | None = None
-    damaged: int = 0
     counts: Counts = field(default_factory=Counts)

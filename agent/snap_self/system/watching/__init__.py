@@ -1,0 +1,1 @@
+"""Where what happened is told: the system's journal, and files for those who watch."""
