@@ -229,6 +229,7 @@ PARTS = (
     "config",
     "ports_looking_back",
     "ports_going_back",
+    "ports_watching",
     "ports",
     "model",
     "errors",

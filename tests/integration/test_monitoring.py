@@ -50,7 +50,6 @@ OLD = Summary(
     upload_failed=1,
     went_back=NOW,
     goes_back=NOW,
-    damaged=1,
     counts=Counts(calls={"CreateSnapshotGroup": 1}, throttled={"CreateSnapshotGroup": 1}),
 )
 

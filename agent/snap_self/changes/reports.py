@@ -53,13 +53,14 @@ class MadeReport:
         left_out: those of them without which the snapshot is partial.
         excluded: places that are not, as the configuration asks.
         error: the error's message and hint; empty if there is none.
+        code: the error's code; empty likewise.
         asked: what was asked for and not seen to be cut; None unless that is the result.
         made: snapshots that were made, whatever else failed.
         goes_back: when the machine does so by itself unless somebody confirms; empty for never.
     """
 
     __slots__ = (
-        *("asked", "covered", "error", "excluded", "gaps", "left_out", "less", "made"),
+        *("asked", "code", "covered", "error", "excluded", "gaps", "left_out", "less", "made"),
         *("goes_back", "run_id", "sentence", "uploading"),
     )
 
@@ -74,6 +75,7 @@ class MadeReport:
         left_out: Sequence[str] = (),
         excluded: Sequence[str] = (),
         error: str = "",
+        code: str = "",
         asked: Asked | None = None,
         made: Sequence[str] = (),
         uploading: bool = False,
@@ -87,6 +89,7 @@ class MadeReport:
         self.left_out = tuple(left_out)
         self.excluded = tuple(excluded)
         self.error = error
+        self.code = code
         self.asked = asked
         self.made = tuple(made)
         self.uploading = uploading
@@ -110,6 +113,7 @@ def read_report(out: bytes) -> MadeReport:
         left_out=_left_out(said),
         excluded=[str(path) for gap in said.get("excluded") or () for path in gap.get("paths")],
         error=_error(error) if isinstance(error, dict) else "",
+        code=str(error.get("code") or "") if isinstance(error, dict) else "",
         asked=_asked(said, str(run_id or "")),
         uploading=isinstance(said.get("watch"), dict),
         goes_back=str((said.get("armed") or {}).get("deadline") or ""),
@@ -192,6 +196,13 @@ def what_is_doubted(run_id: str, why: str) -> str:
         f"the snapshot of run {run_id} is of the same action; whether it is still there is not "
         f"known: {why}; look at it before you rely on it: `{look}`"
     )
+
+
+def failure_code(ended: JobEnd, report: MadeReport) -> str:
+    """Return why there is no snapshot as a stable word: the error's code, or how the job ended."""
+    if ended.ending is Ending.EXITED:
+        return report.code or f"status-{ended.status}"
+    return ended.ending.name.lower().replace("_", "-")
 
 
 def what_failed(ended: JobEnd, report: MadeReport, limit_s: float) -> str:

@@ -23,13 +23,16 @@ class Skip:
     Args:
         why: for people.
         loud: whoever waits is told, since it may not be what they think.
+        doubt: a stable word for what could not be made out; empty where it is as it should be, or
+            as somebody wished.
     """
 
-    __slots__ = ("loud", "why")
+    __slots__ = ("doubt", "loud", "why")
 
-    def __init__(self, why: str, *, loud: bool) -> None:
+    def __init__(self, why: str, *, loud: bool, doubt: str = "") -> None:
         self.why = why
         self.loud = loud
+        self.doubt = doubt
 
 
 def find_skip(facts: Facts) -> Skip | None:
@@ -42,7 +45,8 @@ def find_skip(facts: Facts) -> Skip | None:
         left = int(facts.skip_until - facts.now) // 60 + 1
         return Skip(f"/run/snap-self/skip-until holds for {left} more minutes", loud=True)
     if facts.container:
-        return Skip(f"inside a container ({facts.container})", loud=not facts.container_sure)
+        doubt = "" if facts.container_sure else "maybe-container"
+        return Skip(f"inside a container ({facts.container})", loud=bool(doubt), doubt=doubt)
     if facts.chroot:
         return Skip("inside a chroot", loud=False)
     if facts.root.strip("/."):
@@ -52,7 +56,8 @@ def find_skip(facts: Facts) -> Skip | None:
     if facts.metadata_named:
         return None
     if facts.product is None:
-        return Skip("not known to be an ECS instance: the firmware cannot be asked", loud=True)
+        why = "not known to be an ECS instance: the firmware cannot be asked"
+        return Skip(why, loud=True, doubt="maybe-not-ecs")
     if facts.product.strip() != ECS_PRODUCT:
         return Skip("not an ECS instance", loud=False)
     return None

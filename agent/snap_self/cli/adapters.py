@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +25,10 @@ from snap_self.usecases.gate import Gate
 if TYPE_CHECKING:
     from snap_self.cloud.credentials.provider import CredentialProvider
     from snap_self.instance.metadata import MetadataClient
+    from snap_self.model.run import RunRecord
     from snap_self.system.disks.aside import AsideProcess
     from snap_self.system.net.http import RequestsTransport
+    from snap_self.usecases.watching import Watch
 
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 
@@ -37,12 +39,18 @@ class Adapters:
 
     Args:
         throttled: is told of each call that the cloud refuses as one too many.
+        watching: makes what tells those who watch; None where nobody is told.
+        calls: the actions of the calls that were made; ``refused_calls`` of those that were
+            refused as one too many. Several threads append to them, which is one step.
     """
 
     config: Config
     env: Mapping[str, str]
     listener: Listener
     throttled: Callable[[], None] | None = None
+    watching: Callable[[Adapters], Watch] | None = None
+    calls: list[str] = field(default_factory=list)
+    refused_calls: list[str] = field(default_factory=list)
 
     @cached_property
     def clock(self) -> Clock:
@@ -114,7 +122,22 @@ class Adapters:
     @cached_property
     def store(self) -> Journal:
         """The journal in the state directory."""
-        return Journal(self.config.state.dir)
+        return Journal(self.config.state.dir, told=self.watching and self._tell_watchers)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Who is told what happens."""
+        if self.watching is None:
+            raise RuntimeError("this command tells nobody")
+        return self.watching(self)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether those who watch may have to be told something."""
+        return self.watching is not None and ("watch" in self.__dict__ or bool(self.calls))
+
+    def _tell_watchers(self, before: RunRecord | None, after: RunRecord) -> None:
+        self.watch.record_changed(before, after)
 
     def credentials(self, force: bool) -> Credentials:
         """Return keys with life enough for a call."""

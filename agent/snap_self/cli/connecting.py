@@ -30,7 +30,7 @@ def connect(adapters: Adapters, identity: Identity) -> EcsClient:
     """
     rpc = make_rpc(adapters, identity)
     return EcsClient(
-        rpc if adapters.throttled is None else Watched(rpc, adapters.throttled),
+        _watched(adapters, rpc),
         region=identity.region,
         credentials=adapters.credentials,
         clock=adapters.clock,
@@ -56,7 +56,7 @@ def connect_oos(adapters: Adapters, identity: Identity) -> Caller:
     """
     rpc = _hosts(adapters, identity, OOS, adapters.config.network.oos_endpoint)
     return Caller(
-        rpc,
+        _watched(adapters, rpc),
         region=identity.region,
         credentials=adapters.credentials,
         clock=adapters.clock,
@@ -65,6 +65,15 @@ def connect_oos(adapters: Adapters, identity: Identity) -> Caller:
         elsewhere=rpc.elsewhere,
         holder=identity.holder,
     )
+
+
+def _watched(adapters: Adapters, rpc: Hosts) -> Watched:
+    def throttled(action: str) -> None:
+        adapters.refused_calls.append(action)
+        if adapters.throttled is not None:
+            adapters.throttled()
+
+    return Watched(rpc, called=adapters.calls.append, throttled=throttled)
 
 
 def _hosts(

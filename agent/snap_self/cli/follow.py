@@ -27,6 +27,8 @@ def run_follower(manner: Manner) -> int:
         config = session.config
         tools = replace(session.tools(), manifests=manifest_tools(session.adapters))
         tools.warm()
+        # An upload takes hours; its end is told when it is seen.
+        session.adapters.watch.at_once = True
         watching = Watching(
             inhibitor=LogindInhibitor(),
             lock=FileLock(config.state.dir, session.adapters.clock, name=LOCK),

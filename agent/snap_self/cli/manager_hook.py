@@ -74,6 +74,7 @@ def _answer(hook: ManagerHook) -> int:
         machine=_machine(env, outside),
         job=run_job,
         env=env,
+        bare=tell_bare,
     ).answer()
 
 
@@ -125,6 +126,13 @@ def run_job(
 
     job = SnapshotJob(limit_s, longer)
     return job.run(child_command(options), os.environ, tick=tick, tick_s=TICK_S)
+
+
+def tell_bare(manager: str, *, code: str, text: str, run_id: str) -> None:
+    """Tell those who watch this machine that a change goes on without a snapshot to rely on."""
+    from snap_self.cli.watching import tell_unprotected
+
+    tell_unprotected(manager, code=code, text=text, run_id=run_id)
 
 
 def _machine(env: Mapping[str, str], outside: ManagerOutside) -> Callable[[], Machine]:

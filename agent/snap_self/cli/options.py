@@ -63,6 +63,14 @@ def _command(typed: str, option: str) -> str:
     return typed
 
 
+def _trigger(typed: str, option: str) -> str:
+    from snap_self.model.packages import MANAGERS
+
+    if typed not in MANAGERS:
+        raise UsageError(f"{option} names a package manager", hint=", ".join(MANAGERS))
+    return typed
+
+
 def _spread(typed: str, option: str) -> int:
     from snap_self.config.parsers import spread
 
@@ -243,6 +251,14 @@ JOB_OPTIONS: tuple[JobOption, ...] = (
     ),
     JobOption(
         name="--change-of", metavar="PROCESS", field="change_of", hidden=True, commands=(JOB,)
+    ),
+    JobOption(
+        name="--trigger",
+        metavar="NAME",
+        field="trigger",
+        check=_trigger,
+        hidden=True,
+        commands=(JOB,),
     ),
     JobOption(name="--waited-for", field="waited_for", hidden=True, commands=(JOB,)),
 )

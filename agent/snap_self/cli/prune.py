@@ -58,5 +58,8 @@ def run_prune(options: PruneOptions, manner: Manner) -> int:
         tools = replace(session.tools(), manifests=manifest_tools(session.adapters))
         pruned = prune(tools, policy, dry_run=dry_run)
         session.end_progress()
+        deleted = [sid for outcome in pruned.outcomes for sid in outcome.deleted]
+        if deleted and not dry_run:
+            session.adapters.watch.pruned(pruned.identity.instance_id, deleted)
         write_pruned(session.streams, pruned)
     return int(pruned.exit_status)

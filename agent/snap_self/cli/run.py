@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from snap_self.cli.confirming import confirming_of
 from snap_self.cli.options import ON_SNAPSHOT_FAILURE, Manner, Typed
 from snap_self.cli.requesting import chosen, make_request
 from snap_self.cli.session import Session, open_session, streams_of
-from snap_self.cli.snapshot import job_tools, write_made
+from snap_self.cli.snapshot import job_tools, watched, write_made
 from snap_self.cli.spreading import spread_of
 from snap_self.errors import ExitStatus
 from snap_self.model.command import Ended, NotStartable
@@ -46,6 +46,8 @@ class _View:
 
     def snapshot_ended(self, report: Report, *, starting: bool) -> None:
         self.session.end_progress()
+        # The command may take away what it needs.
+        self.session.tell_watchers()
         command.write_before(self.session.streams, report, starting=starting)
         sys.stdout.flush()
 
@@ -69,12 +71,18 @@ def run_command(
     streams, foreground = streams_of(manner), SystemForeground()
     try:
         with open_session(manner, tell=partial(_tell_not_started, argv)) as session:
-            request = make_request(typed, session.config)
+            request = replace(make_request(typed, session.config), trigger=RUN)
             policy = chosen(ON_SNAPSHOT_FAILURE, typed, session.config)
             tools = job_tools(session, request, recorded)
             wait_for_turn(tools, spread_of(request))
             confirming = confirming_of(session, request)
-            change = Change(request=request, argv=argv, policy=policy, confirming=confirming)
+            change = Change(
+                request=request,
+                argv=argv,
+                policy=policy,
+                confirming=confirming,
+                watched=partial(watched, session, request, recorded),
+            )
             changed = run_change(change, tools, foreground, _View(session=session, argv=argv))
     except Exception as error:  # noqa: BLE001 - a bug must not pass for the command's own status
         started, ending = foreground.started, foreground.ending

@@ -22,6 +22,7 @@ from snap_self.usecases.tools import Tools
 
 if TYPE_CHECKING:
     from snap_self.model.report import Report
+    from snap_self.usecases.watching import Watch
 
 # Tells that a signal ended the command, with the report of the run that it cut short; returns the
 # exit status.
@@ -55,9 +56,20 @@ class Session:
         """Keep the report of a run that has asked the cloud, for when a signal ends it."""
         self.cut_short = report
 
+    def tell_watchers(self) -> None:
+        """Tell those who watch what this command has to tell them."""
+        if self.adapters.has_news:
+            self.adapters.watch.close()
+
     def end_progress(self) -> None:
         """Give the terminal back before the session ends."""
         self.progress.close()
+
+
+def _make_watch(adapters: Adapters) -> Watch:
+    from snap_self.cli.watching import make_watch
+
+    return make_watch(adapters)
 
 
 def streams_of(manner: Manner) -> Streams:
@@ -108,11 +120,21 @@ def open_session(
         with ExitStack() as progress:
             listener = progress.enter_context(view(streams))
             adapters = Adapters(
-                config=config, env=os.environ, listener=listener, throttled=throttled
+                config=config,
+                env=os.environ,
+                listener=listener,
+                throttled=throttled,
+                watching=_make_watch,
             )
             session = Session(streams=streams, adapters=adapters, progress=progress)
             yield session
             if sweeps:
                 see_to_left(adapters, session.tools())
     except Interrupted as interrupt:
-        leave(tell(streams, interrupt.number, session.cut_short if session else None))
+        status = tell(streams, interrupt.number, session.cut_short if session else None)
+        if session:
+            session.tell_watchers()
+        leave(status)
+    finally:
+        if session:
+            session.tell_watchers()

@@ -159,6 +159,8 @@ def cloud_variables(cloud: SimulatedCloud, folder: str) -> dict[str, str]:
         "SNAP_SELF_STATE_DIR": f"{folder}/state",
         # The simulated cloud ends with the demo.
         "SNAP_SELF_FOLLOW_ENABLED": "false",
+        # Nothing of it has happened to this machine.
+        "SNAP_SELF_WATCH_JOURNAL": "false",
     }
 
 

@@ -15,6 +15,7 @@ from snap_self.cli.session import Session, open_session, tell_job
 from snap_self.cli.spreading import spread_of
 from snap_self.cli.wiring import tools_for
 from snap_self.model.progress import Event, EventKind
+from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.output.report import write_report
 from snap_self.output.streams import Streams
@@ -37,12 +38,30 @@ def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices
         tools = job_tools(session, request, recorded)
         wait_for_turn(tools, spread_of(request, told.delayed))
         told.begun()
-        confirming = confirming_of(session, request)
-        report = confirming.take(request, tools) if confirming else take_snapshot(request, tools)
+        report = watched(session, request, recorded, lambda: _made(session, request, tools))
         _tell_source(session)
         session.end_progress()
         write_made(session.streams, partial(write_report, report=report))
     return int(report.exit_status)
+
+
+def _made(session: Session, request: Request, tools: Tools) -> Report:
+    confirming = confirming_of(session, request)
+    return confirming.take(request, tools) if confirming else take_snapshot(request, tools)
+
+
+def watched(
+    session: Session, request: Request, recorded: Path | None, make: Callable[[], Report]
+) -> Report:
+    """Do the main job, and tell those who watch this machine; not of a recorded one."""
+    if recorded is not None:
+        return make()
+    from snap_self.cli.watching import trouble
+
+    with session.adapters.watch.running(request, trouble) as run:
+        report = make()
+        run.ended(report)
+    return report
 
 
 def write_made(streams: Streams, write: Callable[[Streams], None]) -> None:

@@ -33,6 +33,7 @@ from snap_self.usecases.tools import Process, Tools
 
 if TYPE_CHECKING:
     from snap_self.cloud.client import EcsClient
+    from snap_self.model.summary import Holdings
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
@@ -66,6 +67,7 @@ def make_tools(adapters: Adapters) -> Tools:
         awaited=AwaitedFiles(adapters.config.state.dir),
         executions=partial(_executions, adapters),
         tell_system_log=_tell_system_log,
+        saw=partial(_saw, adapters),
     )
 
 
@@ -118,6 +120,11 @@ def _executions(adapters: Adapters, identity: Identity) -> Executions:
     from snap_self.cloud.executions import OosExecutions
 
     return OosExecutions(connect_oos(adapters, identity))
+
+
+def _saw(adapters: Adapters, holdings: Holdings) -> None:
+    if adapters.watching is not None:
+        adapters.watch.saw(holdings)
 
 
 def _tell_system_log(text: str) -> None:

@@ -100,6 +100,19 @@ class FollowSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """What those are told who watch this machine.
+
+    Args:
+        journal: whether the system's journal is told what happens.
+        old_after_s: somebody who logs in is told of a newest snapshot this old; None for never.
+    """
+
+    journal: bool
+    old_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreSettings:
     """What looking back into a snapshot may make.
 
@@ -240,6 +253,7 @@ class Config:
     network: NetworkSettings
     state: StateSettings
     follow: FollowSettings
+    watch: WatchSettings
     restore: RestoreSettings
     rollback: RollbackSettings
     freeze: FreezeSettings

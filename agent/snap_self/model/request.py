@@ -10,6 +10,9 @@ from snap_self.model.disks import Selection
 from snap_self.model.rules import retention_days
 from snap_self.model.snapshots import Consistency, WaitFor
 
+# Who asks where no other is named: somebody at the command line, or a script.
+CLI = "cli"
+
 
 class OnQuiesceFailure(Enum):
     """What to do when the consistency asked for cannot be reached."""
@@ -42,6 +45,7 @@ class Request:
             None for never.
         check: the command whose success confirms; empty for none.
         waited_for: a package manager waits for the run, so nothing is asked that it can do without.
+        trigger: who asks: ``cli``, ``run`` or a package manager's name.
     """
 
     before: str
@@ -60,6 +64,7 @@ class Request:
     change_of: str = ""
     confirm_within_s: int | None = None
     check: str = ""
+    trigger: str = CLI
 
     @property
     def keep_days(self) -> int | None:

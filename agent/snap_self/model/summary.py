@@ -91,6 +91,7 @@ class Tally:
         machine: the firmware's name of this machine; another one means that the file was copied.
         last: the last run of each trigger.
         seen: how many snapshots each disk was last seen to have.
+        gone: snapshots that were deleted, or that the cloud does not show any more.
     """
 
     instance_id: str = ""
@@ -100,6 +101,21 @@ class Tally:
     last: Mapping[str, LastRun] = field(default_factory=dict)
     unprotected: Unprotected | None = None
     seen: Mapping[str, int] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What the cloud was seen to have.
+
+    Args:
+        counts: of each disk here how many snapshots it has, whosever they are.
+        shown: this instance's own; None where some may be missing.
+    """
+
+    instance_id: str
+    counts: Mapping[str, int]
+    shown: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +134,6 @@ class Summary:
         goes_back: when this machine goes back unless somebody confirms; None for never.
         went_back: when it was last seen to have gone back; None where it was not, or where a good
             snapshot has been made since.
-        damaged: records of the journal that cannot be read.
     """
 
     written: datetime
@@ -134,5 +149,4 @@ class Summary:
     retention_pending: int = 0
     goes_back: datetime | None = None
     went_back: datetime | None = None
-    damaged: int = 0
     counts: Counts = field(default_factory=Counts)

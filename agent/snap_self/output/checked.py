@@ -50,7 +50,6 @@ MEANING: Mapping[Kind, str] = {
     Kind.NEAR_LIMIT: f"A disk has more than {NEAR_LIMIT} snapshots; it may have {SNAPSHOT_LIMIT}.",
     Kind.LAST_RUN_FAILED: "The last run, whatever started it, failed.",
     Kind.RETENTION_PENDING: "Retention is not set yet though the last run is a day old.",
-    Kind.JOURNAL_DAMAGED: "Records of the journal cannot be read.",
 }
 
 
@@ -325,8 +324,5 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
     Kind.RETENTION_PENDING: _fixed(
         "retention could not be set (snapshots: {count}); they stay and cost money",
         "as root: snap-self doctor",
-    ),
-    Kind.JOURNAL_DAMAGED: _fixed(
-        "the journal cannot be read in part (records: {count})", "as root: snap-self doctor"
     ),
 }

@@ -76,6 +76,12 @@ if TYPE_CHECKING:
         ) -> JobEnd:
             """Run it with these arguments."""
 
+    class Bare(Protocol):
+        """Tells those who watch that the change goes on without a snapshot to rely on."""
+
+        def __call__(self, manager: str, *, code: str, text: str, run_id: str) -> None:
+            """Tell why, by a stable word and for people, and of which run if there was one."""
+
 
 STATE_VARIABLE = "SNAP_SELF_STATE_DIR"
 # What the guard allows, which may be less than the configuration does; seconds.
@@ -98,6 +104,7 @@ class BeforeChange:
         manager: one of ``model.packages.MANAGERS``.
         machine: called only for a risky change.
         env: the hook's environment.
+        bare: called where the change goes on without a snapshot to rely on.
     """
 
     def __init__(
@@ -110,7 +117,9 @@ class BeforeChange:
         machine: Callable[[], Machine],
         job: Job,
         env: Mapping[str, str],
+        bare: Bare,
     ) -> None:
+        self._bare = bare
         self._conversation = conversation
         self._settings = settings
         self._manager = manager
@@ -163,6 +172,8 @@ class BeforeChange:
         if skip is not None:
             if skip.loud:
                 self._say(f"no snapshot before this risky change: {skip.why}")
+            if skip.doubt:
+                self._bare(self._manager, code=skip.doubt, text=skip.why, run_id="")
             return self._conversation.proceed()
         now = self._begun_s = machine.uptime_s()
         action = find_action(self._above, now)
@@ -205,9 +216,8 @@ class BeforeChange:
         """Answer a call that follows a failure too soon for another try."""
         since, left = int(self._begun_s - earlier.at), int(left_s) + 1
         if not earlier.run_id:
-            return self._failed(
-                f"the last try failed {since} s ago ({earlier.text}); it is tried again in {left} s"
-            )
+            why = f"the last try failed {since} s ago ({earlier.text})"
+            return self._failed(f"{why}; it is tried again in {left} s", code=PAUSED)
         why = f"{earlier.text}; it was looked for {since} s ago, and is again in {left} s"
         return self._doubted(transaction, earlier, why)
 
@@ -271,7 +281,7 @@ class BeforeChange:
 
     def _attempt(self, transaction: Transaction, risk: Risk, key: str, patience: Patience) -> int:
         from snap_self.changes.policy import Outcome, outcome_of
-        from snap_self.changes.reports import read_report, what_failed
+        from snap_self.changes.reports import failure_code, read_report, what_failed
         from snap_self.changes.wording import before_text
         from snap_self.model.manager_facts import ASKED, FAILED, MADE
 
@@ -300,8 +310,8 @@ class BeforeChange:
             return self._doubted(transaction, kept, why)
         if outcome in (Outcome.FAILED, Outcome.FROZEN) or not report.run_id:
             self._keep(key, why, ended.took_s, standing=FAILED)
-            frozen = outcome is Outcome.FROZEN
-            return self._failed(why, frozen=frozen, made=report.made)
+            code, frozen = failure_code(ended, report), outcome is Outcome.FROZEN
+            return self._failed(why, code=code, frozen=frozen, made=report.made)
         self._keep(key, text, ended.took_s, standing=MADE, run_id=report.run_id)
         return self._made(transaction, report, less=outcome is Outcome.MADE_LESS)
 
@@ -360,14 +370,18 @@ class BeforeChange:
         if not self._stops(Outcome.ASKED):
             self._say(f"{text}. The change goes on")
             self._log(run_id, transaction)
+            self._bare(self._manager, code=UNSEEN, text=text, run_id=run_id)
             return self._conversation.proceed()
         self._say(f"{text}. {self._told_to_stop()}")
         return self._conversation.stop(text)
 
-    def _failed(self, why: str, *, frozen: bool = False, made: Sequence[str] = ()) -> int:
+    def _failed(
+        self, why: str, *, code: str, frozen: bool = False, made: Sequence[str] = ()
+    ) -> int:
         """Say that there is no snapshot, or no good one, and answer by the policy.
 
         Args:
+            code: why, as a stable word.
             frozen: a filesystem may still be.
             made: snapshots that there are all the same.
         """
@@ -379,6 +393,7 @@ class BeforeChange:
         if not self._stops(Outcome.FROZEN if frozen else Outcome.FAILED):
             goes_on = "The change goes on without one"
             self._say(f"{what} before this change: {why}{there}. {goes_on}")
+            self._bare(self._manager, code=code, text=why, run_id="")
             return self._conversation.proceed()
         self._say(f"{what}: {why}{there}. {self._told_to_stop()}")
         return self._conversation.stop(f"{what.lower()}: {why}")
@@ -436,7 +451,7 @@ class BeforeChange:
         # What the change has made of the machine is noted when that process has ended.
         change = ("--change-of", key) if key else ()
         asked = ("--before", text, *wait, "--reuse", reuse, *spread, *change, *confirm)
-        return (*asked, "--waited-for", "--json", "--quiet")
+        return (*asked, "--trigger", self._manager, "--waited-for", "--json", "--quiet")
 
     def _allowed_s(self, variable: str) -> float:
         """Return what the guard allows by this variable; without end where it does not tell."""
@@ -459,3 +474,6 @@ class BeforeChange:
 TICK_S = KEEP_ALIVE_S
 UNLESS = "unless you say: snap-self confirm"
 LOOK = "snap-self list"
+# Why a change goes on without a snapshot to rely on, where no error of the main job tells.
+PAUSED = "paused"
+UNSEEN = "cut-not-seen"

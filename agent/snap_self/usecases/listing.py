@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from snap_self.errors import ApiFault, CloudUnreachable, SnapSelfError, StateUnusable
 from snap_self.model.executions import Waiting
-from snap_self.model.ids import DiskId, RunId
+from snap_self.model.ids import DiskId, InstanceId, RunId
 from snap_self.model.listed import ListedSnapshot, SnapshotState, newness, runs_of
 from snap_self.model.result import Result
 from snap_self.model.retention import Retention, expires_by_itself, retention_of
@@ -20,6 +20,7 @@ from snap_self.model.snapshots import (
     Identity,
     SnapshotStatus,
 )
+from snap_self.model.summary import Holdings
 from snap_self.model.verification import Verification
 from snap_self.ports import RunStore
 from snap_self.recovery.returns import Return, returns_of
@@ -111,6 +112,7 @@ def list_here(here: Here) -> Listing:
         notes.append(
             "the cloud shows none; an instance role that may not list snapshots looks the same"
         )
+    here.tools.saw(holdings(own, here.identity.instance_id))
     records = journal_records(here.tools.store)
     every = (listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
@@ -123,6 +125,13 @@ def list_here(here: Here) -> Listing:
         returns=returns_of(records.values(), runs_of(shots)),
         armed=_armed(records.values(), here.identity),
     )
+
+
+def holdings(own: OwnSnapshots, instance_id: InstanceId) -> Holdings:
+    """Return what a list has seen, for those who watch this machine."""
+    shown = None if own.incomplete else frozenset(one.shot.snapshot_id for one in own.found)
+    counts = {str(disk_id): count for disk_id, count in own.on_disks.items()}
+    return Holdings(instance_id=instance_id, counts=counts, shown=shown)
 
 
 def _armed(records: Iterable[RunRecord], identity: Identity) -> tuple[Waiting, ...]:

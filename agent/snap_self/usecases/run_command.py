@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from snap_self.errors import ExitStatus, SnapSelfError
@@ -49,12 +51,14 @@ class Change:
 
     Args:
         confirming: what arms and calls off a rollback; None where none is asked for.
+        watched: does the main job, and tells those who watch how it ended.
     """
 
     request: Request
     argv: tuple[str, ...]
     policy: OnSnapshotFailure
     confirming: Confirming | None = None
+    watched: Callable[[Callable[[], Report]], Report] = lambda make: make()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +122,9 @@ def run_change(
         return Changed(report=None, ending=fault)
     confirming = change.confirming
     if confirming is None:
-        report = take_snapshot(change.request, tools)
+        report = change.watched(lambda: take_snapshot(change.request, tools))
     else:
-        report = confirming.take(change.request, tools)
+        report = change.watched(partial(confirming.take, change.request, tools))
     unarmed = confirming is not None and report.armed is None
     starting = may_start(report.exit_status, change.policy) and not unarmed
     view.snapshot_ended(report, starting=starting)

@@ -25,6 +25,7 @@ from snap_self.usecases.gate import Gate
 if TYPE_CHECKING:  # only a run that freezes pays for the import
     from snap_self.model.changes import LoggedChange
     from snap_self.model.differences import Part
+    from snap_self.model.summary import Holdings
     from snap_self.ports_looking_back import AwaitedChanges, ManifestReader, ManifestStore
     from snap_self.usecases.hold_tools import HoldTools
 
@@ -91,6 +92,7 @@ class Tools:
         executions: gives the calls of the region's OOS, having found its host; None where OOS is
             not asked.
         tell_system_log: writes a line for whoever reads the system's log later.
+        saw: is told what the cloud was seen to have of this instance.
     """
 
     clock: Clock
@@ -119,6 +121,7 @@ class Tools:
     awaited: AwaitedChanges | None = None
     executions: Callable[[Identity], Executions] | None = None
     tell_system_log: Callable[[str], None] = lambda text: None  # noqa: ARG005
+    saw: Callable[[Holdings], None] = lambda seen: None  # noqa: ARG005
 
     def here(self) -> Here:
         """Return who we are with the one client of a command, which is made now."""

@@ -62,7 +62,6 @@ class Kind(Enum):
     NEAR_LIMIT = "near-limit"
     LAST_RUN_FAILED = "last-run-failed"
     RETENTION_PENDING = "retention-pending"
-    JOURNAL_DAMAGED = "journal-damaged"
 
     @property
     def status(self) -> Status:
@@ -102,7 +101,6 @@ _STATUS_OF = {
             Kind.NEAR_LIMIT,
             Kind.LAST_RUN_FAILED,
             Kind.RETENTION_PENDING,
-            Kind.JOURNAL_DAMAGED,
         ),
         Status.WARNING,
     ),
@@ -303,8 +301,6 @@ def _of_machine(summary: Summary, now: datetime) -> Iterator[Finding]:
     pending = summary.retention_pending
     if pending and (newest is None or now - newest.started > RETENTION_SET):
         yield Finding(kind=Kind.RETENTION_PENDING, count=pending)
-    if summary.damaged:
-        yield Finding(kind=Kind.JOURNAL_DAMAGED, count=summary.damaged)
 
 
 def _failed(run: LastRun) -> Finding:

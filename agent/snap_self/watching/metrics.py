@@ -335,10 +335,4 @@ METRICS: tuple[Metric, ...] = (
         help="When it was last seen to have gone back, with no good snapshot since; 0 for never.",
         samples=_one(lambda seen: _instant(seen.summary.went_back)),
     ),
-    Metric(
-        name="snap_self_journal_damaged_records",
-        kind=GAUGE,
-        help="Records of the journal that cannot be read.",
-        samples=_one(lambda seen: seen.summary.damaged),
-    ),
 )

@@ -48,7 +48,7 @@ def many(count: int) -> Summary:
     """Return a machine with so many disks, each with everything wrong."""
     bad = replace(DISK, cut=NOW - timedelta(days=30), consistency=None, snapshots=256)
     disks = tuple(replace(bad, disk_id=f"d-bp1{n:017}") for n in range(count))
-    return replace(GOOD, disks=disks, upload_failed=1, damaged=1)
+    return replace(GOOD, disks=disks, upload_failed=1)
 
 
 # One finding of each kind.

@@ -76,7 +76,6 @@ def test_age_is_judged_by_the_thresholds(age: timedelta, status: Status) -> None
         ({"upload_failed": 1}, Kind.UPLOAD_FAILED),
         ({"went_back": NOW - DAY}, Kind.WENT_BACK),
         ({"goes_back": NOW + DAY}, Kind.GOES_BACK),
-        ({"damaged": 1}, Kind.JOURNAL_DAMAGED),
         (
             {"runs": (LastRun(trigger="apt", started=NOW, exit_status=5, result="failed"),)},
             Kind.LAST_RUN_FAILED,

@@ -37,7 +37,6 @@ FULL = Summary(
     retention_pending=3,
     goes_back=AT,
     went_back=AT,
-    damaged=4,
     counts=Counts(
         runs={"apt": {"done": 7, "odd": 1}},
         unprotected={"apt": 2},
@@ -84,7 +83,6 @@ def values(text: str) -> dict[str, float]:
         ("snap_self_frozen", 0),
         ("snap_self_goes_back_timestamp_seconds", SECONDS),
         ("snap_self_went_back_timestamp_seconds", SECONDS),
-        ("snap_self_journal_damaged_records", 4),
     ],
 )
 def test_value_is_that_of_the_summary(sample: str, value: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,9 +50,18 @@ class Journal:
     Args:
         directory: the state directory; created when first needed.
         keep: how many finished records are kept.
+        told: is told of each record that was saved, with the one before; None where there was
+            none that can be read.
     """
 
-    def __init__(self, directory: Path, *, keep: int = KEPT_RECORDS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int = KEPT_RECORDS,
+        told: Callable[[RunRecord | None, RunRecord], None] | None = None,
+    ) -> None:
+        self._told = told
         self._manifests = directory / MANIFESTS
         self._runs = directory / "runs"
         self._facts = directory / "facts"
@@ -64,9 +73,12 @@ class Journal:
         Raises:
             StateUnusable: it could not be saved; the record before is still there.
         """
+        before = self.load(record.run_id) if self._told else None
         write_text(path_of(self._runs, record.run_id), _text(record))
         if record.stage is Stage.FINISHED:
             self._prune()
+        if self._told:
+            self._told(before, record)
 
     def load(self, run_id: RunId) -> RunRecord | None:
         """Return one record, or None if there is none that can be read.
@@ -87,6 +99,14 @@ class Journal:
             StateUnusable: the folder cannot be read.
         """
         return _newest_first(_readable(self._paths()))
+
+    def newest(self) -> Iterator[RunRecord]:
+        """Yield the records that can be read, newest first, each read when it is asked for.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        yield from _readable(self._paths())
 
     def unfinished(self) -> tuple[RunRecord, ...]:
         """Return the records of unfinished runs, newest first.

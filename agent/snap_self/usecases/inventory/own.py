@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from snap_self.cloud.answers import Unclear
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import ApiFault
-from snap_self.model.ids import GroupId, InstanceId, RunId, SnapshotId
+from snap_self.model.ids import DiskId, GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.snapshots import (
     BEFORE_TAG,
     CONSISTENCY_TAG,
@@ -75,11 +76,14 @@ class OwnSnapshots:
     Args:
         incomplete: why some may be missing; empty if none should be.
         groups: those that carry the tag themselves.
+        on_disks: how many snapshots each disk here has, whosever they are; empty where not all
+            were read.
     """
 
     found: tuple[OwnSnapshot, ...]
     incomplete: str
     groups: tuple[SnapshotGroup, ...] = ()
+    on_disks: Mapping[DiskId, int] = field(default_factory=dict)
 
 
 def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
@@ -116,7 +120,8 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     told = [f"some may be missing: {why}"] if why else []
     told += _not_understood(unclear, instance_id, groups)
     told += _untold([*shots.values(), *found], {one.shot.snapshot_id for one in own})
-    return OwnSnapshots(found=own, incomplete="; ".join(told), groups=found)
+    on_disks = Counter(shot.disk_id for shot in here)
+    return OwnSnapshots(found=own, incomplete="; ".join(told), groups=found, on_disks=on_disks)
 
 
 def _not_understood(

@@ -24,7 +24,7 @@ from snap_self.usecases.job.facts import RunFacts
 BESIDE = frozenset(
     {
         *("on_quiesce_failure", "wait", "timeout_s", "reuse_s", "waited_for", "spread_s"),
-        *("change_of", "confirm_within_s", "check"),
+        *("change_of", "confirm_within_s", "check", "trigger"),
     }
 )
 

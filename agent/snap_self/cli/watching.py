@@ -1,0 +1,139 @@
+"""Wire those who are told what happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from snap_self import __version__
+from snap_self.cli.adapters import Adapters, text_of
+from snap_self.cli.boundary import ENDED_BY_SIGNAL, Interrupted
+from snap_self.cli.places import MARKER
+from snap_self.cli.wiring import BOOT_ID, usable_settings
+from snap_self.config.load import default_config
+from snap_self.config.settings import Config
+from snap_self.errors import ExitStatus
+from snap_self.model.occurrences import Occurrence
+from snap_self.model.progress import Event
+from snap_self.model.summary import Summary
+from snap_self.system.watching.journald import send_to_journal
+from snap_self.system.watching.login_file import write_login_lines
+from snap_self.system.watching.summary_file import read_summary, write_summary
+from snap_self.system.watching.tally import TallyFile
+from snap_self.system.watching.textfile import write_textfile
+from snap_self.usecases.watching import Watch, WatchTools
+from snap_self.watching.happened import BUG, unprotected
+from snap_self.watching.login import login_lines
+from snap_self.watching.metrics import exposition
+from snap_self.watching.summing import Moment
+
+# For root alone; of each ECS instance it is another one, and the same for its life.
+MACHINE = Path("/sys/class/dmi/id/product_uuid")
+
+
+def make_watch(adapters: Adapters) -> Watch:
+    """Return what a command tells of what happens."""
+    return Watch(make_watch_tools(adapters))
+
+
+def make_watch_tools(adapters: Adapters) -> WatchTools:
+    """Return who is told."""
+    config, state = adapters.config, adapters.config.state.dir
+    return WatchTools(
+        clock=adapters.clock,
+        log=_Log(config.watch.journal),
+        tally=TallyFile(state, adapters.clock),
+        summary=_Summary(state),
+        records=adapters.store.newest,
+        moment=partial(_moment, adapters),
+        show=partial(_show, config),
+        frozen=partial(os.path.lexists, MARKER),
+        notify=_nobody,
+        calls=adapters.calls,
+        refused_calls=adapters.refused_calls,
+    )
+
+
+def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None:
+    """Tell that a package manager goes on without a snapshot to rely on.
+
+    A configuration with a fault is read without it: the fault may be why there is no snapshot.
+    """
+    adapters = Adapters(
+        config=usable_settings(os.environ).config,
+        env=os.environ,
+        listener=_unheard,
+        watching=make_watch,
+    )
+    now = adapters.clock.now()
+    adapters.watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
+    adapters.watch.close()
+
+
+def _unheard(event: Event) -> None:
+    """Tell nobody: the package manager's own screen is told by the hook."""
+    del event
+
+
+def trouble() -> tuple[str, int]:
+    """Return a stable word for what ends a run just now and is no error of ours, and its status."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Interrupted):
+        return ENDED_BY_SIGNAL, 128 + error.number
+    return BUG, int(ExitStatus.BUG)
+
+
+def _moment(adapters: Adapters) -> Moment:
+    return Moment(
+        now=adapters.clock.now(),
+        version=__version__,
+        boot_id=text_of(BOOT_ID),
+        machine=text_of(MACHINE),
+    )
+
+
+def _show(config: Config, summary: Summary) -> None:
+    if config.metrics.textfile:
+        text = exposition(summary, frozen=os.path.lexists(MARKER))
+        write_textfile(Path(config.metrics.textfile), text)
+    if config.state.dir == default_config().state.dir and os.geteuid() == 0:
+        lines = login_lines(summary, old_after_s=config.watch.old_after_s)
+        write_login_lines(config.state.dir, lines, now=summary.written)
+
+
+def _nobody(happened: Sequence[Occurrence]) -> None:
+    """Notify nobody."""
+    del happened
+
+
+class _Log:
+    """Implement ``ports_watching.EventLog``."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+
+    def tell(self, fields: Mapping[str, str]) -> None:
+        if self._wanted:
+            send_to_journal(fields)
+
+    def complain(self, text: str) -> None:
+        if self._wanted:
+            from snap_self.system.system_log import write_notice
+
+            write_notice(text)
+
+
+class _Summary:
+    """Implement ``ports_watching.SummaryStore``."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def read(self) -> Summary | None:
+        return read_summary(self._state)
+
+    def write(self, summary: Summary) -> None:
+        write_summary(self._state, summary)

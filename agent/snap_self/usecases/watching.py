@@ -1,0 +1,223 @@
+"""Tell those who watch this machine what happened: journal, counters, summary, notifications.
+
+Nothing of it may delay, change or fail what it tells of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from snap_self.errors import SnapSelfError
+from snap_self.model.occurrences import Occasion, Occurrence
+from snap_self.model.report import Report
+from snap_self.model.request import Request
+from snap_self.model.run import RunRecord
+from snap_self.model.summary import Holdings, LastRun, Summary
+from snap_self.ports import Clock
+from snap_self.ports_watching import EventLog, Notifier, SummaryStore, TallyStore
+from snap_self.watching.counting import News, counted
+from snap_self.watching.happened import LOOK, begun, changed, ended, failed, last_run, pruned
+from snap_self.watching.journal import journal_fields
+from snap_self.watching.summing import Moment, summarize
+
+# So many of the newest runs are looked at after each command; the rest is known from before.
+LOOKED_AT = 50
+# A snapshot that a list does not show after so long is not there any more.
+SHOWN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchTools:
+    """Who is told.
+
+    Args:
+        records: the journal, newest first, read as far as it is asked for.
+        moment: when and where it is told.
+        show: puts a summary where those look who watch.
+        frozen: whether a filesystem may still be, so that nothing is to be written.
+        calls: the actions of the calls of the cloud's API that were made and not counted yet;
+            ``refused_calls``: of them those that were refused as one too many.
+    """
+
+    clock: Clock
+    log: EventLog
+    tally: TallyStore
+    summary: SummaryStore
+    records: Callable[[], Iterable[RunRecord]]
+    moment: Callable[[], Moment]
+    show: Callable[[Summary], None]
+    frozen: Callable[[], bool]
+    notify: Notifier
+    calls: list[str] = field(default_factory=list)
+    refused_calls: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Watch:
+    """What one command has to tell; the system's journal is told at once, the rest at its end.
+
+    Args:
+        at_once: what the journal of runs tells is told to everybody when it happens.
+    """
+
+    tools: WatchTools
+    at_once: bool = False
+    _happened: list[Occurrence] = field(default_factory=list)
+    _last: LastRun | None = None
+    _seen: Holdings | None = None
+    _deleted: list[str] = field(default_factory=list)
+
+    def tell(self, *happened: Occurrence) -> None:
+        """Tell the system's journal, and keep it for the others."""
+        for one in happened:
+            self.tools.log.tell(journal_fields(one))
+        self._happened += happened
+
+    def saw(self, seen: Holdings) -> None:
+        """Note what the cloud was seen to have."""
+        self._seen = seen
+
+    def pruned(self, instance_id: str, deleted: Sequence[str]) -> None:
+        """Tell that snapshots were deleted."""
+        self._deleted += deleted
+        if deleted:
+            self.tell(pruned(instance_id, deleted, self.tools.clock.now()))
+
+    def record_changed(self, before: RunRecord | None, after: RunRecord) -> None:
+        """Tell what a new record of the journal tells that the one before did not."""
+        happened = tuple(changed(before, after, self.tools.clock.now()))
+        self.tell(*happened)
+        if happened and self.at_once:
+            self.close()
+
+    @contextmanager
+    def running(self, request: Request, trouble: Callable[[], tuple[str, int]]) -> Iterator[Run]:
+        """Tell of a run of the main job, however it ends.
+
+        Args:
+            trouble: gives a stable word for what ends it just now and is no error of ours, and
+                the exit status.
+        """
+        clock = self.tools.clock
+        first = begun(request, clock.now())
+        self.tell(first)
+        self._notify([first])
+        run = Run(trigger=request.trigger, watch=self)
+        try:
+            yield run
+        except SnapSelfError as error:
+            run.told = True
+            self._failed(
+                request, error.code, error.message, error.hint, status=int(error.exit_status)
+            )
+            raise
+        finally:
+            if not run.told:
+                code, status = trouble()
+                self._failed(request, code, "the run was ended", LOOK, status=status)
+
+    def _failed(self, request: Request, code: str, message: str, hint: str, *, status: int) -> None:
+        now = self.tools.clock.now()
+        one = failed(request, now, code=code, message=message, hint=hint, status=status)
+        self.tell(one)
+        self._last = LastRun(
+            trigger=request.trigger, started=now, exit_status=status, result=one.result, code=code
+        )
+
+    def ended(self, report: Report, trigger: str) -> None:
+        """Tell how a run has ended."""
+        now = self.tools.clock.now()
+        self.tell(*ended(report, trigger, now))
+        self._last = last_run(report, trigger, now)
+
+    def close(self) -> None:
+        """Tell everybody else. Nothing that is wrong with it is raised."""
+        happened, self._happened = self._happened, []
+        if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
+            return  # whoever writes a file then may hang
+        idle = not happened and self._seen is None
+        if not happened and not ((self.tools.calls or not idle) and self.tools.tally.is_there()):
+            return
+        try:
+            self._count(happened)
+        except SnapSelfError as error:
+            if happened:
+                self.tools.log.complain(f"what happened is not counted: {error.told}")
+        self._notify([one for one in happened if one.kind is not Occasion.BEGUN])
+
+    def _count(self, happened: Sequence[Occurrence]) -> None:
+        moment = self.tools.moment()
+        records = tuple(islice(self.tools.records(), LOOKED_AT))
+        news = News(
+            happened=happened,
+            last=self._last,
+            calls=Counter(self.tools.calls),
+            throttled=Counter(self.tools.refused_calls),
+            seen=self._seen,
+            deleted=self._deleted,
+            made=_made(records, moment.now),
+            machine=moment.machine,
+        )
+        idle = not happened and self._seen is None
+        self.tools.calls.clear()
+        self.tools.refused_calls.clear()
+        self._last, self._seen, self._deleted = None, None, []
+        tally = self.tools.tally.change(lambda before: counted(before, news))
+        if not idle:
+            known = self._known() if len(records) == LOOKED_AT else None
+            show(self.tools, summarize(records, tally, moment, known))
+
+    def _known(self) -> Summary | None:
+        try:
+            return self.tools.summary.read()
+        except SnapSelfError:
+            return None  # made anew by the next look at the whole journal
+
+    def _notify(self, happened: Sequence[Occurrence]) -> None:
+        if happened:
+            self.tools.notify(happened)
+
+
+def _made(records: Iterable[RunRecord], now: datetime) -> list[str]:
+    """Return the snapshots of the journal that the cloud would show by now."""
+    return [sid for each in records if now - each.started > SHOWN for sid in each.snapshot_ids]
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run of the main job that is being told of."""
+
+    trigger: str
+    watch: Watch
+    told: bool = False
+
+    def ended(self, report: Report) -> None:
+        """Tell how it has ended."""
+        self.told = True
+        self.watch.ended(report, self.trigger)
+
+
+def refresh(tools: WatchTools) -> Summary:
+    """Put the summary together from the whole journal, show it, and return it.
+
+    Raises:
+        StateUnusable: the state cannot be read, or the summary not be written.
+    """
+    summary = summarize(tools.records(), tools.tally.read(), tools.moment())
+    show(tools, summary)
+    return summary
+
+
+def show(tools: WatchTools, summary: Summary) -> None:
+    """Put a summary where those look who watch.
+
+    Raises:
+        StateUnusable: it could not be written.
+    """
+    tools.summary.write(summary)
+    tools.show(summary)
