@@ -122,7 +122,7 @@ def fail(streams: Streams, error: SnapSelfError, more: Mapping[str, object] | No
     from snap_self.output.text import write_error
 
     if not streams.json and invocation().command == CHECK:
-        _say_plugin(streams, error.message, error.hint)
+        _say_plugin(streams, " ".join(line.strip() for line in error.lines), error.hint)
         return int(error.exit_status)
     write_error(streams, error)
     if streams.json:

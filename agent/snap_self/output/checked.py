@@ -105,7 +105,7 @@ def judged_json(judged: Judged) -> dict[str, Any]:
             "critical_s": thresholds.critical_s,
             "level": thresholds.level.value,
         },
-        "written": when(summary and summary.written),
+        "written": when(summary.written if summary else None),
     }
 
 
@@ -182,7 +182,7 @@ def _label(name: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text on one line, without what begins performance data."""
-    return printable(" ".join(text.split())).replace("|", "/")
+    return printable(text).replace("|", "/")
 
 
 def _cut(text: str, most: int) -> str:

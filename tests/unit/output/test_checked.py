@@ -130,16 +130,16 @@ def test_nothing_foreign_begins_performance_data_or_a_line() -> None:
     odd = Finding(kind=Kind.UNREADABLE, text="a|b\nc'd=\x1b[31m", hint="e|f")
     judged = judge(None, LIMITS, HERE, unreadable=odd)
     output = read_plugin_output(said(judged))
-    assert "a/b c'd=" in output.text
+    assert "a/b\\nc'd=" in output.text
     assert "\x1b" not in output.text
     weird = replace(GOOD, disks=(replace(DISK, disk_id="d-|'=\n1"),))
     labels = [each.label for each in read_plugin_output(said(judge(weird, LIMITS, HERE))).data]
-    assert labels[0] == "age_d-/__ 1"
+    assert labels[0] == "age_d-/__\\n1"
 
 
 def test_failure_of_its_own_is_one_line() -> None:
     output = read_plugin_output(fault_line("two\nlines | here", "mend") + "\n")
-    assert (output.status, output.text) == ("UNKNOWN", "two lines / here (mend)")
+    assert (output.status, output.text) == ("UNKNOWN", "two\\nlines / here (mend)")
     assert len(fault_line("x" * 9000).encode()) <= MOST_BYTES
 
 
