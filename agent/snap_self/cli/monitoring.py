@@ -82,7 +82,7 @@ def metrics(
     They are what snap-self has noted here; the cloud is never asked. As root they are put together
     anew, else they are as old as the last run or snap-self-metrics.timer left them.
 
-    Example: snap-self metrics --output /var/lib/prometheus/node-exporter/snap-self.prom
+    Example: snap-self metrics --output /srv/textfiles/snap-self.prom
     """
     from snap_self.cli.metrics import run_metrics
 
