@@ -219,6 +219,7 @@ def test_state_closed_to_others_is_unknown(nobody: AgentRunner) -> None:
     nobody.state.chmod(0o700)
     result = nobody.run("check")
     assert (result.status, read_plugin_output(result.out).status) == (3, "UNKNOWN")
+    assert f"chmod 0711 {nobody.state}" in result.out
 
 
 def test_user_without_rights_refreshes_nothing(nobody: AgentRunner) -> None:

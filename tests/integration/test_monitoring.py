@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -170,4 +171,6 @@ def test_file_is_served_and_alerts_come_by_the_real_tools(tmp_path: Path) -> Non
             error = ask("query?query=node_textfile_scrape_error")["result"]
             assert [each["value"][1] for each in error] == ["0"]
             names = set(ask("label/__name__/values"))
+            for title, expression in dashboard_expressions():
+                assert ask(f"query?query={quote(expression)}") is not None, (title, expression)
     assert {metric.name for metric in METRICS} <= names

@@ -22,6 +22,7 @@ from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import CheckSettings, Config
 from snap_self.errors import EnvironmentFault, StateUnusable, UsageError
 from snap_self.model.duration import format_duration
+from snap_self.model.shell import command
 from snap_self.model.shown import shown
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import Summary
@@ -126,8 +127,10 @@ def _summary(state: Path) -> tuple[Summary | None, Finding | None]:
     try:
         return read_summary(state), None
     except StateUnusable as error:
-        found = Finding(kind=Kind.UNREADABLE, text=error.message, hint=error.hint)
-        return None, found
+        hint = error.hint
+        if isinstance(error.__cause__, PermissionError):
+            hint = f"as root: {command('chmod', '0711', str(state))}"
+        return None, Finding(kind=Kind.UNREADABLE, text=error.message, hint=hint)
 
 
 def _read_allowed(path: Path) -> bytes:
