@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "packaging"), str(ROOT / "agent"), str(ROOT / "tests")]
 
-from generator import bash, example, fish, man, ram, schemas, zsh  # noqa: E402
+from generator import bash, catalog, example, fish, man, ram, schemas, zsh  # noqa: E402
 from generator.commandline import read_command_line  # noqa: E402
 
 import document_tables  # noqa: E402
@@ -31,6 +31,7 @@ def generated() -> Mapping[str, str]:
         "packaging/completions/snap-self.fish": fish.completion(program),
         "packaging/man/snap-self.8": man.program_page(program),
         "packaging/man/snap-self.toml.5": man.configuration_page(),
+        catalog.NAME: catalog.catalog(),
         "agent/snap_self/data/config.example.toml": example.example_configuration(),
         # For whoever keeps it under a name in the account; the agent sends its own copy.
         f"packaging/oos/{OOS_TEMPLATE}": (ROOT / "agent/snap_self/data" / OOS_TEMPLATE).read_text(

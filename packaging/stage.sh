@@ -138,6 +138,12 @@ place_units() {
         place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
     done
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
+    place 644 packaging/systemd/snap-self.catalog /usr/lib/systemd/catalog/snap-self.catalog
+}
+
+# Debian and Ubuntu run what lies there at a log-in; elsewhere pam_motd(8) shows what the agent leaves ready.
+place_login_message() {
+    [ "$flavour" != deb ] || place 755 packaging/login/95-snap-self /etc/update-motd.d/95-snap-self
 }
 
 hooks=/usr/share/snap-self/hooks
@@ -221,6 +227,7 @@ main() {
     place_command
     place_configuration
     place_units
+    place_login_message
     place_hooks
     register_hooks
     place_documents

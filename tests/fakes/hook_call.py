@@ -213,6 +213,12 @@ class ManagerCall:
     machine: FakeManagerMachine = field(default_factory=FakeManagerMachine)
     job: FakeJob = field(default_factory=FakeJob)
     env: Mapping[str, str] = field(default_factory=dict)
+    bare: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def told_bare(self, manager: str, *, code: str, text: str, run_id: str) -> None:
+        """Note that a change went on without a snapshot to rely on."""
+        assert text
+        self.bare.append((manager, code, run_id))
 
     def answer(self, announced: Transaction | ValueError | None) -> tuple[int, FakeConversation]:
         """Make a call and return its exit status and what was said."""
@@ -231,4 +237,5 @@ class ManagerCall:
             machine=lambda: self.machine,
             job=self.job,
             env=self.env,
+            bare=self.told_bare,
         ).answer()

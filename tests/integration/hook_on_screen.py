@@ -1,6 +1,7 @@
 """A hook's call as its manager makes it, for a machine that is recorded: the job gets that too.
 
-Started with the recording's folder and the hook's name; the announcement comes on standard input.
+Started with the recording's folder, the hook's name and, for a failure to stop the change, a word
+more; the announcement comes on standard input.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fakes.hook_call import FakeManagerMachine, FakeManagerState
-from snap_self.cli.manager_hook import make_conversation, run_job
+from snap_self.cli.manager_hook import make_conversation, run_job, tell_bare
 from snap_self.model.job_end import JobEnd, Longer
 from snap_self.model.manager_settings import ManagerSettings
 from snap_self.model.packages import HOOKS
@@ -20,7 +21,7 @@ from snap_self.usecases.before_change import BeforeChange
 
 def main() -> int:
     """Answer one call and return the hook's status."""
-    folder, name = sys.argv[1:]
+    folder, name, *stopping = sys.argv[1:]
     hook = next(each for each in HOOKS if each.name == name)
 
     def job(
@@ -35,12 +36,13 @@ def main() -> int:
     machine = FakeManagerMachine()
     return BeforeChange(
         make_conversation(hook, os.environ, ManagerOutside()),
-        ManagerSettings(),
+        ManagerSettings(on_failure={hook.manager: "abort"} if stopping else {}),
         manager=hook.manager,
         state=FakeManagerState(),
         machine=lambda: machine,
         job=job,
         env=os.environ,
+        bare=tell_bare,
     ).answer()
 
 

@@ -170,9 +170,9 @@ def test_prune_timer_is_daily_and_its_service_asks_nobody(unit: Unit) -> None:
     assert " prune --yes " in unit("snap-self-prune.service")["Service"]["ExecStart"]
 
 
-def test_tmpfiles_make_the_folder_of_the_marker_for_root_only() -> None:
+def test_tmpfiles_make_a_folder_of_the_marker_that_others_can_only_pass_through() -> None:
     text = (FOLDER / "tmpfiles/snap-self.conf").read_text(encoding="utf-8")
-    assert re.search(rf"^d {RUN_DIRECTORY} 0700 root root -$", text, re.MULTILINE)
+    assert re.search(rf"^d {RUN_DIRECTORY} 0711 root root -$", text, re.MULTILINE)
 
 
 def test_tmpfiles_are_understood_by_systemd(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_tmpfiles_are_understood_by_systemd(tmp_path: Path) -> None:
     )
     made = tmp_path / "run/snap-self"
     assert (result.returncode, result.stderr) == (0, "")
-    assert made.stat().st_mode & 0o777 == 0o700
+    assert made.stat().st_mode & 0o777 == 0o711
 
 
 UNMOUNTS = [

@@ -81,7 +81,7 @@ def run_command(
                 argv=argv,
                 policy=policy,
                 confirming=confirming,
-                watched=partial(watched, session, request, recorded),
+                watched=partial(watched, session, request),
             )
             changed = run_change(change, tools, foreground, _View(session=session, argv=argv))
     except Exception as error:  # noqa: BLE001 - a bug must not pass for the command's own status

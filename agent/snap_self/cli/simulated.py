@@ -161,6 +161,7 @@ def cloud_variables(cloud: SimulatedCloud, folder: str) -> dict[str, str]:
         "SNAP_SELF_FOLLOW_ENABLED": "false",
         # Nothing of it has happened to this machine.
         "SNAP_SELF_WATCH_JOURNAL": "false",
+        "SNAP_SELF_METRICS_TEXTFILE": f"{folder}/demo.prom",
     }
 
 

@@ -38,7 +38,7 @@ def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices
         tools = job_tools(session, request, recorded)
         wait_for_turn(tools, spread_of(request, told.delayed))
         told.begun()
-        report = watched(session, request, recorded, lambda: _made(session, request, tools))
+        report = watched(session, request, lambda: _made(session, request, tools))
         _tell_source(session)
         session.end_progress()
         write_made(session.streams, partial(write_report, report=report))
@@ -50,12 +50,8 @@ def _made(session: Session, request: Request, tools: Tools) -> Report:
     return confirming.take(request, tools) if confirming else take_snapshot(request, tools)
 
 
-def watched(
-    session: Session, request: Request, recorded: Path | None, make: Callable[[], Report]
-) -> Report:
-    """Do the main job, and tell those who watch this machine; not of a recorded one."""
-    if recorded is not None:
-        return make()
+def watched(session: Session, request: Request, make: Callable[[], Report]) -> Report:
+    """Do the main job, and tell those who watch this machine."""
     from snap_self.cli.watching import trouble
 
     with session.adapters.watch.running(request, trouble) as run:

@@ -20,13 +20,13 @@ from snap_self.model.occurrences import Occurrence
 from snap_self.model.progress import Event
 from snap_self.model.summary import Summary
 from snap_self.system.watching.journald import send_to_journal
-from snap_self.system.watching.login_file import write_login_lines
+from snap_self.system.watching.login_file import show_ready, write_login_lines
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.system.watching.textfile import write_textfile
 from snap_self.usecases.watching import Watch, WatchTools
 from snap_self.watching.happened import BUG, unprotected
-from snap_self.watching.login import login_lines
+from snap_self.watching.login import FROZEN_LINE, login_lines
 from snap_self.watching.metrics import exposition
 from snap_self.watching.summing import Moment
 
@@ -51,6 +51,7 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         moment=partial(_moment, adapters),
         show=partial(_show, config),
         frozen=partial(os.path.lexists, MARKER),
+        show_frozen=partial(_show_frozen, config),
         notify=_nobody,
         calls=adapters.calls,
         refused_calls=adapters.refused_calls,
@@ -99,9 +100,21 @@ def _show(config: Config, summary: Summary) -> None:
     if config.metrics.textfile:
         text = exposition(summary, frozen=os.path.lexists(MARKER))
         write_textfile(Path(config.metrics.textfile), text)
-    if config.state.dir == default_config().state.dir and os.geteuid() == 0:
+    if _is_machines_own(config):
         lines = login_lines(summary, old_after_s=config.watch.old_after_s)
-        write_login_lines(config.state.dir, lines, now=summary.written)
+        write_login_lines(config.state.dir, lines)
+        show_ready(lines, now=summary.written)
+
+
+def _show_frozen(config: Config, summary: Summary) -> None:
+    if _is_machines_own(config):
+        lines = login_lines(summary, old_after_s=config.watch.old_after_s)
+        show_ready(f"{FROZEN_LINE}{lines}", now=summary.written)
+
+
+def _is_machines_own(config: Config) -> bool:
+    """Tell whether this is the state that somebody who logs in is to be told of."""
+    return config.state.dir == default_config().state.dir and os.geteuid() == 0
 
 
 def _nobody(happened: Sequence[Occurrence]) -> None:

@@ -30,6 +30,7 @@ from snap_self.config.settings import (
     StateSettings,
     WatchSettings,
 )
+from snap_self.config.watch_keys import WATCH_KEYS
 from snap_self.model.applications import APPLICATIONS
 from snap_self.model.command import OnSnapshotFailure
 from snap_self.model.packages import MANAGERS, known_managers
@@ -271,23 +272,7 @@ KEYS: tuple[Key, ...] = (
         doc="The longest pause between two looks at an upload, give or take a quarter. A reboot "
         "may be held back for so long after the upload's end.",
     ),
-    Key(
-        section="watch",
-        name="journal",
-        parse=parsers.switch,
-        default=True,
-        accepted="true, false",
-        doc="Tell the system's journal what happens, with fields and message ids.",
-    ),
-    Key(
-        section="watch",
-        name="old_after",
-        field="old_after_s",
-        parse=parsers.duration_or_off,
-        default="7d",
-        accepted=f"{_DURATION}; or off",
-        doc="Whoever logs in is told of a disk whose newest good snapshot is this old.",
-    ),
+    *WATCH_KEYS,
     Key(
         section="restore",
         name="max_gib",

@@ -40,6 +40,7 @@ class WatchTools:
         moment: when and where it is told.
         show: puts a summary where those look who watch.
         frozen: whether a filesystem may still be, so that nothing is to be written.
+        show_frozen: shows what it can then without writing to a disk.
         calls: the actions of the calls of the cloud's API that were made and not counted yet;
             ``refused_calls``: of them those that were refused as one too many.
     """
@@ -52,6 +53,7 @@ class WatchTools:
     moment: Callable[[], Moment]
     show: Callable[[Summary], None]
     frozen: Callable[[], bool]
+    show_frozen: Callable[[Summary], None]
     notify: Notifier
     calls: list[str] = field(default_factory=list)
     refused_calls: list[str] = field(default_factory=list)
@@ -205,11 +207,16 @@ class Run:
 def refresh(tools: WatchTools) -> Summary:
     """Put the summary together from the whole journal, show it, and return it.
 
+    Where a filesystem may still be frozen, nothing is written to a disk.
+
     Raises:
         StateUnusable: the state cannot be read, or the summary not be written.
     """
     summary = summarize(tools.records(), tools.tally.read(), tools.moment())
-    show(tools, summary)
+    if tools.frozen():
+        tools.show_frozen(summary)
+    else:
+        show(tools, summary)
     return summary
 
 

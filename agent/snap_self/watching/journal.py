@@ -66,7 +66,7 @@ MESSAGES: Mapping[Occasion, Message] = {
         message_id="e1e3cc4205854f84b4b3181d626e468d",
         priority=_ERROR,
         subject="There is no snapshot to rely on",
-        text="SNAP_SELF_CODE tells why; what each code means stands in the manual, snap-self(1). "
+        text="SNAP_SELF_CODE tells why; what each code means stands in the manual, snap-self(8). "
         "`snap-self doctor` looks at every precondition and tells how to mend what fails.",
     ),
     Occasion.UNPROTECTED: Message(

@@ -60,6 +60,7 @@ def test_risky_change_waits_for_a_snapshot_named_after_it() -> None:
         "--timeout": "55s",
         "--reuse": "1800s",
         "--change-of": call.machine.ancestors()[0].key,
+        "--trigger": "apt",
         "--json": "",
         "--quiet": "",
         "--waited-for": "",

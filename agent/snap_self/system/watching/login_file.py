@@ -15,10 +15,8 @@ READY = Path("/run/motd.d/snap-self")
 _PUBLIC = 0o644
 
 
-def write_login_lines(
-    state: Path, lines: str, *, now: datetime, dynamic: Path = DYNAMIC, ready: Path = READY
-) -> None:
-    """Put the lines in place of those before; where no script prints them, those due now as text.
+def write_login_lines(state: Path, lines: str) -> None:
+    """Put the lines in place of those before.
 
     Args:
         state: the state directory.
@@ -30,6 +28,14 @@ def write_login_lines(
     path = state / NAME
     with state_faults(path, doing="written"):
         replace_file(path, lines, mode=_PUBLIC)
+
+
+def show_ready(lines: str, *, now: datetime, dynamic: Path = DYNAMIC, ready: Path = READY) -> None:
+    """Put what is due now where it is shown as it is, unless a script prints the lines.
+
+    Raises:
+        StateUnusable: it could not be written.
+    """
     text = "" if os.path.lexists(dynamic) else due(lines, now)
     with state_faults(ready, doing="written"):
         if text:

@@ -1,0 +1,108 @@
+"""Counters and summary as files: whole, private or for everybody, and read with suspicion."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.records import STARTED
+from snap_self.errors import LockHeld, StateUnusable
+from snap_self.model.snapshots import Consistency
+from snap_self.model.summary import (
+    Counts,
+    DiskSummary,
+    LastRun,
+    Summary,
+    Tally,
+    Unprotected,
+)
+from snap_self.system.clock import SystemClock
+from snap_self.system.state.lock import FileLock
+from snap_self.system.watching.summary_file import NAME, read_summary, write_summary
+from snap_self.system.watching.tally import LOCK, TallyFile
+
+COUNTS = Counts(
+    runs={"apt": {"done": 2, "failed": 1}}, unprotected={"apt": 1}, calls={"CreateSnapshot": 3}
+)
+LAST = LastRun(trigger="apt", started=STARTED, exit_status=0, result="done", seconds=1.5)
+TALLY = Tally(
+    instance_id="i-1",
+    counts=COUNTS,
+    last={"apt": LAST},
+    unprotected=Unprotected(at=STARTED, manager="apt", code="paused"),
+    seen={"d-1": 7},
+    gone=("s-1",),
+)
+SUMMARY = Summary(
+    written=STARTED,
+    version="1",
+    disks=(DiskSummary(disk_id="d-1", cut=STARTED, consistency=Consistency.FLUSH),),
+    runs=(LAST,),
+    went_back=STARTED,
+    counts=COUNTS,
+)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def test_tally_is_read_as_it_was_written(state: Path) -> None:
+    file = TallyFile(state, SystemClock())
+    assert (file.is_there(), file.read()) == (False, Tally())
+    assert file.change(lambda before: replace(TALLY, seen={**before.seen, "d-1": 7})) == TALLY
+    assert (file.is_there(), file.read()) == (True, TALLY)
+    assert (state / "watch").stat().st_mode & 0o777 == 0o700
+
+
+def test_tally_that_is_damaged_is_begun_anew(state: Path) -> None:
+    file = TallyFile(state, SystemClock())
+    file.change(lambda _: TALLY)
+    (state / "watch/tally.json").write_text("{", encoding="utf-8")
+    assert file.read() == Tally()
+    assert file.change(lambda before: replace(before, instance_id="i-2")).instance_id == "i-2"
+
+
+def test_tally_is_changed_by_one_at_a_time(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snap_self.system.watching.tally.LOCK_WAIT_S", 0.05)
+    file = TallyFile(state, SystemClock())
+    other = FileLock(state, SystemClock(), name=LOCK)
+    with other.hold(timeout_s=0.0, purpose="a test"), pytest.raises(LockHeld):
+        file.change(lambda _: TALLY)
+    assert file.read() == Tally()
+
+
+def test_summary_is_read_as_it_was_written(state: Path) -> None:
+    assert read_summary(state) is None
+    write_summary(state, SUMMARY)
+    assert read_summary(state) == SUMMARY
+    assert (state / NAME).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 99}'])
+def test_damaged_summary_is_told_with_its_mend(state: Path, text: str) -> None:
+    (state / NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(StateUnusable) as raised:
+        read_summary(state)
+    assert "metrics" in raised.value.hint
+
+
+def test_summary_that_others_could_have_written_is_not_believed(state: Path) -> None:
+    write_summary(state, SUMMARY)
+    (state / NAME).chmod(0o666)
+    with pytest.raises(StateUnusable):
+        read_summary(state)
+
+
+@pytest.mark.root
+def test_summary_of_another_user_is_not_believed(state: Path) -> None:
+    write_summary(state, SUMMARY)
+    os.chown(state / NAME, 65534, 65534)
+    with pytest.raises(StateUnusable):
+        read_summary(state)

@@ -1,0 +1,283 @@
+"""What the agent tells those who watch: its own files, and the real journal of systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_runner import CHECKOUT, AgentRunner
+from ecs_simulator.faults import Fault
+from ecs_simulator.simulator import Simulator
+from hook_samples import SAMPLES
+from recorded_job import made_up_options
+from snap_self.errors import ExitStatus
+from snap_self.model.occurrences import Occasion
+from snap_self.model.summary import Summary, Tally
+from snap_self.system.clock import SystemClock
+from snap_self.system.watching.summary_file import read_summary
+from snap_self.system.watching.tally import TallyFile
+from snap_self.watching.journal import MESSAGES
+
+JOURNALD = "/usr/lib/systemd/systemd-journald"
+# A journal of its own, in a mount namespace: the machine's is not touched.
+IN_JOURNAL = """
+set -eu
+folder=$1; shift
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal /run/log/journal /run/snap-self
+%s >/run/journald.log 2>&1 &
+daemon=$!
+for try in $(seq 100); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; done
+status=0
+"$@" || status=$?
+# Whatever came over the socket before is written by then.
+journalctl --sync >/dev/null 2>&1 || :
+sleep 0.5
+journalctl --directory /run/log/journal -o json -t snap-self >"$folder/told.json"
+kill "$daemon"
+wait "$daemon" || :
+exit "$status"
+"""
+HOOK = Path(__file__).with_name("hook_on_screen.py")
+RISKY = SAMPLES["apt"].replace(b"hello", b"linux-image-amd64")
+
+
+@pytest.fixture
+def user(agent: AgentRunner, simulator: Simulator) -> AgentRunner:
+    return agent.against(simulator)
+
+
+@pytest.fixture
+def job(simulator: Simulator, tmp_path: Path) -> tuple[str, ...]:
+    """Return the main job's options on a machine that has the simulated cloud's disks."""
+    return made_up_options(simulator, tmp_path)
+
+
+def tally(user: AgentRunner) -> Tally:
+    return TallyFile(user.state, SystemClock()).read()
+
+
+def summary(user: AgentRunner) -> Summary:
+    found = read_summary(user.state)
+    assert found is not None
+    return found
+
+
+def refuse_creates(simulator: Simulator) -> None:
+    for action in ("CreateSnapshot", "CreateSnapshotGroup"):
+        simulator.inject(Fault(kind="error:QuotaExceed.Snapshot:403", action=action, count=99))
+
+
+def test_a_run_is_counted_and_summed_up(
+    job: tuple[str, ...], user: AgentRunner, simulator: Simulator
+) -> None:
+    done = user.run(*job, "--json")
+    assert done.status == 0, done.err
+    counts, seen = tally(user).counts, summary(user)
+    assert counts.runs == {"cli": {"done": 1}}
+    assert counts.calls["DescribeDisks"] >= 1
+    assert {disk.snapshot_id for disk in seen.disks} == {
+        shot["snapshot_id"] for shot in done.json["snapshots"]
+    }
+    (last,) = seen.runs
+    assert (last.trigger, last.exit_status, last.result) == ("cli", 0, "done")
+    assert seen.instance_id == simulator.cloud.own_instance.instance_id
+    assert seen.region
+
+
+def test_a_run_that_made_nothing_is_counted_as_failed(
+    job: tuple[str, ...], user: AgentRunner, simulator: Simulator
+) -> None:
+    refuse_creates(simulator)
+    done = user.run("run", *job, "--", "true")
+    assert done.status == ExitStatus.NOT_STARTED
+    seen = summary(user)
+    assert tally(user).counts.runs == {"run": {"failed": 1}}
+    assert [disk.cut for disk in seen.disks] == [None] * len(seen.disks)
+    assert seen.runs[0].code
+
+
+def test_the_command_of_a_run_finds_what_was_told_of_its_snapshot(
+    job: tuple[str, ...], user: AgentRunner
+) -> None:
+    done = user.run("run", *job, "--", "cat", str(user.state / "summary.json"))
+    assert done.status == 0, done.err
+    assert '"trigger": "run"' in done.out
+
+
+def test_a_configuration_fault_ends_a_command_before_anything_is_told(
+    job: tuple[str, ...], user: AgentRunner
+) -> None:
+    done = user.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*job)
+    assert done.status == ExitStatus.CONFIG
+    assert not (user.state / "summary.json").exists()
+
+
+@pytest.mark.root
+def test_everybody_may_read_the_summary_and_nothing_else(
+    job: tuple[str, ...], user: AgentRunner
+) -> None:
+    assert user.run(*job, "--before", "a secret", "--quiet").status == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in user.state.iterdir()}
+    assert modes.pop("summary.json") == 0o644
+    assert user.state.stat().st_mode & 0o777 == 0o711
+    assert [name for name, mode in modes.items() if mode & 0o077] == []
+    assert "secret" not in (user.state / "summary.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.root
+def test_a_state_directory_that_was_closed_again_stays_closed(
+    job: tuple[str, ...], user: AgentRunner
+) -> None:
+    assert user.run(*job, "--quiet").status == 0
+    user.state.chmod(0o700)
+    assert user.run(*job, "--quiet").status == 0
+    assert user.state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def hook(user: AgentRunner, job: tuple[str, ...]) -> AgentRunner:
+    """Return what starts apt's hook with the announcement of a risky change."""
+    known = user.with_env(PYTHONPATH=f"{CHECKOUT}/agent:{CHECKOUT}/tests")
+    return replace(known, program=(sys.executable, str(HOOK), job[-1], "apt"))
+
+
+def test_a_change_that_goes_on_without_a_snapshot_is_counted_as_unprotected(
+    hook: AgentRunner, simulator: Simulator
+) -> None:
+    refuse_creates(simulator)
+    done = hook.run(stdin=RISKY)
+    assert (done.status, "NO SNAPSHOT" in done.err) == (0, True), done.err
+    counted, seen = tally(hook), summary(hook)
+    assert counted.counts.unprotected == {"apt": 1}
+    assert counted.counts.runs == {"apt": {"failed": 1}}
+    assert seen.unprotected is not None
+    assert not seen.unprotected.settled
+    assert seen.unprotected.code == seen.runs[0].code != ""
+
+
+def test_a_change_that_is_stopped_is_not_unprotected(
+    hook: AgentRunner, simulator: Simulator
+) -> None:
+    refuse_creates(simulator)
+    assert hook.run("stopping", stdin=RISKY).status != 0
+    assert tally(hook).counts.unprotected == {}
+
+
+def test_a_change_with_a_snapshot_is_not_unprotected(hook: AgentRunner) -> None:
+    assert hook.run(stdin=RISKY).status == 0
+    assert tally(hook).counts.unprotected == {}
+    assert tally(hook).counts.runs == {"apt": {"done": 1}}
+
+
+def test_a_list_shows_that_a_snapshot_is_gone(
+    job: tuple[str, ...], user: AgentRunner, simulator: Simulator
+) -> None:
+    assert user.run(*job, "--quiet").status == 0
+    for path in (user.state / "runs").iterdir():  # long ago, so that it would be shown by now
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["started"] = (SystemClock().now() - timedelta(hours=1)).isoformat()
+        path.write_text(json.dumps(record), encoding="utf-8")
+    simulator.delete_snapshots()
+    assert user.run("list").status == 0
+    assert [disk.snapshot_id for disk in summary(user).disks if disk.snapshot_id] == []
+
+
+def test_a_look_at_the_cloud_makes_no_files(user: AgentRunner) -> None:
+    assert user.run("list").status == 0
+    assert not (user.state / "watch").exists()
+    assert not (user.state / "summary.json").exists()
+
+
+def test_a_summary_that_cannot_be_written_fails_no_run(
+    job: tuple[str, ...], user: AgentRunner
+) -> None:
+    (user.state / "watch").mkdir(parents=True, mode=0o700)
+    (user.state / "watch/tally.json").mkdir()
+    done = user.run(*job, "--json")
+    assert (done.status, done.json["result"]) == (0, "done")
+
+
+def told(
+    user: AgentRunner, folder: Path, *arguments: str, stdin: bytes | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """Run the agent beside a journal of its own; return what the journal has of it."""
+    wrapper = ("unshare", "--mount", "--propagation", "private", "sh", "-c", IN_JOURNAL % JOURNALD)
+    watched = user.with_wrapper(*wrapper, "sh", str(folder))
+    watched.run(*arguments, stdin=stdin)
+    text = (folder / "told.json").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def needs_journald() -> None:
+    if not (Path(JOURNALD).exists() and shutil.which("journalctl")):
+        pytest.skip("needs systemd-journald and journalctl")
+
+
+@pytest.mark.root
+def test_the_journal_has_each_thing_with_its_fields(
+    job: tuple[str, ...], user: AgentRunner, simulator: Simulator, tmp_path: Path
+) -> None:
+    needs_journald()
+    messages = told(user, tmp_path, *job, "--before", "升级 os", "--quiet")
+    by_event = {each["SNAP_SELF_EVENT"]: each for each in messages}
+    begun, made = by_event["begun"], by_event["made"]
+    assert begun["MESSAGE_ID"] == MESSAGES[Occasion.BEGUN].message_id
+    assert begun["SNAP_SELF_BEFORE"] == "升级 os"
+    assert made["MESSAGE_ID"] == MESSAGES[Occasion.MADE].message_id
+    assert (made["PRIORITY"], made["SNAP_SELF_STATUS"], made["SNAP_SELF_TRIGGER"]) == (
+        *("5", "0", "cli"),
+    )
+    assert set(made["SNAP_SELF_SNAPSHOTS"].split()) == set(simulator.dump()["snapshots"])
+    (run,) = (path.stem for path in (user.state / "runs").iterdir())
+    assert made["SNAP_SELF_RUN"] == run
+
+
+@pytest.mark.root
+def test_the_journal_has_an_unprotected_change(
+    hook: AgentRunner, simulator: Simulator, tmp_path: Path
+) -> None:
+    needs_journald()
+    refuse_creates(simulator)
+    messages = told(hook, tmp_path, stdin=RISKY)
+    kinds = [each["SNAP_SELF_EVENT"] for each in messages if "SNAP_SELF_EVENT" in each]
+    assert kinds == ["begun", "failed", "unprotected"]
+    assert messages[-1]["SNAP_SELF_CODE"] == messages[-2]["SNAP_SELF_CODE"]
+
+
+@pytest.mark.root
+def test_the_journal_is_told_nothing_where_that_is_switched_off(
+    job: tuple[str, ...], user: AgentRunner, tmp_path: Path
+) -> None:
+    needs_journald()
+    quiet = user.with_env(SNAP_SELF_WATCH_JOURNAL="false")
+    assert told(quiet, tmp_path, *job, "--quiet") == []
+
+
+def test_the_catalog_explains_every_message(tmp_path: Path) -> None:
+    if shutil.which("journalctl") is None:
+        pytest.skip("needs journalctl")
+    folder = tmp_path / "usr/lib/systemd/catalog"
+    folder.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "packaging/systemd/snap-self.catalog", folder)
+    root = f"--root={tmp_path}"
+    subprocess.run(["journalctl", root, "--update-catalog"], check=True, capture_output=True)
+    for message in MESSAGES.values():
+        shown = subprocess.run(
+            ["journalctl", root, "--dump-catalog", message.message_id],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "SYSTEMD_PAGER": ""},
+        ).stdout
+        assert f"Subject: {message.subject}" in shown

@@ -1,0 +1,173 @@
+"""What is told of this machine's protection, from journal and counters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from fakes.records import STARTED, order_record, run_record
+from snap_self.model.asked import CutUnseen
+from snap_self.model.executions import DONE, Execution
+from snap_self.model.ids import DiskId, InstanceId, SnapshotId
+from snap_self.model.result import Result
+from snap_self.model.run import ArmedRecord, RunRecord, Stage, Upload
+from snap_self.model.snapshots import Consistency
+from snap_self.model.summary import DiskSummary, Summary, Tally, Unprotected
+from snap_self.watching.summing import Moment, summarize
+
+DISK = DiskId("d-bp1aaaabbbbccccdddd1")
+NOW = STARTED + timedelta(days=1)
+OWN = run_record().instance_id
+MOMENT = Moment(now=NOW, version="1", boot_id="b", machine="m")
+TALLY = Tally(instance_id=OWN, machine="m")
+
+
+def made(number: int, *, result: Result = Result.DONE, upload: Upload | None = None) -> RunRecord:
+    order = replace(order_record(sent=True), snapshot_ids={DISK: SnapshotId(f"s-{number}")})
+    return replace(
+        run_record(number, stage=Stage.FINISHED, orders=(order,)),
+        result=result,
+        upload=upload,
+        consistency_reached=Consistency.FLUSH,
+    )
+
+
+def ended(*, failed: tuple[str, ...] = (), accomplished: bool = False) -> Upload:
+    return Upload(
+        going_on=False,
+        boot_id="b",
+        failed=tuple(SnapshotId(each) for each in failed),
+        accomplished=accomplished,
+    )
+
+
+def of(*records: RunRecord, tally: Tally = TALLY, known: Summary | None = None) -> Summary:
+    """Sum up what a journal with these records, the newest first, tells."""
+    return summarize(records, tally, MOMENT, known)
+
+
+def newest(summary: Summary) -> str:
+    (disk,) = summary.disks
+    return disk.snapshot_id
+
+
+def test_newest_good_snapshot_is_that_of_the_newest_good_run() -> None:
+    summary = of(made(3, result=Result.FAILED), made(2), made(1))
+    (disk,) = summary.disks
+    assert (disk.snapshot_id, disk.consistency) == ("s-2", Consistency.FLUSH)
+    assert disk.cut == made(2).started
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        made(2, result=Result.FAILED),
+        made(2, result=Result.OPEN),
+        made(2, result=Result.INTERRUPTED),
+        replace(made(2, result=Result.ASKED), unseen=CutUnseen.THROTTLED),
+        made(2, upload=ended(failed=("s-2",))),
+        replace(made(2, upload=ended(failed=("s-2",))), result=Result.PARTIAL),
+    ],
+)
+def test_what_is_not_proved_is_no_good_snapshot(record: RunRecord) -> None:
+    assert newest(of(record, made(1))) == "s-1"
+
+
+@pytest.mark.parametrize("result", [Result.FAILED, Result.ASKED, Result.INTERRUPTED])
+def test_a_snapshot_that_was_seen_accomplished_is_good_however_its_run_ended(
+    result: Result,
+) -> None:
+    assert newest(of(made(2, result=result, upload=ended(accomplished=True)), made(1))) == "s-2"
+
+
+def test_a_disk_without_any_good_snapshot_is_told_without_one() -> None:
+    assert of(made(1, result=Result.FAILED)).disks == (DiskSummary(disk_id=DISK),)
+
+
+def test_what_is_gone_in_the_cloud_is_no_good_snapshot() -> None:
+    tally = replace(TALLY, gone=("s-2",), seen={DISK: 7})
+    (disk,) = of(made(2), made(1), tally=tally).disks
+    assert (disk.snapshot_id, disk.snapshots) == ("s-1", 7)
+
+
+def test_records_and_counters_of_another_instance_are_not_told() -> None:
+    stranger = replace(made(2), instance_id=InstanceId("i-other"))
+    assert newest(of(stranger, made(1))) == "s-1"
+    copied = of(made(2), tally=replace(TALLY, machine="another"))
+    assert (copied.disks, copied.instance_id, copied.runs) == ((), "", ())
+
+
+def test_a_machine_whose_firmware_tells_no_name_keeps_what_was_counted() -> None:
+    moment = replace(MOMENT, machine="")
+    assert summarize((made(1),), TALLY, moment).disks
+
+
+def test_disks_beyond_the_records_looked_at_are_known_from_before() -> None:
+    before = Summary(
+        written=NOW,
+        version="1",
+        instance_id=OWN,
+        disks=(DiskSummary(disk_id="d-other", snapshot_id="s-old", run_id="r", cut=STARTED),),
+    )
+    assert [each.snapshot_id for each in of(made(2), known=before).disks] == ["s-2", "s-old"]
+    foreign = replace(before, instance_id="i-other")
+    assert [each.snapshot_id for each in of(made(2), known=foreign).disks] == ["s-2"]
+    gone = replace(TALLY, gone=("s-old",))
+    assert [each.snapshot_id for each in of(made(2), tally=gone, known=before).disks] == ["s-2", ""]
+
+
+def test_a_run_that_was_good_and_is_not_any_more_is_not_known_from_before() -> None:
+    before = of(made(2))
+    assert newest(of(made(2, upload=ended(failed=("s-2",))), known=before)) == ""
+
+
+def test_change_without_a_snapshot_is_settled_by_a_later_good_one() -> None:
+    bare = Unprotected(at=made(1).started, manager="apt", code="no-credentials")
+    tally = replace(TALLY, unprotected=bare)
+    assert of(made(1), tally=tally).unprotected == bare
+    settled = of(made(2), made(1), tally=tally).unprotected
+    assert settled is not None
+    assert settled.settled
+
+
+def test_failed_upload_counts_until_its_disks_have_a_good_snapshot_again() -> None:
+    broken = made(2, upload=ended(failed=("s-2",)))
+    assert of(broken, made(1)).upload_failed == 1
+    assert of(made(3), broken).upload_failed == 0
+
+
+def test_what_waits_and_what_goes_on_is_counted() -> None:
+    going = made(1, upload=Upload(going_on=True, boot_id="b"))
+    late = order_record(grouped=True, sent=True)
+    pending = replace(made(2), orders=(replace(late, retention_pending=(SnapshotId("s-x"),)),))
+    summary = of(pending, going)
+    assert (summary.uploading, summary.retention_pending) == (1, 1)
+
+
+def armed(deadline: datetime, *, unconfirmed: bool) -> RunRecord:
+    waiting = ArmedRecord(
+        asked=STARTED,
+        within_s=60,
+        deadline=deadline,
+        client_token="t",
+        execution_id="exec-1",
+        unconfirmed=unconfirmed,
+    )
+    return replace(made(1), armed=waiting)
+
+
+def test_the_earliest_rollback_that_waits_is_told() -> None:
+    assert of(armed(NOW, unconfirmed=True)).goes_back == NOW
+    assert of(armed(NOW, unconfirmed=False)).goes_back is None
+
+
+def test_having_gone_back_is_told_until_a_good_snapshot_is_made() -> None:
+    back = Execution(execution_id="exec-1", status=DONE, finished=NOW)
+    record = replace(made(1), went_back=back)
+    assert of(record).went_back == NOW
+    later = replace(made(2), started=NOW + timedelta(minutes=1))
+    assert of(later, record).went_back is None
+    failed = replace(record, went_back=replace(back, status="Failed"))
+    assert of(failed).went_back is None
