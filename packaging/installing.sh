@@ -517,9 +517,11 @@ stop_units() {
     # The agent thaws what is left when this one is stopped.
     if systemd_runs; then
         systemctl stop snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-verify.service \
+            snap-self-metrics.timer snap-self-metrics.service \
             snap-self-thaw.service 'snap-self-follow@*' 2>/dev/null || :
     fi
-    systemctl --quiet disable snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-thaw.service 2>/dev/null || :
+    systemctl --quiet disable snap-self-unmount.service snap-self-confirm.service snap-self-prune.timer snap-self-verify.timer snap-self-metrics.timer \
+        snap-self-thaw.service 2>/dev/null || :
 }
 
 end_freeze() {

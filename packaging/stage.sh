@@ -134,7 +134,7 @@ place_configuration() {
 place_units() {
     for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
         snap-self-unmount.service snap-self-unmount@.service snap-self-unmount@.timer snap-self-verify.service \
-        snap-self-verify.timer snap-self-confirm.service; do
+        snap-self-verify.timer snap-self-confirm.service snap-self-metrics.service snap-self-metrics.timer; do
         place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
     done
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
@@ -186,6 +186,9 @@ place_documents() {
     done
     document packaging/ram/README.md ram/README.md
     place 644 packaging/oos/snap-self-rollback.yml "$doc/oos/snap-self-rollback.yml"
+    for file in snap-self.rules.yml snap-self.rules-test.yml dashboard.json icinga2.conf nagios.cfg; do
+        place 644 "packaging/monitoring/$file" "$doc/monitoring/$file"
+    done
     document README.md README.md
     document SECURITY.md SECURITY.md
     for file in "$checkout"/packaging/docs/*.md; do

@@ -133,6 +133,49 @@ def risky_packages() -> str:
     return table(("kind", "risky", "packages"), rows)
 
 
+def findings() -> str:
+    """Return the table of what `check` finds, worst first."""
+    from snap_self.output.checked import MEANING
+    from snap_self.watching.check import WORST_FIRST, Kind
+
+    rows = [
+        (f"`{kind.value}`", status.name, MEANING[kind])
+        for status in WORST_FIRST
+        for kind in Kind
+        if kind.status is status
+    ]
+    return table(("kind", "status", "when"), rows)
+
+
+def metrics() -> str:
+    """Return the table of metrics."""
+    from snap_self.watching.metrics import METRICS
+
+    rows = [
+        (
+            f"`{metric.name}`",
+            metric.kind,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            metric.help,
+        )
+        for metric in METRICS
+    ]
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def alerts() -> str:
+    """Return the table of alerts."""
+    import yaml
+
+    read_rules = yaml.safe_load(read("packaging/monitoring/snap-self.rules.yml"))
+    rows = [
+        (f"`{rule['alert']}`", rule["labels"]["severity"], f"`{rule['expr']}`")
+        for group in read_rules["groups"]
+        for rule in group["rules"]
+    ]
+    return table(("alert", "severity", "when"), rows)
+
+
 def rooms() -> str:
     """Return the table of the product's parts, in the order in which they may import."""
     return table(("part", "what is there"), [row for part in PARTS for row in _room(part)])
@@ -200,6 +243,7 @@ DOCUMENTS: Mapping[str, Tables] = {
     "packaging/docs/package-managers.md": {"risky packages": risky_packages},
     "packaging/docs/applications-and-hooks.md": {"applications": applications},
     "packaging/docs/statuses-and-errors.md": {"error codes": error_codes},
+    "packaging/docs/watching.md": {"findings": findings, "metrics": metrics, "alerts": alerts},
 }
 
 

@@ -64,7 +64,7 @@ _snap_self() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$command/${COMP_WORDS[i]}" in
         demo/--keep) ;;
-        */--at | */--before | */--check | */--confirm-within | */--consistency | */--description | */--disk | */--exclude | */--extend | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--unit | */--wait)
+        */--at | */--before | */--check | */--confirm-within | */--consistency | */--critical | */--description | */--disk | */--exclude | */--extend | */--fleet | */--for | */--keep | */--keep-last | */--keep-per-text | */--last | */--level | */--name | */--on-quiesce-failure | */--on-snapshot-failure | */--output | */--path | */--record | */--recorded | */--reuse | */--spread | */--tag | */--timeout | */--to | */--undo | */--unit | */--wait | */--warning | */-c | */-w)
             [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
             ((i++))
             ;;
@@ -108,7 +108,7 @@ _snap_self() {
         _snap_self_disks "$cur" disk_ids
         return
         ;;
-    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--confirm-within | */--check | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--unit | */--extend | */--at | */--for | */--fleet)
+    */--before | */--timeout | */--name | */--tag | */--description | */--spread | */--confirm-within | */--check | */--last | */--keep-last | */--keep-per-text | */--to | */--undo | */--unit | */--extend | */--at | */--for | */--fleet | */--warning | */-w | */--critical | */-c | */--level | */--output)
         return
         ;;
     */--path)
@@ -151,7 +151,7 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --confirm-within --check --recorded --json --quiet -q --verbose -v --help -h' "$cur"
@@ -227,6 +227,12 @@ _snap_self() {
         ;;
     policy)
         _snap_self_words '--prune --tags --restore --rollback --online --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    check)
+        _snap_self_words '--warning -w --critical -c --level --disk --json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    metrics)
+        _snap_self_words '--output --refresh --quiet -q --verbose -v --help -h' "$cur"
         ;;
     thaw)
         _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"

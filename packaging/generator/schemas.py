@@ -61,6 +61,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "unmount": (("done", "partial", "failed"), _unmount),
         "doctor": (plain, _doctor),
         "policy": (plain, _policy),
+        "check": (plain, _check),
         "thaw": (plain, _thaw),
         "hook status": (plain, _hook_status),
         "hook enable": (plain, _hook_switch),
@@ -812,6 +813,38 @@ def _policy() -> Schema:
             _or_null(_object(rollback)), "The role that OOS is given; null without --rollback."
         ),
         "warnings": _many(_object({"code": _word(PolicyDoubt), "text": SENTENCE})),
+    }
+
+
+def _check() -> Schema:
+    from snap_self.watching.check import Kind, Status
+
+    status: Schema = {"enum": [each.name.lower() for each in Status]}
+    finding = {
+        "kind": _word(Kind),
+        "status": status,
+        "disk_id": _or_null(_id("d")),
+        "at": _or_null(INSTANT),
+        "count": _or_null(COUNT),
+        "text": SENTENCE,
+        "hint": TEXT,
+    }
+    disk = {
+        "disk_id": _id("d"),
+        "snapshot_id": _told(_or_null(_id("s")), "The newest good one that is known here."),
+        "run_id": _or_null(TEXT),
+        "cut_time": _or_null(INSTANT),
+        "age_s": _or_null(COUNT),
+        "consistency": _or_null(_level()),
+        "snapshots": _told(_or_null(COUNT), "As many as the disk was last seen to have."),
+    }
+    thresholds = {"warning_s": COUNT, "critical_s": COUNT, "level": _level()}
+    return {
+        "status": _told(_or_null(status), "As the exit status; null where the command failed."),
+        "findings": _told(_many(_object(finding)), "Worst first; none where all is well."),
+        "disks": _told(_many(_object(disk)), "The one whose newest is oldest first."),
+        "thresholds": _or_null(_object(thresholds)),
+        "written": _told(_or_null(INSTANT), "When the summary was put together."),
     }
 
 

@@ -43,6 +43,7 @@ ASKING = {
     "hook covers": ("hook", "covers", UNKNOWN_RUN),
 }
 OFFLINE = {
+    "check": ("check",),
     "thaw": ("thaw",),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from snap_self.cli.adapters import MARKER, RUN_DIRECTORY
+from snap_self.cli.places import MARKER, RUN_DIRECTORY
 from snap_self.errors import ExitStatus
 
 FOLDER = Path(__file__).resolve().parents[2] / "packaging"
@@ -46,6 +46,8 @@ def test_there_are_the_documented_units() -> None:
     assert UNITS == [
         "snap-self-confirm.service",
         "snap-self-follow@.service",
+        "snap-self-metrics.service",
+        "snap-self-metrics.timer",
         "snap-self-prune.service",
         "snap-self-prune.timer",
         "snap-self-thaw.service",
@@ -212,6 +214,16 @@ def test_verify_timer_is_weekly_and_its_service_asks_nobody(unit: Unit) -> None:
     assert " verify last --yes " in service["ExecStart"]
     # Damage, 11, must be a failure of the unit.
     assert service["SuccessExitStatus"].split() == ["13", "100"]
+
+
+def test_metrics_are_renewed_every_quarter_of_an_hour_without_the_network(unit: Unit) -> None:
+    timer, service = unit("snap-self-metrics.timer")["Timer"], unit("snap-self-metrics.service")
+    # A boot makes what was known doubtful, so it is not waited for the next quarter.
+    assert (timer["OnCalendar"], timer["OnBootSec"]) == ("*:0/15", "1min")
+    assert int(timer["RandomizedDelaySec"].removesuffix("min")) < 15
+    assert service["Service"]["ExecStart"].endswith(" metrics --refresh --quiet")
+    assert service["Service"]["PrivateNetwork"] == "yes"
+    assert "network" not in str(dict(service["Unit"]))
 
 
 def test_open_snapshots_are_closed_while_the_network_is_there(unit: Unit) -> None:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from snap_self.system.net.http import RequestsTransport
     from snap_self.usecases.watching import Watch
 
-# On tmpfs: a marker on a disk could hang on the very freeze it is about.
-RUN_DIRECTORY = Path("/run/snap-self")
-MARKER = RUN_DIRECTORY / "frozen.json"
 PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 
 

@@ -18,13 +18,15 @@ from snap_self.cli.console import console, data_stream, end_messages
 from snap_self.cli.invocation import invocation
 from snap_self.errors import EnvironmentFault, ExitStatus, SnapSelfError
 from snap_self.model.asked import Asked
-from snap_self.model.invocation import RUN, SNAPSHOT
+from snap_self.model.invocation import CHECK, RUN, SNAPSHOT
 from snap_self.output.streams import OutputLost, Streams
 
 if TYPE_CHECKING:
     from snap_self.model.report import Report
 
 ENDED_BY_SIGNAL = "ended-by-signal"
+# What a monitoring plugin ends with when it could not look; of https://www.monitoring-plugins.org.
+PLUGIN_UNKNOWN = 3
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -90,11 +92,15 @@ def _say_left(status: int) -> None:
 
 def _own_status(status: int) -> int:
     """Return a failure's status: whoever starts a command has one for all failures of its own."""
-    return int(ExitStatus.NOT_STARTED) if status and invocation().command == RUN else status
+    return _STATUS_OF_ALL.get(invocation().command, status) if status else status
 
 
 def _own() -> Mapping[str, object]:
-    return {"exit_status": int(ExitStatus.NOT_STARTED)} if invocation().command == RUN else {}
+    status = _STATUS_OF_ALL.get(invocation().command)
+    return {} if status is None else {"exit_status": status}
+
+
+_STATUS_OF_ALL = {RUN: int(ExitStatus.NOT_STARTED), CHECK: PLUGIN_UNKNOWN}
 
 
 def tell(streams: Streams, error: Exception, more: Mapping[str, object] | None = None) -> int:
@@ -115,6 +121,9 @@ def fail(streams: Streams, error: SnapSelfError, more: Mapping[str, object] | No
     from snap_self.output.jsonform import fault_json, write_json
     from snap_self.output.text import write_error
 
+    if not streams.json and invocation().command == CHECK:
+        _say_plugin(streams, " ".join(line.strip() for line in error.lines), error.hint)
+        return int(error.exit_status)
     write_error(streams, error)
     if streams.json:
         try:
@@ -122,6 +131,16 @@ def fail(streams: Streams, error: SnapSelfError, more: Mapping[str, object] | No
         except OutputLost:
             forget_stdout()
     return int(error.exit_status)
+
+
+def _say_plugin(streams: Streams, message: str, hint: str = "") -> None:
+    """Say it on standard output: whoever started a monitoring plugin reads nothing else."""
+    from snap_self.output.checked import fault_line
+
+    try:
+        streams.data(fault_line(message, hint))
+    except OutputLost:
+        forget_stdout()
 
 
 def tell_interrupted(
@@ -146,7 +165,10 @@ def tell_interrupted(
 
     _give_up_what_would_wait()
     status, name = 128 + number, signal.Signals(number).name
-    streams.fault(*interrupted_lines(name, asked, cut_short))
+    if not streams.json and invocation().command == CHECK:
+        _say_plugin(streams, f"ended by {name}")
+    else:
+        streams.fault(*interrupted_lines(name, asked, cut_short))
     if streams.json:
         said = interrupted_json(name, invocation(), asked, cut_short)
         said |= {"exit_status": status, "error": {**said["error"], "code": ENDED_BY_SIGNAL}}
@@ -286,7 +308,7 @@ def _flush(status: int) -> int:
         forget_stdout()
         # The reader must not take it for success.
         failed = 128 + signal.SIGPIPE if lost.reader_gone else int(ExitStatus.ENVIRONMENT)
-        return status or failed
+        return status or (PLUGIN_UNKNOWN if invocation().command == CHECK else failed)
     return status
 
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snap_self.cli.adapters import MARKER, Adapters
+from snap_self.cli.adapters import Adapters
+from snap_self.cli.places import MARKER
 from snap_self.errors import EnvironmentFault
 from snap_self.model.disks import Coverage
 from snap_self.model.freezing import FreezeFacts

@@ -121,7 +121,7 @@ POINTERS = (
     ),
     Pointer(
         words=(
-            *("check", "health", "diagnose", "test", "preflight", "setup", "init", "install"),
+            *("health", "diagnose", "test", "preflight", "setup", "init", "install"),
             *("configure", "config", "login", "auth"),
         ),
         line=f"{PROGRAM} doctor",
@@ -131,6 +131,16 @@ POINTERS = (
         words=("hooks", "apt", "dnf", "yum", "zypper", "pacman", "enable", "disable"),
         line=f"{PROGRAM} hook status",
         does="shows the package managers' hooks; `snap-self hook --help` how to switch them",
+    ),
+    Pointer(
+        words=("nagios", "icinga", "monitor", "alarm"),
+        line=f"{PROGRAM} check",
+        does="tells a monitoring system whether this machine is protected",
+    ),
+    Pointer(
+        words=("metric", "prometheus", "exporter", "stats"),
+        line=f"{PROGRAM} metrics",
+        does="prints the metrics for Prometheus",
     ),
     Pointer(words=("version", "about"), line=f"{PROGRAM} --version", does="shows the version"),
     Pointer(

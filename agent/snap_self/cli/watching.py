@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from snap_self import __version__
-from snap_self.cli.adapters import MARKER, Adapters, text_of
+from snap_self.cli.adapters import Adapters, text_of
 from snap_self.cli.boundary import ENDED_BY_SIGNAL, Interrupted
+from snap_self.cli.places import MARKER
 from snap_self.cli.wiring import BOOT_ID, usable_settings
 from snap_self.config.load import default_config
 from snap_self.config.settings import Config
@@ -94,6 +95,12 @@ def _moment(adapters: Adapters) -> Moment:
 
 
 def _show(config: Config, summary: Summary) -> None:
+    if config.metrics.textfile:
+        from snap_self.system.watching.textfile import write_textfile
+        from snap_self.watching.metrics import exposition
+
+        text = exposition(summary, frozen=os.path.lexists(MARKER))
+        write_textfile(Path(config.metrics.textfile), text)
     if _is_machines_own(config):
         lines = login_lines(summary, old_after_s=config.watch.old_after_s)
         write_login_lines(config.state.dir, lines)

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snap_self.cli.adapters import MARKER, RUN_DIRECTORY, Adapters, text_of
+from snap_self.cli.adapters import Adapters, text_of
+from snap_self.cli.places import MARKER, RUN_DIRECTORY
 from snap_self.config.load import Loaded, Sources, load_config, load_usable
 from snap_self.config.settings import Config
 from snap_self.errors import RootNeeded

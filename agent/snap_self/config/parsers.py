@@ -251,6 +251,17 @@ def file_or_empty(value: object, what: str) -> str:
     return str(absolute_path(value, what)) if text(value, what) else ""
 
 
+def textfile(value: object, what: str) -> str:
+    """Return the absolute path of a file that the textfile collector reads, or an empty string."""
+    path = file_or_empty(value, what)
+    if path and (not path.endswith(".prom") or Path(path).name == ".prom"):
+        raise RuleError(
+            f"{what} {shown(path)} is no file that node_exporter reads",
+            hint="let its name end in .prom: /var/lib/prometheus/node-exporter/snap-self.prom",
+        )
+    return path
+
+
 def switch(value: object, what: str) -> bool:
     """Return true or false, which the environment gives as a word."""
     words = {"true": True, "on": True, "false": False, "off": False}

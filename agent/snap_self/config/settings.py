@@ -217,6 +217,32 @@ class PackageManagersSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """What ``snap-self check`` takes for good enough.
+
+    Args:
+        warning_s: age of a disk's newest good snapshot above which it warns.
+        critical_s: the same for critical.
+        level: it warns of a weaker one.
+    """
+
+    warning_s: int
+    critical_s: int
+    level: Consistency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Where the metrics are left.
+
+    Args:
+        textfile: a path that ends in ``.prom``; empty for nowhere.
+    """
+
+    textfile: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings."""
 
@@ -234,3 +260,5 @@ class Config:
     hooks: HookSettings
     applications: ApplicationsSettings
     package_managers: PackageManagersSettings
+    check: CheckSettings
+    metrics: MetricsSettings

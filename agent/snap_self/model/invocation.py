@@ -8,6 +8,8 @@ from dataclasses import dataclass
 SNAPSHOT = "snapshot"
 PLAN = "plan"
 RUN = "run"
+# A monitoring plugin: its own failures are one line on standard output, too.
+CHECK = "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

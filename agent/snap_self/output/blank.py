@@ -109,6 +109,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "rollback": None,
         "warnings": [],
     },
+    "check": {"status": None, "findings": [], "disks": [], "thresholds": None, "written": None},
     "thaw": {"thawed": None, "text": ""},
     "hook status": {
         "limit_s": None,

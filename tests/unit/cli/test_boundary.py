@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 
 import pytest
 
+from snap_self.cli.app import program
 from snap_self.cli.boundary import tell, tell_interrupted
+from snap_self.cli.invocation import _STARTED, note_start
 from snap_self.cli.run import status_of_failure
-from snap_self.errors import EnvironmentFault
+from snap_self.errors import ConfigError, EnvironmentFault
 from snap_self.model.command import Ended
 from snap_self.output.streams import Streams, make_streams
 
@@ -62,3 +65,24 @@ def test_bug_in_run_is_125_only_if_the_command_was_not_started(
     started: bool, ending: Ended | None, status: int
 ) -> None:
     assert status_of_failure(1, started=started, ending=ending) == status
+
+
+@pytest.fixture
+def started_as_plugin() -> Iterator[None]:
+    """Have the process started as a monitoring plugin."""
+    note_start(("check",), program)
+    yield
+    _STARTED.clear()
+
+
+@pytest.mark.usefixtures("started_as_plugin")
+def test_plugin_that_fails_or_is_ended_says_one_line_on_standard_output() -> None:
+    for say, told in (
+        (lambda to: tell(to, EnvironmentFault("no", hint="mend")), "no (mend)"),
+        (lambda to: tell(to, ConfigError("2 faults:", faults=("a", "b"))), "2 faults: a b"),
+        (lambda to: tell_interrupted(to, 15), "ended by SIGTERM"),
+    ):
+        streams = _streams(as_json=False)
+        say(streams)
+        assert streams.out.getvalue() == f"SNAP-SELF UNKNOWN - {told}\n"  # type: ignore[attr-defined]
+        assert streams.err.getvalue() == ""  # type: ignore[attr-defined]

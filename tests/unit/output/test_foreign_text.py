@@ -24,7 +24,9 @@ from snap_self.model.report import Report, SnapshotReport
 from snap_self.model.restored import Intent, Mounted, Restored, Undone
 from snap_self.model.result import Result
 from snap_self.model.shown import is_printable
+from snap_self.model.summary import DiskSummary, Summary
 from snap_self.model.verified import Verified
+from snap_self.output.checked import write_judged
 from snap_self.output.command import write_after, write_before
 from snap_self.output.confirmed import write_confirmed
 from snap_self.output.diagnosis import write_diagnosis
@@ -66,6 +68,8 @@ from snap_self.usecases.prune import Pruned
 from snap_self.usecases.rollback import Judged, Started
 from snap_self.usecases.run_command import Changed
 from snap_self.usecases.show import Shown
+from snap_self.watching.check import Finding, Kind, Present, Thresholds
+from snap_self.watching.check import Judged as Verdict
 
 EVIL = "\x1b[2J\nFAKE LINE\r\n\u202e\x07\x9b1m\u2028\udcff\ud800$(touch X)`id`'\"# [red]x[/red]"
 RESULTS = tuple(each for each in Result if each.value)
@@ -141,6 +145,17 @@ def _differences(*, everything: bool) -> Callable[[Streams, Callable[[str], str]
     return write
 
 
+def _judged(text: Callable[[str], str]) -> Verdict:
+    findings = tuple(replace(sample(Finding, text), kind=kind) for kind in Kind)
+    return Verdict(
+        thresholds=sample(Thresholds, text),
+        present=sample(Present, text),
+        findings=findings,
+        disks=(sample(DiskSummary, text),),
+        summary=sample(Summary, text),
+    )
+
+
 WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     **{f"report {each.value}": _report(each, uploaded=True) for each in RESULTS},
     "report uploading": _report(Result.DONE, uploaded=False),
@@ -149,6 +164,7 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     "shown": lambda s, text: write_shown(s, _kept(sample(Shown, text)), now=NOW),
     "differences": _differences(everything=False),
     "all differences": _differences(everything=True),
+    "judged": lambda s, text: write_judged(s, _judged(text)),
     "pruned": lambda s, text: write_pruned(s, sample(Pruned, text)),
     "diagnosis": lambda s, text: write_diagnosis(s, sample(Diagnosis, text)),
     "policy": _policy,

@@ -1,0 +1,91 @@
+"""`metrics`: what was noted here as Prometheus reads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snap_self.cli.check import readable_settings
+from snap_self.cli.console import console
+from snap_self.cli.options import Manner
+from snap_self.cli.places import MARKER
+from snap_self.errors import EnvironmentFault, RootNeeded, UsageError
+from snap_self.model.progress import Event
+from snap_self.model.shell import command
+from snap_self.model.shown import shown
+from snap_self.model.summary import Summary
+from snap_self.system.watching.summary_file import read_summary
+from snap_self.system.watching.textfile import replace_textfile
+from snap_self.watching.metrics import exposition
+
+
+def run_metrics(output: Path | None, manner: Manner, *, refresh: bool) -> int:
+    """Print the metrics, or write them to a file; as root put them together first."""
+    if output is not None and not output.name:
+        raise UsageError("--output names no file", hint="write it as /folder/snap-self.prom")
+    if refresh and os.geteuid():
+        raise RootNeeded("--refresh reads the journal, which needs root", hint="run it with sudo")
+    text = exposition(_summary(), frozen=_is_frozen())
+    if output is not None:
+        _write(output, text)
+    elif not refresh:
+        console(verbosity=manner.verbosity).data(*text.splitlines())
+    return 0
+
+
+def _summary() -> Summary:
+    """Return the summary: put together anew by root, as it was left by others.
+
+    Raises:
+        ConfigError: the configuration has faults.
+        StateUnusable, EnvironmentFault: there is none, or it can be neither read nor renewed.
+    """
+    return _read() if os.geteuid() else _renew()
+
+
+def _renew() -> Summary:
+    from snap_self.cli.adapters import Adapters
+    from snap_self.cli.watching import make_watch_tools
+    from snap_self.cli.wiring import load_settings
+    from snap_self.system.state.files import make_private_folder, state_faults
+    from snap_self.usecases.watching import refresh
+
+    adapters = Adapters(config=load_settings(os.environ), env=os.environ, listener=_unheard)
+    folder = adapters.config.state.dir
+    with state_faults(folder, doing="made"):
+        make_private_folder(folder)
+    return refresh(make_watch_tools(adapters))
+
+
+def _unheard(event: Event) -> None:
+    """Tell nobody of the steps: there are none."""
+    del event
+
+
+def _read() -> Summary:
+    summary = read_summary(readable_settings().state.dir)
+    if summary is None:
+        raise EnvironmentFault(
+            "snap-self has noted nothing on this machine yet",
+            hint="as root: snap-self metrics --refresh",
+        )
+    return summary
+
+
+def _is_frozen() -> bool | None:
+    """Tell whether the marker of a freeze is there; None where that cannot be seen."""
+    try:
+        return MARKER.exists()
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        replace_textfile(path, text)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise EnvironmentFault(
+            f"{shown(str(path))} could not be written: {why}",
+            hint=f"is the folder there? See: {command('ls', '-ld', str(path.parent))}",
+        ) from None
