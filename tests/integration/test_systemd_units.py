@@ -19,7 +19,10 @@ from snap_self.errors import ExitStatus
 
 FOLDER = Path(__file__).resolve().parents[2] / "packaging"
 AGENT = "/opt/snap-self/bin/snap-self"
-UNITS = sorted(path.name for path in (FOLDER / "systemd").iterdir())
+# The catalog of the journal's messages lies beside them.
+UNITS = sorted(
+    path.name for path in (FOLDER / "systemd").iterdir() if path.suffix in (".service", ".timer")
+)
 # With these a filesystem, a device or a process can be missing, or is not what it is outside.
 HIDING = (
     *("PrivateTmp", "PrivateMounts", "PrivateDevices", "PrivateUsers", "DynamicUser"),

@@ -16,7 +16,7 @@ from snap_self.model.shown import shown
 from snap_self.model.summary import Summary
 from snap_self.system.watching.summary_file import read_summary
 from snap_self.system.watching.textfile import replace_textfile
-from snap_self.watching.metrics import exposition
+from snap_self.watching.metrics import exposition, exposition_lines
 
 
 def run_metrics(output: Path | None, manner: Manner, *, refresh: bool) -> int:
@@ -25,11 +25,11 @@ def run_metrics(output: Path | None, manner: Manner, *, refresh: bool) -> int:
         raise UsageError("--output names no file", hint="write it as /folder/snap-self.prom")
     if refresh and os.geteuid():
         raise RootNeeded("--refresh reads the journal, which needs root", hint="run it with sudo")
-    text = exposition(_summary(), frozen=_is_frozen())
+    summary, frozen = _summary(), _is_frozen()
     if output is not None:
-        _write(output, text)
+        _write(output, exposition(summary, frozen=frozen))
     elif not refresh:
-        console(verbosity=manner.verbosity).data(*text.splitlines())
+        console(verbosity=manner.verbosity).data(*exposition_lines(summary, frozen=frozen))
     return 0
 
 

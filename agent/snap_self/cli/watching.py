@@ -23,11 +23,9 @@ from snap_self.system.watching.journald import send_to_journal
 from snap_self.system.watching.login_file import show_ready, write_login_lines
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
-from snap_self.system.watching.textfile import write_textfile
 from snap_self.usecases.watching import Watch, WatchTools
 from snap_self.watching.happened import BUG, unprotected
 from snap_self.watching.login import FROZEN_LINE, login_lines
-from snap_self.watching.metrics import exposition
 from snap_self.watching.summing import Moment
 
 # For root alone; of each ECS instance it is another one, and the same for its life.
@@ -98,6 +96,9 @@ def _moment(adapters: Adapters) -> Moment:
 
 def _show(config: Config, summary: Summary) -> None:
     if config.metrics.textfile:
+        from snap_self.system.watching.textfile import write_textfile
+        from snap_self.watching.metrics import exposition
+
         text = exposition(summary, frozen=os.path.lexists(MARKER))
         write_textfile(Path(config.metrics.textfile), text)
     if _is_machines_own(config):

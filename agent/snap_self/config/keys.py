@@ -540,7 +540,7 @@ KEYS: tuple[Key, ...] = (
         default="",
         accepted="an absolute path that ends in .prom; or empty",
         doc="The file that node_exporter's textfile collector reads; written after each run.",
-        example="/var/lib/prometheus/node-exporter/snap-self.prom",
+        example='"/var/lib/prometheus/node-exporter/snap-self.prom"',
     ),
 )
 

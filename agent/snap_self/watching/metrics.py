@@ -60,6 +60,12 @@ class Metric:
     samples: Callable[[Seen], Iterator[Sample]]
 
 
+def exposition_lines(summary: Summary, *, frozen: bool | None) -> tuple[str, ...]:
+    """Return the lines of ``exposition``."""
+    seen = Seen(summary=summary, frozen=frozen)
+    return tuple(line for metric in METRICS for line in _lines(metric, seen))
+
+
 def exposition(summary: Summary, *, frozen: bool | None) -> str:
     """Return all metrics in the text format, each with its help and type.
 
@@ -68,8 +74,7 @@ def exposition(summary: Summary, *, frozen: bool | None) -> str:
     Args:
         frozen: the marker of a freeze is there; None where that cannot be seen.
     """
-    seen = Seen(summary=summary, frozen=frozen)
-    return "".join(line + "\n" for metric in METRICS for line in _lines(metric, seen))
+    return "".join(f"{line}\n" for line in exposition_lines(summary, frozen=frozen))
 
 
 def _lines(metric: Metric, seen: Seen) -> Iterator[str]:

@@ -31,16 +31,17 @@ def replace_textfile(path: Path, text: str) -> None:
         OSError: it could not be written; what was there still is.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SUFFIX, dir=path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             os.fchmod(file.fileno(), PUBLIC)
         # Onto a folder it fails; a link is replaced, not followed.
-        Path(name).replace(path)
-    except BaseException:
+        temporary.replace(path)
+    finally:
+        # It is there only where that failed, which is what is told then.
         with suppress(OSError):
-            Path(name).unlink()
-        raise
+            temporary.unlink(missing_ok=True)
 
 
 def write_textfile(path: Path, text: str) -> None:
