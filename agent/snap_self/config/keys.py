@@ -46,14 +46,14 @@ SECTIONS: Mapping[str, type] = {
     "state": StateSettings,
     "follow": FollowSettings,
     "watch": WatchSettings,
+    "check": CheckSettings,
+    "metrics": MetricsSettings,
     "restore": RestoreSettings,
     "rollback": RollbackSettings,
     "freeze": FreezeSettings,
     "hooks": HookSettings,
     "applications": ApplicationsSettings,
     "package_managers": PackageManagersSettings,
-    "check": CheckSettings,
-    "metrics": MetricsSettings,
 }
 
 _DURATION = "a duration: 90s, 30m, 12h, 14d"
@@ -506,41 +506,6 @@ KEYS: tuple[Key, ...] = (
         default=True,
         accepted="true, false",
         doc="An upgrade to another release of the system is risky.",
-    ),
-    Key(
-        section="check",
-        name="warning",
-        field="warning_s",
-        parse=parsers.duration,
-        default="7d",
-        accepted=_DURATION,
-        doc="`snap-self check` warns if a disk's newest good snapshot is older.",
-    ),
-    Key(
-        section="check",
-        name="critical",
-        field="critical_s",
-        parse=parsers.duration,
-        default="14d",
-        accepted=_DURATION,
-        doc="The same for critical.",
-    ),
-    Key(
-        section="check",
-        name="level",
-        parse=parsers.Choice(Consistency),
-        default="crash",
-        accepted="crash, flush, filesystem, application",
-        doc="It warns if that snapshot is worth less.",
-    ),
-    Key(
-        section="metrics",
-        name="textfile",
-        parse=parsers.textfile,
-        default="",
-        accepted="an absolute path that ends in .prom; or empty",
-        doc="The file that node_exporter's textfile collector reads; written after each run.",
-        example='"/var/lib/prometheus/node-exporter/snap-self.prom"',
     ),
 )
 

@@ -254,11 +254,11 @@ class Config:
     state: StateSettings
     follow: FollowSettings
     watch: WatchSettings
+    check: CheckSettings
+    metrics: MetricsSettings
     restore: RestoreSettings
     rollback: RollbackSettings
     freeze: FreezeSettings
     hooks: HookSettings
     applications: ApplicationsSettings
     package_managers: PackageManagersSettings
-    check: CheckSettings
-    metrics: MetricsSettings

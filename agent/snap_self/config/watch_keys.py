@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snap_self.config import parsers
 from snap_self.config.key import Key
+from snap_self.model.snapshots import Consistency
 
 _DURATION = "a duration: 90s, 30m, 12h, 14d"
 
@@ -24,5 +25,40 @@ WATCH_KEYS: tuple[Key, ...] = (
         default="7d",
         accepted=f"{_DURATION}; or off",
         doc="Whoever logs in is told of a disk whose newest good snapshot is this old.",
+    ),
+    Key(
+        section="check",
+        name="warning",
+        field="warning_s",
+        parse=parsers.duration,
+        default="7d",
+        accepted=_DURATION,
+        doc="`snap-self check` warns if a disk's newest good snapshot is older.",
+    ),
+    Key(
+        section="check",
+        name="critical",
+        field="critical_s",
+        parse=parsers.duration,
+        default="14d",
+        accepted=_DURATION,
+        doc="The same for critical.",
+    ),
+    Key(
+        section="check",
+        name="level",
+        parse=parsers.Choice(Consistency),
+        default="crash",
+        accepted="crash, flush, filesystem, application",
+        doc="It warns if that snapshot is worth less.",
+    ),
+    Key(
+        section="metrics",
+        name="textfile",
+        parse=parsers.textfile,
+        default="",
+        accepted="an absolute path that ends in .prom; or empty",
+        doc="The file that node_exporter's textfile collector reads; written after each run.",
+        example='"/var/lib/prometheus/node-exporter/snap-self.prom"',
     ),
 )
