@@ -143,7 +143,14 @@ place_units() {
 
 # Debian and Ubuntu run what lies there at a log-in; elsewhere pam_motd(8) shows what the agent leaves ready.
 place_login_message() {
-    [ "$flavour" != deb ] || place 755 packaging/login/95-snap-self /etc/update-motd.d/95-snap-self
+    case "$flavour" in
+    deb) place 755 packaging/login/95-snap-self /etc/update-motd.d/95-snap-self ;;
+    rpm)
+        folder /etc/motd.d
+        ln -sf ../../var/lib/snap-self/motd "$destdir/etc/motd.d/snap-self"
+        ln -sf ../../run/snap-self/motd "$destdir/etc/motd.d/snap-self-frozen"
+        ;;
+    esac
 }
 
 hooks=/usr/share/snap-self/hooks

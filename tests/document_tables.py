@@ -163,6 +163,31 @@ def metrics() -> str:
     return table(("metric", "type", "labels", "meaning"), rows)
 
 
+def journal_messages() -> str:
+    """Return the table of what the system's journal is told."""
+    from snap_self.watching.journal import MESSAGES, PRIORITIES
+
+    rows = [
+        (
+            f"`{kind.value}`",
+            PRIORITIES[message.priority],
+            message.subject,
+            f"`{message.message_id}`",
+        )
+        for kind, message in MESSAGES.items()
+    ]
+    return table(("SNAP_SELF_EVENT", "priority", "what happened", "MESSAGE_ID"), rows)
+
+
+def journal_fields() -> str:
+    """Return the table of our own fields in the system's journal."""
+    from snap_self.watching.journal import FIELDS
+
+    return table(
+        ("field", "what it holds"), [(f"`{name}`", doc) for name, (doc, _) in FIELDS.items()]
+    )
+
+
 def alerts() -> str:
     """Return the table of alerts."""
     import yaml
@@ -243,7 +268,13 @@ DOCUMENTS: Mapping[str, Tables] = {
     "packaging/docs/package-managers.md": {"risky packages": risky_packages},
     "packaging/docs/applications-and-hooks.md": {"applications": applications},
     "packaging/docs/statuses-and-errors.md": {"error codes": error_codes},
-    "packaging/docs/watching.md": {"findings": findings, "metrics": metrics, "alerts": alerts},
+    "packaging/docs/watching.md": {
+        "findings": findings,
+        "metrics": metrics,
+        "alerts": alerts,
+        "journal messages": journal_messages,
+        "journal fields": journal_fields,
+    },
 }
 
 

@@ -13,10 +13,19 @@ from pathlib import Path
 import pytest
 
 from agent_runner import CHECKOUT
-from snap_self.system.watching.login_file import NAME, due, show_ready, write_login_lines
+from snap_self.system.watching.login_file import (
+    LINES as FILE,
+)
+from snap_self.system.watching.login_file import (
+    TEXT,
+    due,
+    show_frozen_text,
+    write_login_lines,
+)
 
 SCRIPT = CHECKOUT / "packaging/login/95-snap-self"
 NOW = int(time.time())
+AT = datetime.fromtimestamp(NOW, timezone.utc)
 LINES = (
     f"0\t{2**53}\tsnap-self: always\n"
     f"{NOW + 3600}\t{2**53}\tsnap-self: later\n"
@@ -37,7 +46,7 @@ def login(request: pytest.FixtureRequest, tmp_path: Path) -> Login:
 
     def run(lines: str) -> str:
         if lines:
-            write_login_lines(tmp_path, lines)
+            (tmp_path / FILE).write_text(lines, encoding="utf-8")
         done = subprocess.run(
             [shell, str(SCRIPT)],
             capture_output=True,
@@ -46,7 +55,7 @@ def login(request: pytest.FixtureRequest, tmp_path: Path) -> Login:
             timeout=60,
             env={
                 "PATH": os.environ["PATH"],
-                "SNAP_SELF_LOGIN_STATE": str(tmp_path / NAME),
+                "SNAP_SELF_LOGIN_STATE": str(tmp_path / FILE),
                 "SNAP_SELF_LOGIN_MARKER": str(tmp_path / "frozen.json"),
                 "SNAP_SELF_LOGIN_PROGRAM": "/bin/sh",
             },
@@ -81,30 +90,27 @@ def test_a_marker_of_a_freeze_is_told_once_no_freeze_lasts_so_long(
 
 
 def test_a_removed_package_tells_nothing(tmp_path: Path) -> None:
-    write_login_lines(tmp_path, LINES)
-    gone = {"SNAP_SELF_LOGIN_STATE": str(tmp_path / NAME), "SNAP_SELF_LOGIN_PROGRAM": "/none"}
+    write_login_lines(tmp_path, LINES, now=AT)
+    gone = {"SNAP_SELF_LOGIN_STATE": str(tmp_path / FILE), "SNAP_SELF_LOGIN_PROGRAM": "/none"}
     done = subprocess.run(["sh", str(SCRIPT)], env=gone, capture_output=True, check=True)
     assert done.stdout + done.stderr == b""
 
 
 def test_the_twin_in_python_tells_the_same() -> None:
-    assert due(LINES, datetime.fromtimestamp(NOW, timezone.utc)) == SHOWN
+    assert due(LINES, AT) == SHOWN
 
 
-def test_a_ready_text_is_left_only_where_no_script_prints_the_lines(tmp_path: Path) -> None:
-    now = datetime.fromtimestamp(NOW, timezone.utc)
-    ready, script = tmp_path / "motd.d/snap-self", tmp_path / "95-snap-self"
-    show_ready(LINES, now=now, dynamic=script, ready=ready)
-    assert ready.read_text(encoding="utf-8") == SHOWN
-    assert ready.stat().st_mode & 0o777 == 0o644
-    script.touch()
-    show_ready(LINES, now=now, dynamic=script, ready=ready)
-    assert not ready.exists()
+def test_a_text_is_left_for_those_who_only_show_one(tmp_path: Path) -> None:
+    write_login_lines(tmp_path, LINES, now=AT)
+    assert (tmp_path / TEXT).read_text(encoding="utf-8") == SHOWN
+    assert (tmp_path / TEXT).stat().st_mode & 0o777 == 0o644
+    write_login_lines(tmp_path, "", now=AT)
+    assert (tmp_path / TEXT).read_text(encoding="utf-8") == ""
 
 
-def test_a_ready_text_goes_when_all_is_well(tmp_path: Path) -> None:
-    now = datetime.fromtimestamp(NOW, timezone.utc)
-    ready = tmp_path / "snap-self"
-    for lines in (LINES, ""):
-        show_ready(lines, now=now, dynamic=tmp_path / "none", ready=ready)
-    assert not ready.exists()
+def test_text_of_a_freeze_goes_when_there_is_none_any_more(tmp_path: Path) -> None:
+    show_frozen_text(tmp_path, "frozen\n")
+    assert (tmp_path / TEXT).read_text(encoding="utf-8") == "frozen\n"
+    show_frozen_text(tmp_path, "")
+    show_frozen_text(tmp_path, "")
+    assert not (tmp_path / TEXT).exists()

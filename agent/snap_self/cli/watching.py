@@ -11,7 +11,7 @@ from pathlib import Path
 from snap_self import __version__
 from snap_self.cli.adapters import Adapters, text_of
 from snap_self.cli.boundary import ENDED_BY_SIGNAL, Interrupted
-from snap_self.cli.places import MARKER
+from snap_self.cli.places import MARKER, RUN_DIRECTORY
 from snap_self.cli.wiring import BOOT_ID, usable_settings
 from snap_self.config.load import default_config
 from snap_self.config.settings import Config
@@ -20,12 +20,12 @@ from snap_self.model.occurrences import Occurrence
 from snap_self.model.progress import Event
 from snap_self.model.summary import Summary
 from snap_self.system.watching.journald import send_to_journal
-from snap_self.system.watching.login_file import show_ready, write_login_lines
+from snap_self.system.watching.login_file import show_frozen_text, write_login_lines
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.usecases.watching import Watch, WatchTools
 from snap_self.watching.happened import BUG, unprotected
-from snap_self.watching.login import FROZEN_LINE, login_lines
+from snap_self.watching.login import FROZEN_TEXT, login_lines
 from snap_self.watching.summing import Moment
 
 # For root alone; of each ECS instance it is another one, and the same for its life.
@@ -103,14 +103,13 @@ def _show(config: Config, summary: Summary) -> None:
         write_textfile(Path(config.metrics.textfile), text)
     if _is_machines_own(config):
         lines = login_lines(summary, old_after_s=config.watch.old_after_s)
-        write_login_lines(config.state.dir, lines)
-        show_ready(lines, now=summary.written)
+        write_login_lines(config.state.dir, lines, now=summary.written)
+        show_frozen_text(RUN_DIRECTORY, "")
 
 
-def _show_frozen(config: Config, summary: Summary) -> None:
+def _show_frozen(config: Config) -> None:
     if _is_machines_own(config):
-        lines = login_lines(summary, old_after_s=config.watch.old_after_s)
-        show_ready(f"{FROZEN_LINE}{lines}", now=summary.written)
+        show_frozen_text(RUN_DIRECTORY, FROZEN_TEXT)
 
 
 def _is_machines_own(config: Config) -> bool:

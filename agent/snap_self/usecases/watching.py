@@ -40,7 +40,7 @@ class WatchTools:
         moment: when and where it is told.
         show: puts a summary where those look who watch.
         frozen: whether a filesystem may still be, so that nothing is to be written.
-        show_frozen: shows what it can then without writing to a disk.
+        show_frozen: tells whoever logs in of it, without writing to a disk.
         calls: the actions of the calls of the cloud's API that were made and not counted yet;
             ``refused_calls``: of them those that were refused as one too many.
     """
@@ -53,7 +53,7 @@ class WatchTools:
     moment: Callable[[], Moment]
     show: Callable[[Summary], None]
     frozen: Callable[[], bool]
-    show_frozen: Callable[[Summary], None]
+    show_frozen: Callable[[], None]
     notify: Notifier
     calls: list[str] = field(default_factory=list)
     refused_calls: list[str] = field(default_factory=list)
@@ -140,12 +140,13 @@ class Watch:
     def close(self) -> None:
         """Tell everybody else. Nothing that is wrong with it is raised."""
         happened, self._happened = self._happened, []
-        if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
-            return  # whoever writes a file then may hang
-        idle = not happened and self._seen is None
-        if not happened and not ((self.tools.calls or not idle) and self.tools.tally.is_there()):
+        looked = bool(self.tools.calls) or self._seen is not None
+        if not happened and not (looked and self.tools.tally.is_there()):
             return
         try:
+            if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
+                self.tools.show_frozen()  # whoever writes to a disk then may hang
+                return
             self._count(happened)
         except SnapSelfError as error:
             if happened:
@@ -214,7 +215,7 @@ def refresh(tools: WatchTools) -> Summary:
     """
     summary = summarize(tools.records(), tools.tally.read(), tools.moment())
     if tools.frozen():
-        tools.show_frozen(summary)
+        tools.show_frozen()
     else:
         show(tools, summary)
     return summary

@@ -5,7 +5,7 @@ Source: systemd.journal-fields(7), systemd's catalog format (systemd.io/CATALOG)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from snap_self.model.occurrences import Occasion, Occurrence
@@ -13,6 +13,13 @@ from snap_self.model.occurrences import Occasion, Occurrence
 IDENTIFIER = "snap-self"
 # syslog(3)
 _CRITICAL, _ERROR, _WARNING, _NOTICE, _INFO = 2, 3, 4, 5, 6
+PRIORITIES = {
+    _CRITICAL: "crit",
+    _ERROR: "err",
+    _WARNING: "warning",
+    _NOTICE: "notice",
+    _INFO: "info",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,25 +134,37 @@ MESSAGES: Mapping[Occasion, Message] = {
 }
 
 
+# Our own fields: what each holds, and where from.
+FIELDS: Mapping[str, tuple[str, Callable[[Occurrence], str]]] = {
+    "SNAP_SELF_EVENT": ("The word of the table above.", lambda one: one.kind.value),
+    "SNAP_SELF_RUN": ("The run that it is about.", lambda one: one.run_id),
+    "SNAP_SELF_TRIGGER": (
+        "What started it: `cli`, `run` or a package manager.",
+        lambda one: one.trigger,
+    ),
+    "SNAP_SELF_RESULT": ("`result` of the run's JSON.", lambda one: one.result),
+    "SNAP_SELF_CODE": ("The error's code.", lambda one: one.code),
+    "SNAP_SELF_STATUS": (
+        "The run's exit status.",
+        lambda one: "" if one.exit_status is None else str(one.exit_status),
+    ),
+    "SNAP_SELF_INSTANCE": ("This instance.", lambda one: one.instance_id),
+    "SNAP_SELF_DISKS": ("Its disks, with spaces between.", lambda one: " ".join(one.disks)),
+    "SNAP_SELF_SNAPSHOTS": ("Snapshots, likewise.", lambda one: " ".join(one.snapshots)),
+    "SNAP_SELF_BEFORE": ("The text of `--before`.", lambda one: one.before),
+    "SNAP_SELF_HINT": ("What to do about it.", lambda one: one.hint),
+}
+
+
 def journal_fields(one: Occurrence) -> Mapping[str, str]:
     """Return what happened as fields of the journal; empty ones are left out."""
     known = MESSAGES[one.kind]
     text = f"{one.text} -> {one.hint}" if one.hint else one.text
-    fields = {
+    own = {name: value for name, (_, of) in FIELDS.items() if (value := of(one))}
+    return {
         "MESSAGE": text,
         "MESSAGE_ID": known.message_id,
         "PRIORITY": str(known.priority),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
-        "SNAP_SELF_EVENT": one.kind.value,
-        "SNAP_SELF_RUN": one.run_id,
-        "SNAP_SELF_TRIGGER": one.trigger,
-        "SNAP_SELF_RESULT": one.result,
-        "SNAP_SELF_CODE": one.code,
-        "SNAP_SELF_STATUS": "" if one.exit_status is None else str(one.exit_status),
-        "SNAP_SELF_INSTANCE": one.instance_id,
-        "SNAP_SELF_DISKS": " ".join(one.disks),
-        "SNAP_SELF_SNAPSHOTS": " ".join(one.snapshots),
-        "SNAP_SELF_BEFORE": one.before,
-        "SNAP_SELF_HINT": one.hint,
+        **own,
     }
-    return {name: value for name, value in fields.items() if value}

@@ -14,8 +14,7 @@ from snap_self.model.summary import Summary
 FIELDS = "\t"
 ALWAYS = 0
 FOREVER = 2**53
-_FROZEN = "snap-self: A FILESYSTEM MAY STILL BE FROZEN: snap-self thaw"
-FROZEN_LINE = f"{ALWAYS}{FIELDS}{FOREVER}{FIELDS}{_FROZEN}\n"
+FROZEN_TEXT = "snap-self: A FILESYSTEM MAY STILL BE FROZEN: snap-self thaw\n"
 TIME = "%Y-%m-%d %H:%M UTC"
 
 

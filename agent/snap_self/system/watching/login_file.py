@@ -1,22 +1,23 @@
-"""What somebody who logs in is told, in files that cost a log-in next to nothing."""
+"""What somebody who logs in is told, in files that cost a log-in next to nothing.
+
+Debian and Ubuntu run a script of ours at each log-in, which prints the lines that are due.
+Elsewhere pam_motd(8) shows texts as they are, over links from /etc/motd.d.
+"""
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
 from snap_self.system.state.files import replace_file, state_faults
 
-NAME = "login-message"
-# Debian and Ubuntu run what lies there at each log-in; elsewhere pam_motd(8) shows a ready text.
-DYNAMIC = Path("/etc/update-motd.d/95-snap-self")
-READY = Path("/run/motd.d/snap-self")
+LINES = "login-message"
+TEXT = "motd"
 _PUBLIC = 0o644
 
 
-def write_login_lines(state: Path, lines: str) -> None:
-    """Put the lines in place of those before.
+def write_login_lines(state: Path, lines: str, *, now: datetime) -> None:
+    """Put the lines, and as a text those due now, in place of those before.
 
     Args:
         state: the state directory.
@@ -25,24 +26,23 @@ def write_login_lines(state: Path, lines: str) -> None:
     Raises:
         StateUnusable: they could not be written.
     """
-    path = state / NAME
-    with state_faults(path, doing="written"):
-        replace_file(path, lines, mode=_PUBLIC)
+    for name, text in ((LINES, lines), (TEXT, due(lines, now))):
+        with state_faults(state / name, doing="written"):
+            replace_file(state / name, text, mode=_PUBLIC)
 
 
-def show_ready(lines: str, *, now: datetime, dynamic: Path = DYNAMIC, ready: Path = READY) -> None:
-    """Put what is due now where it is shown as it is, unless a script prints the lines.
+def show_frozen_text(run: Path, text: str) -> None:
+    """Show a text beside the marker of a freeze, on tmpfs; an empty one takes it away.
 
     Raises:
         StateUnusable: it could not be written.
     """
-    text = "" if os.path.lexists(dynamic) else due(lines, now)
-    with state_faults(ready, doing="written"):
+    path = run / TEXT
+    with state_faults(path, doing="written"):
         if text:
-            ready.parent.mkdir(mode=0o755, exist_ok=True)
-            replace_file(ready, text, mode=_PUBLIC)
+            replace_file(path, text, mode=_PUBLIC)
         else:
-            ready.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def due(lines: str, now: datetime) -> str:
