@@ -126,9 +126,9 @@ need_for_rpm() {
 
 # Outside of the caller's rpm database, and by the gpg that signs all else.
 rpm_tool() {
-    rpm_program="$1"
+    rpm_caller="$1"
     shift
-    "$rpm_program" --define "_dbpath $scratch/rpm" --define "__gpg $(command -v gpg)" "$@" 9<&-
+    "$rpm_caller" --define "_dbpath $scratch/rpm" --define "__gpg $(command -v gpg)" "$@" 9<&-
 }
 
 # --- keys ------------------------------------------------------------------------------------
