@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from apt_world import Base, Cloud, World, cloud_running, make_base, world_running
+from built_packages import need
 from dnf_world import RPM_PROGRAMS, make_dnf_base
 from pacman_world import make_pacman_base
+from repository_rig import PROGRAMS as REPOSITORY_PROGRAMS
+from repository_rig import Bench, workshop
 from zypper_world import PROGRAMS as ZYPPER_PROGRAMS
 from zypper_world import make_zypper_base
 
@@ -71,3 +75,20 @@ def pacman_base(tmp_path_factory: pytest.TempPathFactory, run_directory: RunDire
     if not shutil.which("pacman"):
         pytest.skip("not here: pacman (Debian: pacman-package-manager)")
     return make_pacman_base(tmp_path_factory.mktemp("pacman"), run_directory)
+
+
+@pytest.fixture(scope="module")
+def first_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Make keys and a signed repository of version 1.0 once."""
+    need(*REPOSITORY_PROGRAMS)
+    with workshop(tmp_path_factory.mktemp("workshop")) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(first_bench: Bench, tmp_path: Path) -> Bench:
+    """Return a copy of the repository, alone in a folder."""
+    place = tmp_path / "place"
+    place.mkdir()
+    shutil.copytree(first_bench.output, place / "repository")
+    return replace(first_bench, place=place)

@@ -26,11 +26,12 @@ class Deb:
     depends: str = ""
     # Shell text of its preinst; empty: it has none.
     preinst: str = ""
+    architecture: str = "all"
 
     @property
     def file_name(self) -> str:
         """Return what its archive is called."""
-        return f"{self.name}_{self.version.replace(':', '%3a')}_all.deb"
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
     @property
     def control(self) -> str:
@@ -38,7 +39,7 @@ class Deb:
         lines = [
             f"Package: {self.name}",
             f"Version: {self.version}",
-            "Architecture: all",
+            f"Architecture: {self.architecture}",
             f"Maintainer: {_MAINTAINER}",
             "Installed-Size: 4",
             "Section: misc",

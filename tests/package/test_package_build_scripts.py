@@ -17,7 +17,9 @@ SCRIPTS = (
     "packaging/stage.sh",
     "packaging/deb/build.sh",
     "packaging/rpm/build.sh",
+    "packaging/repository.sh",
 )
+WITHOUT_TREE = ("packaging/build.sh", "packaging/repository.sh")
 
 
 def script(*argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +53,7 @@ def test_script_with_an_unknown_option_is_wrong_usage(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_option_without_its_value_is_wrong_usage(name: str) -> None:
-    option = "--tree" if name != "packaging/build.sh" else "--output"
+    option = "--output" if name in WITHOUT_TREE else "--tree"
     done = script(name, option)
     assert done.returncode == 2
     assert f"{option} needs a value" in done.stderr
