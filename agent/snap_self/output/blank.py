@@ -110,6 +110,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "warnings": [],
     },
     "thaw": {"thawed": None, "text": ""},
+    "config check": {"files": [], "faults": [], "notes": []},
     "hook status": {
         "limit_s": None,
         "throttled_limit_s": None,
