@@ -78,7 +78,7 @@ _snap_self() {
                 rest=$i
                 break
             fi
-            [[ $command == '' || $command == hook ]] && command+=${command:+ }${COMP_WORDS[i]}
+            [[ $command == '' || $command == hook || $command == config ]] && command+=${command:+ }${COMP_WORDS[i]}
             ;;
         esac
     done
@@ -151,7 +151,7 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics thaw demo hook --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics thaw demo hook config --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --confirm-within --check --recorded --json --quiet -q --verbose -v --help -h' "$cur"
@@ -260,6 +260,16 @@ _snap_self() {
     'hook disable')
         if [[ $cur != -* ]]; then
             _snap_self_words 'apt dnf zypper pacman' "$cur"
+            return
+        fi
+        _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    config)
+        _snap_self_words 'check --help -h' "$cur"
+        ;;
+    'config check')
+        if [[ $cur != -* ]]; then
+            _snap_self_files -f "$cur"
             return
         fi
         _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"

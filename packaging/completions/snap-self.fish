@@ -3,7 +3,7 @@
 
 set -g __snap_self_valued --at --before --check --confirm-within --consistency --critical --description --disk --exclude --extend --fleet --for --keep --keep-last --keep-per-text --last --level --name --on-quiesce-failure --on-snapshot-failure --output --path --record --recorded --reuse --spread --tag --timeout --to --undo --unit --wait --warning -c -w
 set -g __snap_self_flags 'demo --keep'
-set -g __snap_self_groups 'hook'
+set -g __snap_self_groups 'hook' 'config'
 
 # Print the commands typed so far; "argument" stands for what is none.
 function __snap_self_typed
@@ -106,6 +106,7 @@ complete -c snap-self -n '__snap_self_at' -a metrics -d 'Print metrics for Prome
 complete -c snap-self -n '__snap_self_at' -a thaw -d 'Emergency: end a freeze that an interrupted run left behind'
 complete -c snap-self -n '__snap_self_at' -a demo -d 'Try the main job here on a simulated cloud, without an account'
 complete -c snap-self -n '__snap_self_at' -a hook -d 'Package managers that have a snapshot made before a change'
+complete -c snap-self -n '__snap_self_at' -a config -d 'The configuration of this machine'
 complete -c snap-self -n '__snap_self_at' -l before -d 'The risky change, e.g. "os upgrade".' -x
 complete -c snap-self -n '__snap_self_at' -l path -d 'Only the disks that carry this path (repeatable).' -r -F
 complete -c snap-self -n '__snap_self_at' -l disk -d 'Only this disk: id, device or mount point (repeatable).' -x -a '(__snap_self_disks disk_ids devices mounts)'
@@ -330,3 +331,11 @@ complete -c snap-self -n '__snap_self_at hook disable' -l quiet -s q -d 'Only da
 complete -c snap-self -n '__snap_self_at hook disable' -l verbose -s v -d 'More about each decision.'
 complete -c snap-self -n '__snap_self_at hook disable' -l help -s h -d 'Show help.'
 complete -c snap-self -n '__snap_self_at hook disable' -a 'apt dnf zypper pacman'
+
+complete -c snap-self -n '__snap_self_at config' -a check -d 'Check the configuration, and tell every fault of it'
+complete -c snap-self -n '__snap_self_at config' -l help -s h -d 'Show help.'
+
+complete -c snap-self -n '__snap_self_at config check' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at config check' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at config check' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at config check' -l help -s h -d 'Show help.'

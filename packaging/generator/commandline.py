@@ -21,6 +21,7 @@ KINDS = {
     "ID": RUN_ID,
     "RUN": RUN_ID,
     "PATH": FILE,
+    "FILE": FILE,
     "CMD": COMMAND,
     "MANAGER": MANAGER,
 }

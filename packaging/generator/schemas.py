@@ -63,6 +63,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "policy": (plain, _policy),
         "check": (plain, _check),
         "thaw": (plain, _thaw),
+        "config check": (plain, _config_check),
         "hook status": (plain, _hook_status),
         "hook enable": (plain, _hook_switch),
         "hook disable": (plain, _hook_switch),
@@ -890,6 +891,25 @@ def _hook_status() -> Schema:
         "guard": faults,
         "configuration": _told(faults, "Faults of the configuration; the rest goes without them."),
         "guard_placed": _or_null(_word(Placed)),
+    }
+
+
+def _config_check() -> Schema:
+    fault = _object(
+        {
+            "text": _told(SENTENCE, "The whole of it in a sentence."),
+            "file": _told(_or_null(SENTENCE), "Null for the environment, and all files together."),
+            "line": _told(_or_null({**COUNT, "minimum": 1}), "Null where it is not known."),
+            "key": _told(
+                _or_null(SENTENCE), "Section and key, or a variable, as written; null for neither."
+            ),
+            "accepted": _told(_or_null(SENTENCE), "What a known key takes, for people."),
+        }
+    )
+    return {
+        "files": _told(TEXTS, "Those that were there to be read."),
+        "faults": _told(_many(fault), "All of them, in the order of reading."),
+        "notes": TEXTS,
     }
 
 

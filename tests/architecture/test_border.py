@@ -23,6 +23,7 @@ STANDARD_STREAMS = {
 # and a kept file, of which every line is set in.
 SPLITTERS = {
     "snap_self.cli.app": 1,  # the help
+    "snap_self.cli.config_commands": 1,
     "snap_self.cli.manager_commands": 1,
     "snap_self.cli.boundary": 1,  # a traceback
     "snap_self.cli.holding": 1,  # what a hook printed, its name before each line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -55,7 +56,8 @@ def _object(kind: Any, text: Callable[[str], str], filled: Mapping[Any, Any] | N
     if issubclass(kind, Enum):
         return next(iter(kind))
     if issubclass(kind, SnapSelfError):
-        said = {each: text(f"{name}.{each}") for each in ("message", "hint", "details")}
+        taken = inspect.signature(kind).parameters
+        said = {e: text(f"{name}.{e}") for e in ("message", "hint", "details") if e in taken}
         return kind(said.pop("message"), **said)
     made = kind if is_dataclass(kind) else kind.__init__
     hints = typing.get_type_hints(made, localns=dict(_UNLOADED))

@@ -45,6 +45,7 @@ ASKING = {
 OFFLINE = {
     "check": ("check",),
     "thaw": ("thaw",),
+    "config check": ("config", "check"),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),
     "hook enable": ("hook", "enable", "nosuch"),
@@ -160,6 +161,7 @@ def test_doctor_says_every_check(user: AgentRunner) -> None:
 def test_commands_that_need_no_cloud_say_what_their_schemas_describe(agent: AgentRunner) -> None:
     told(agent.run("thaw", "--json"), "thaw")
     told(agent.run("hook", "status", "--json"), "hook status")
+    told(agent.run("config", "check", "--json"), "config check")
     said = told(agent.run("--version", "--json"), "version")
     assert said["version"]
 
@@ -175,7 +177,7 @@ def test_wrong_option_is_told_by_each_command(agent: AgentRunner, command: str) 
     assert said["error"]["code"] == "usage"
 
 
-@pytest.mark.parametrize("command", [*ASKING, "hook status"])
+@pytest.mark.parametrize("command", [*ASKING, "hook status", "config check"])
 def test_wrong_configuration_is_told_by_each_command(agent: AgentRunner, command: str) -> None:
     arguments = with_json({**ASKING, **OFFLINE}[command])
     result = agent.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*arguments)
@@ -222,6 +224,9 @@ def test_no_metadata_service_is_told_by_each_command(
         (("run", *JOB, "--keep", "soon", "--json", "--", "true"), "run", 125),
         (("demo",), "demo", 2),
         (("hook",), "hook", 2),
+        (("config",), "config", 2),
+        (("config", "check", "a", "b"), "config check", 2),
+        (("config", "check", "/no/such/file"), "config check", 3),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
 )
@@ -230,7 +235,7 @@ def test_what_cannot_be_done_is_told_in_both_forms(
 ) -> None:
     result = user.run(*with_json(arguments))
     assert result.status == status, result.err
-    if command in ("demo", "hook"):  # nothing of its own to say
+    if command in ("demo", "hook", "config"):  # nothing of its own to say
         assert json.loads(result.out)["command"] == command
         return
     said = told(result, command)

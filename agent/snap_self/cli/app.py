@@ -14,6 +14,7 @@ import typer
 
 from snap_self import __version__
 from snap_self.cli.bringing_back import bringing_back
+from snap_self.cli.config_commands import config_app
 from snap_self.cli.console import console
 from snap_self.cli.grammar import SETTINGS, App, Commands
 from snap_self.cli.manager_commands import hook_app
@@ -38,6 +39,7 @@ VERSION_JSON = (
 
 app = App(**SETTINGS)
 app.add_typer(hook_app)
+app.add_typer(config_app)
 
 
 def program() -> Any:

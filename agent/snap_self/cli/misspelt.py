@@ -122,7 +122,7 @@ POINTERS = (
     Pointer(
         words=(
             *("health", "diagnose", "test", "preflight", "setup", "init", "install"),
-            *("configure", "config", "login", "auth"),
+            *("configure", "login", "auth"),
         ),
         line=f"{PROGRAM} doctor",
         does="checks what a snapshot needs, each fault with its mend",
@@ -149,6 +149,13 @@ POINTERS = (
         does="shows the main job on a simulated cloud",
     ),
 )
+CONFIG_POINTERS = (
+    Pointer(
+        words=("validate", "verify", "test", "lint", "show", "status", "list", "ls", "get", "set"),
+        line=f"{PROGRAM} config check",
+        does="tells every fault of the configuration's files",
+    ),
+)
 HOOK_POINTERS = (
     Pointer(
         words=("list", "ls", "show", "check", "test", "info"),
@@ -166,6 +173,7 @@ HOOK_POINTERS = (
         does="switches hooks off",
     ),
 )
+_BELOW = {f"{PROGRAM} hook": HOOK_POINTERS, f"{PROGRAM} config": CONFIG_POINTERS}
 
 
 def no_command(
@@ -187,7 +195,7 @@ def no_command(
     if line := _in_quotes(typed, context.params.get("before")):
         return _unquoted(line)
     message = f"{_naming(path)}there is no command {quoted(word)}"
-    pointer = _pointer(HOOK_POINTERS if path != PROGRAM else POINTERS, word)
+    pointer = _pointer(_BELOW.get(path, POINTERS), word)
     if pointer is MAKES:
         line = _making(typed[: len(typed) - len(rest)], rest[1:])
         return UsageError(message, hint=f"`{line}` {pointer.does}")

@@ -245,15 +245,16 @@ def load_settings(env: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: with every fault there is.
     """
-    return load_config(_sources(env))
+    return load_config(config_sources(env))
 
 
 def usable_settings(env: Mapping[str, str]) -> Loaded:
     """Return the same without what has a fault."""
-    return load_usable(_sources(env))
+    return load_usable(config_sources(env))
 
 
-def _sources(env: Mapping[str, str]) -> Sources:
+def config_sources(env: Mapping[str, str]) -> Sources:
+    """Return where this machine's configuration comes from."""
     return Sources(
         env=env,
         read=read_config_file,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snap_self.config.fault import Fault, Place
 from snap_self.config.key import ENV_PREFIX, Key
 from snap_self.config.keys import BY_ENV, BY_NAME, KEYS, SECTIONS
 from snap_self.config.lines import find_lines, line_of
@@ -26,6 +27,8 @@ EXAMPLE = "config.example.toml"
 # Read elsewhere: by package-manager hooks, and by the project's own tests.
 ENV_ELSEWHERE = frozenset({"SNAP_SELF_SKIP", "SNAP_SELF_HOOK_LIMIT", "SNAP_SELF_HOOK_LONGEST"})
 ENV_SLIP = 0.85
+ENVIRONMENT = Place(word="environment")
+JOINED = Place(word="all files together")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,15 @@ class Loaded:
         fault: every fault there is; None without one.
         in_doubt: keys, with a dot, of which it is not known what was meant: their value or name has
             a fault, or a file that may have them cannot be used.
+        faults: the same as ``fault``, one by one.
+        files: which were there to be read.
     """
 
     config: Config
     fault: ConfigError | None = None
     in_doubt: frozenset[str] = frozenset()
+    faults: tuple[Fault, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def default_config() -> Config:
@@ -87,9 +94,28 @@ def load_usable(sources: Sources) -> Loaded:
         loader.add_file(path)
     loader.add_environment()
     loader.check_joined()
-    fault = _config_error(loader.faults, sources.example()) if loader.faults else None
-    in_doubt = frozenset(key.dotted for key in loader.in_doubt)
-    return Loaded(config=_build(loader.values), fault=fault, in_doubt=in_doubt)
+    return loader.loaded()
+
+
+def load_alone(sources: Sources, path: Path) -> Loaded:
+    """Return what one file says, read as each of the folder is, without all others.
+
+    Who may change it is looked at only where it would be read from: anywhere else it is a draft.
+    """
+    loader = _Loader(sources)
+    loader.add_draft(path)
+    return loader.loaded()
+
+
+def reads(path: Path, folder: Path = FOLDER) -> bool | None:
+    """Tell whether a file is read where it lies; None where it lies elsewhere than we look."""
+    if path.parent == folder / EXTRA_FOLDER:
+        return _is_extra(path.name)
+    return path.name == MAIN_FILE if path.parent == folder else None
+
+
+def _is_extra(name: str) -> bool:
+    return name.endswith(".toml") and not name.startswith(".")
 
 
 @dataclass(slots=True)
@@ -98,8 +124,20 @@ class _Loader:
 
     sources: Sources
     values: dict[Key, Any] = field(default_factory=lambda: _defaults())
-    faults: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     in_doubt: set[Key] = field(default_factory=set)
+    read: list[Path] = field(default_factory=list)
+
+    def loaded(self) -> Loaded:
+        """Return what was gathered."""
+        told = [fault.told for fault in self.faults]
+        return Loaded(
+            config=_build(self.values),
+            fault=_config_error(told, self.sources.example()) if told else None,
+            in_doubt=frozenset(key.dotted for key in self.in_doubt),
+            faults=tuple(self.faults),
+            files=tuple(self.read),
+        )
 
     def files(self) -> Iterator[Path]:
         extra = self.sources.folder / EXTRA_FOLDER
@@ -112,10 +150,10 @@ class _Loader:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._useless(f"{extra} cannot be read: {error.strerror}")
+            self._unreadable(extra, error)
             return
         for name in sorted(names):
-            if name.endswith(".toml") and not name.startswith("."):
+            if _is_extra(name):
                 yield extra / name
 
     def add_file(self, path: Path) -> None:
@@ -126,9 +164,23 @@ class _Loader:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._useless(f"{path} cannot be read: {error.strerror}")
+            self._unreadable(path, error)
             return
         self._add_text(path, content)
+
+    def add_draft(self, path: Path) -> None:
+        """Add a file that was named, so that it has to be there."""
+        if reads(path, self.sources.folder) and not self._is_trusted(path):
+            return
+        try:
+            content = self.sources.read(path)
+        except OSError as error:
+            self._unreadable(path, error)
+            return
+        self._add_text(path, content)
+
+    def _unreadable(self, path: Path, error: OSError) -> None:
+        self._useless(Place(file=str(path)), f"{path} cannot be read: {error.strerror}")
 
     def _is_trusted(self, path: Path) -> bool:
         """Tell whether it may be used; what cannot be looked at is told by whoever reads it."""
@@ -137,51 +189,58 @@ class _Loader:
         except OSError:
             return True
         for each in found:
-            fault = f"{each.why}; mend it with: {each.hint}"
-            if fault not in self.faults:
-                self._useless(fault)
+            told = f"{each.why}; mend it with: {each.hint}"
+            if told not in [fault.told for fault in self.faults]:
+                self._useless(Place(file=str(path)), told)
         return not found
 
-    def _useless(self, fault: str, keys: Iterable[Key] = KEYS) -> None:
+    def _useless(self, place: Place, told: str, keys: Iterable[Key] = KEYS) -> None:
         """Note a fault that hides what these keys were to be."""
-        self.faults.append(fault)
+        keys = tuple(keys)
+        only = keys[0] if len(keys) == 1 else None
+        named = {"key": only.dotted, "accepted": only.accepted} if only else {}
+        self.faults.append(Fault(told=told, place=place, **named))
         self.in_doubt.update(keys)
 
     def _add_text(self, path: Path, content: bytes) -> None:
+        self.read.append(path)
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            self._useless(f"{path}:{line}: not UTF-8")
+            place = Place(file=str(path), line=content.count(b"\n", 0, error.start) + 1)
+            self._useless(place, f"{place}: not UTF-8")
             return
         try:
             tables = parse_toml(text)
         except RecursionError:
-            self._useless(f"{path}: nested too deeply")
+            self._useless(Place(file=str(path)), f"{path}: nested too deeply")
         except ValueError as error:  # the TOML parser's own error, and that of huge numbers
-            self._useless(_syntax_fault(path, text, str(error)))
+            place = Place(file=str(path), line=_syntax_line(text, str(error)))
+            reason = str(error).rpartition(" (at ")[0] or str(error)
+            self._useless(place, f"{place}: not TOML: {reason}")
         else:
-            self._add_tables(_Place(path, find_lines(text)), tables)
+            self._add_tables(_Lines(path, find_lines(text)), tables)
 
-    def _add_tables(self, place: _Place, tables: Mapping[str, Any]) -> None:
+    def _add_tables(self, lines: _Lines, tables: Mapping[str, Any]) -> None:
         for section, table in tables.items():
             if section not in SECTIONS:
-                meant = self._unknown(place.at(section), f"[{section}]", section, SECTIONS)
+                meant = self._unknown(lines.at(section), f"[{section}]", section, SECTIONS)
                 self.in_doubt.update(key for key in KEYS if key.section == meant)
             elif not isinstance(table, dict):
                 keys = [key for key in KEYS if key.section == section]
-                self._useless(f"{place.at(section)}: {section} is not a table", keys)
+                place = lines.at(section)
+                self._useless(place, f"{place}: {section} is not a table", keys)
             else:
                 for name, value in table.items():
-                    self._add_entry(place, (section, name), value)
+                    self._add_entry(lines, (section, name), value)
 
-    def _add_entry(self, place: _Place, path: tuple[str, str], value: object) -> None:
+    def _add_entry(self, lines: _Lines, path: tuple[str, str], value: object) -> None:
         key = BY_NAME.get(path)
         if key is not None:
-            self._add_value(place.at(*path), key, value, key.dotted)
+            self._add_value(lines.at(*path), key, value, key.dotted)
             return
         known = [each.name for each in KEYS if each.section == path[0]]
-        meant = self._unknown(place.at(*path), ".".join(path), path[1], known)
+        meant = self._unknown(lines.at(*path), ".".join(path), path[1], known)
         self.in_doubt.update(key for key in KEYS if (key.section, key.name) == (path[0], meant))
 
     def add_environment(self) -> None:
@@ -197,23 +256,23 @@ class _Loader:
                 # Others may use the prefix for things of their own; what looks like a slip is told.
                 known = [*BY_ENV, *ENV_ELSEWHERE]
                 if _near(name, known, cutoff=ENV_SLIP):
-                    meant = self._unknown("environment", name, name, known)
+                    meant = self._unknown(ENVIRONMENT, name, name, known)
                     self.in_doubt.update(key for key in (BY_ENV.get(meant),) if key)
             elif key in chosen:
-                twice = f"environment: {chosen[key]} and {name} both set {key.dotted}"
-                self._useless(twice, [key])
+                twice = f"{ENVIRONMENT}: {chosen[key]} and {name} both set {key.dotted}"
+                self._useless(ENVIRONMENT, twice, [key])
             else:
                 chosen[key] = name
-                self._add_value("environment", key, value, name, parse=key.env_parse)
+                self._add_value(ENVIRONMENT, key, value, name, parse=key.env_parse)
 
     def _add_value(
-        self, where: str, key: Key, value: object, what: str, *, parse: Parser | None = None
+        self, where: Place, key: Key, value: object, what: str, *, parse: Parser | None = None
     ) -> None:
         try:
             parsed = (parse or key.parse)(value, what)
         except RuleError as error:
             named = error.message if what in error.message else f"{what}: {error.message}"
-            self._useless(f"{where}: {named} ({error.hint})", [key])
+            self._useless(where, f"{where}: {named} ({error.hint})", [key])
             return
         if not key.merge:
             self.in_doubt.discard(key)
@@ -224,18 +283,19 @@ class _Loader:
         told_already = bool(self.faults)
         for key in (each for each in KEYS if each.merge):
             known = len(self.faults)
-            self._add_value("all files together", key, dict(self.values[key]), key.dotted)
+            self._add_value(JOINED, key, dict(self.values[key]), key.dotted)
             if len(self.faults) > known:
                 self.values[key] = _defaults()[key]
             if told_already:
                 del self.faults[known:]
 
-    def _unknown(self, where: str, what: str, word: str, known: Iterable[str]) -> str:
+    def _unknown(self, where: Place, what: str, word: str, known: Iterable[str]) -> str:
         """Note that a word is not known, and return what was probably meant; empty for nothing."""
         known = list(known)
         near = _near(word, known)
         advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-        self.faults.append(f"{where}: {_named(what)} is not known; {advice}")
+        told = f"{where}: {_named(what)} is not known; {advice}"
+        self.faults.append(Fault(told=told, place=where, key=what.strip("[]")))
         return near[0] if near else ""
 
 
@@ -246,15 +306,14 @@ def _near(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Lines:
     """A file, and where its keys stand."""
 
     path: Path
     lines: Mapping[tuple[str, ...], int]
 
-    def at(self, *keys: str) -> str:
-        line = line_of(self.lines, keys)
-        return f"{self.path}:{line}" if line else f"{self.path}"
+    def at(self, *keys: str) -> Place:
+        return Place(file=str(self.path), line=line_of(self.lines, keys))
 
 
 def _named(what: str) -> str:
@@ -274,12 +333,10 @@ def parse_toml(text: str) -> dict[str, Any]:
     return tables
 
 
-def _syntax_fault(path: Path, text: str, message: str) -> str:
+def _syntax_line(text: str, message: str) -> int | None:
     line = re.search(r"\(at line (\d+), column \d+\)$", message)
-    end = text.rstrip().count("\n") + 1 if message.endswith("(at end of document)") else 0
-    place = f"{path}:{line[1] if line else end}" if line or end else f"{path}"
-    reason = message.rpartition(" (at ")[0] or message
-    return f"{place}: not TOML: {reason}"
+    end = text.rstrip().count("\n") + 1 if message.endswith("(at end of document)") else None
+    return int(line[1]) if line else end
 
 
 def _defaults() -> dict[Key, Any]:

@@ -111,6 +111,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "check": {"status": None, "findings": [], "disks": [], "thresholds": None, "written": None},
     "thaw": {"thawed": None, "text": ""},
+    "config check": {"files": [], "faults": [], "notes": []},
     "hook status": {
         "limit_s": None,
         "throttled_limit_s": None,

@@ -8,7 +8,7 @@ import typer.main
 from snap_self.cli.app import app, run_app
 from snap_self.cli.boundary import tell
 from snap_self.cli.console import console
-from snap_self.cli.misspelt import HOOK_POINTERS, POINTERS
+from snap_self.cli.misspelt import CONFIG_POINTERS, HOOK_POINTERS, POINTERS
 from snap_self.errors import UsageError
 
 
@@ -128,6 +128,7 @@ def test_text_without_its_option_is_told_with_the_line_that_was_meant(
         ("hook on", "hook enable"),
         ("hook on apt", "hook enable apt"),
         ("hook list", "hook status"),
+        ("config validate /x.toml", "config check /x.toml"),
     ],
 )
 def test_word_of_another_program_leads_to_the_command_that_does_it(
@@ -138,7 +139,7 @@ def test_word_of_another_program_leads_to_the_command_that_does_it(
     assert f"`snap-self {meant}`" in hint
 
 
-@pytest.mark.parametrize("pointers", [POINTERS, HOOK_POINTERS])
+@pytest.mark.parametrize("pointers", [POINTERS, HOOK_POINTERS, CONFIG_POINTERS])
 def test_word_leads_to_one_command_and_is_none_itself(pointers: tuple[object, ...]) -> None:
     words = [word for each in pointers for word in each.words]  # type: ignore[attr-defined]
     assert len(words) == len(set(words))
@@ -147,7 +148,7 @@ def test_word_leads_to_one_command_and_is_none_itself(pointers: tuple[object, ..
         assert not known & set(words)
 
 
-@pytest.mark.parametrize("pointers", [POINTERS, HOOK_POINTERS])
+@pytest.mark.parametrize("pointers", [POINTERS, HOOK_POINTERS, CONFIG_POINTERS])
 def test_word_leads_to_a_command_that_there_is(pointers: tuple[object, ...]) -> None:
     known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     for each in pointers:

@@ -28,6 +28,7 @@ from snap_self.model.summary import DiskSummary, Summary
 from snap_self.model.verified import Verified
 from snap_self.output.checked import write_judged
 from snap_self.output.command import write_after, write_before
+from snap_self.output.configuration import write_checked
 from snap_self.output.confirmed import write_confirmed
 from snap_self.output.diagnosis import write_diagnosis
 from snap_self.output.differences import write_differences as write_diff
@@ -55,6 +56,7 @@ from snap_self.output.text import write_error
 from snap_self.output.unmounted import write_unmounted
 from snap_self.output.verified import intent_lines as verify_lines
 from snap_self.output.verified import write_verified
+from snap_self.usecases.config_check import ConfigChecked
 from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.doctor import Diagnosis
 from snap_self.usecases.going_back.judging import OnlineJudged
@@ -168,6 +170,7 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     "pruned": lambda s, text: write_pruned(s, sample(Pruned, text)),
     "diagnosis": lambda s, text: write_diagnosis(s, sample(Diagnosis, text)),
     "policy": _policy,
+    "configuration": lambda s, text: write_checked(s, sample(ConfigChecked, text)),
     "hooks": lambda s, text: write_managers(s, sample(ManagersReport, text)),
     "switched": lambda s, text: write_switched(s, sample(Switched, text), on=True),
     "error": _error(SnapSelfError),

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from fakes.configfiles import FakeConfigFiles
 from fakes.samples import NOW, sample
 from json_schemas import hold, schema_of
 from snap_self.cli.boundary import tell, tell_interrupted
@@ -26,6 +27,7 @@ from snap_self.model.result import Result
 from snap_self.model.verification import Verdict as Proof
 from snap_self.model.verified import Verified
 from snap_self.output.command import changed_json, write_before
+from snap_self.output.configuration import write_checked
 from snap_self.output.confirmed import write_confirmed
 from snap_self.output.diagnosis import write_diagnosis
 from snap_self.output.differences import write_differences
@@ -41,6 +43,7 @@ from snap_self.output.shown import write_shown
 from snap_self.output.streams import Streams, make_streams
 from snap_self.output.unmounted import write_unmounted
 from snap_self.output.verified import write_verified
+from snap_self.usecases.config_check import ConfigChecked, check_config
 from snap_self.usecases.confirming.confirm import Confirmed, ConfirmOutcome
 from snap_self.usecases.cover import Cover
 from snap_self.usecases.doctor import Diagnosis, Finding, Verdict
@@ -64,6 +67,8 @@ IDS = {
     "code": "cloud-refused",
 }
 ASKED = Invocation(command="run", before="x", argv=("true",))
+FAULTY = FakeConfigFiles({"config.toml": '[snapshot]\nkeep = "soon"\n'})
+SOUND = ConfigChecked(alone=True, files=("x",), unread=True, fault=None, faults=())
 FAILED_CHECK = Finding(
     check="api",
     verdict=Verdict.FAIL,
@@ -210,6 +215,12 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
         lambda s: write_verified(s, verified(verdict=Proof.PROVED)),
     ),
     "unmount nothing": ("unmount", "done", lambda s: write_unmounted(s, Swept())),
+    "config check": (
+        "config check",
+        "failed",
+        lambda s: write_checked(s, check_config(FAULTY.sources(), None)),
+    ),
+    "config check good": ("config check", "done", lambda s: write_checked(s, SOUND)),
     "hook status": ("hook status", "failed", lambda s: write_managers(s, hooks())),
     "hook status good": ("hook status", "done", lambda s: write_managers(s, hooks(good=True))),
     "hook enable": (
