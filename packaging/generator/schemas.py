@@ -61,6 +61,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "unmount": (("done", "partial", "failed"), _unmount),
         "doctor": (plain, _doctor),
         "policy": (plain, _policy),
+        "reset": (plain, _reset),
         "thaw": (plain, _thaw),
         "hook status": (plain, _hook_status),
         "hook enable": (plain, _hook_switch),
@@ -812,6 +813,23 @@ def _policy() -> Schema:
             _or_null(_object(rollback)), "The role that OOS is given; null without --rollback."
         ),
         "warnings": _many(_object({"code": _word(PolicyDoubt), "text": SENTENCE})),
+    }
+
+
+def _reset() -> Schema:
+    return {
+        "state_dir": _told(_or_null(TEXT), "The directory that was emptied."),
+        "forgotten": _many(
+            _object(
+                {
+                    "part": _told(SENTENCE, "What was kept: ``runs``, ``manifests`` …"),
+                    "files": _told(COUNT, "How many files of it are gone."),
+                }
+            )
+        ),
+        "strange": _told(TEXTS, "What lies there and is not snap-self's; it was left."),
+        "asides": _told(TEXTS, "Directories with files that restores have replaced; they stay."),
+        "notes": TEXTS,
     }
 
 

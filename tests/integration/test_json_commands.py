@@ -44,6 +44,7 @@ ASKING = {
 }
 OFFLINE = {
     "thaw": ("thaw",),
+    "reset": ("reset", "--yes"),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),
     "hook enable": ("hook", "enable", "nosuch"),

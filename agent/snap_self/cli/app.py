@@ -16,6 +16,7 @@ from snap_self import __version__
 from snap_self.cli.bringing_back import bringing_back
 from snap_self.cli.console import console
 from snap_self.cli.grammar import SETTINGS, App, Commands
+from snap_self.cli.imaging import imaging
 from snap_self.cli.manager_commands import hook_app
 from snap_self.cli.options import (
     JOB,
@@ -453,6 +454,9 @@ def policy(
         disks=tuple(disk or ()),
     )
     return run_policy(options, manner)
+
+
+app.registered_commands += imaging.registered_commands
 
 
 @app.command()

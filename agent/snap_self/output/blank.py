@@ -109,6 +109,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "rollback": None,
         "warnings": [],
     },
+    "reset": {"state_dir": None, "forgotten": [], "strange": [], "asides": [], "notes": []},
     "thaw": {"thawed": None, "text": ""},
     "hook status": {
         "limit_s": None,
