@@ -299,6 +299,10 @@ def _list() -> Schema:
             _many(_return()), "When OOS brought disks back, the latest first, as far as is known."
         ),
         "armed": _told(_many(_armed()), "What goes back by itself unless somebody confirms."),
+        "unknown": _told(
+            _many(_listed()),
+            "What carries this instance's tag and is not known to be of it; it counts for nothing.",
+        ),
         "notes": TEXTS,
     }
 
@@ -399,6 +403,9 @@ def _show() -> Schema:
     change = {"at": TEXT, "program": TEXT, "packages": _many(_object(package))}
     return {
         "snapshots": _many(_listed()),
+        "unknown": _told(
+            _or_null(TRUTH), "They carry this instance's tag, and are not known to be of it."
+        ),
         "run": _told(_or_null(_object(run)), "Null where the journal has none."),
         "lacks": _told(TEXTS, "Mount points of what no way brings back."),
         "lack_reasons": _told(_many(_object(lack)), "The same, each with why it is not in it."),

@@ -20,9 +20,17 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "went_back": [], "armed": [], "notes": []},
+    "list": {
+        "instance": None,
+        "snapshots": [],
+        "went_back": [],
+        "armed": [],
+        "unknown": [],
+        "notes": [],
+    },
     "show": {
         "snapshots": [],
+        "unknown": None,
         "run": None,
         "lacks": [],
         "lack_reasons": [],

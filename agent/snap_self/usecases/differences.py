@@ -238,10 +238,11 @@ class _Finder:
 
     def _told_by_cloud(self, wanted: str) -> RunId:
         """Return the run of what the journal does not know, from the cloud's tags."""
-        from snap_self.usecases.inventory.own import own_snapshots
+        from snap_self.usecases.inventory.own import Remembered, own_snapshots
 
         here = self._tools.here()
-        own = own_snapshots(here.cloud, here.identity.instance_id)
+        remembered = Remembered.of(self._records, here.identity.instance_id)
+        own = own_snapshots(here.cloud, here.identity.instance_id, remembered)
         for one in own.found:
             if wanted in (one.shot.snapshot_id, one.group_id, one.run_id):
                 if one.run_id:
