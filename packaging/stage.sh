@@ -92,7 +92,7 @@ document() {
     up=
     case "$2" in */*) up=../ ;; esac
     sed -i -e "s,](\(packaging/docs/\|\.\./docs/\|\.\./\.\./\),]($up,g" \
-        -e "s,](\(packaging/\|\.\./\)ram/,](${up}ram/,g" \
+        -e "s,](\(packaging/\|\.\./\)\(ram\|cloud-init\|terraform\)/,](${up}\2/,g" \
         -e "s,](${up}CHANGELOG\.md,](${up}changelog.gz,g" \
         -e "s,](${up}LICENSE),](${up}$(licence)),g" "$destdir$doc/$2"
 }
@@ -188,7 +188,7 @@ place_documents() {
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
     for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
         snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json snap-self-online.json trust.json \
-        trust-oos.json; do
+        trust-oos.json snap-self-fleet.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done
     document packaging/ram/README.md ram/README.md
@@ -196,6 +196,11 @@ place_documents() {
     for file in snap-self.rules.yml snap-self.rules-test.yml dashboard.json icinga2.conf nagios.cfg; do
         place 644 "packaging/monitoring/$file" "$doc/monitoring/$file"
     done
+    place 644 packaging/cloud-init/snap-self.yml "$doc/cloud-init/snap-self.yml"
+    for file in main.tf policy.tf variables.tf; do
+        place 644 "packaging/terraform/$file" "$doc/terraform/$file"
+    done
+    document packaging/terraform/README.md terraform/README.md
     document README.md README.md
     document SECURITY.md SECURITY.md
     for file in "$checkout"/packaging/docs/*.md; do

@@ -18,7 +18,7 @@
     │   ├── TornSet · DiskNotReady · InstanceNotReady · QuotaReached
     │   ├── BootApart · SnapshotNotUsable · SnapshotOfOtherDisk · EconomicalMode · DiskShared
     │   ├── RollbackGoesOn · SnapshotNotTagged · SnapshotRunsOut · NotWhileRunning
-    │   ├── DisksInUse · CheckFailed
+    │   ├── DisksInUse · CheckFailed · StateInUse
     │   └── DiskCategoryRefused · NoDiskSlot · NoHotPlug · KeyUnusable · BalanceTooLow
     ├── CopyNotOpened (7)
     │   └── CopyInUse · CopyUnlike · CopyDamaged · CopySlow · CopyToolsMissing
@@ -399,6 +399,12 @@ class DisksInUse(PreconditionRefused):
     """Something uses a disk that is to go back, and was not asked to stop."""
 
     code = "disks-in-use"
+
+
+class StateInUse(PreconditionRefused):
+    """What the agent has kept cannot be forgotten: something of it goes on."""
+
+    code = "state-in-use"
 
 
 class CheckFailed(PreconditionRefused):

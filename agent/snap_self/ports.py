@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others need not
+    from pathlib import Path
+
     from snap_self.model.command import Ended, NotStartable
     from snap_self.model.endpoint import Endpoint, NetFault, NoWay
     from snap_self.model.executions import Execution, ExecutionOrder, ExecutionTask
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others 
     from snap_self.model.hooks import HookCommand, ProcessView
     from snap_self.model.identity import AccountRules, Peer, ProcessIdentity
     from snap_self.model.ids import RunId
+    from snap_self.model.kept_state import KeptState
     from snap_self.model.machine import MachineText, PathFact
     from snap_self.model.report import UploadWatch
     from snap_self.model.run import RunRecord
@@ -508,6 +511,27 @@ class RunStore(Protocol):
 
     def damaged(self) -> tuple[str, ...]:
         """Return for each record that cannot be read its path and why."""
+        ...
+
+
+class StateFolder(Protocol):
+    """All that lies in a state directory, whichever part of the agent has written it."""
+
+    def look(self) -> KeptState:
+        """Return what lies there; changes nothing.
+
+        Raises:
+            StateUnusable: it cannot be read, others could have written it, or it is not known to
+                be a state directory at all.
+        """
+        ...
+
+    def forget(self, kept: KeptState) -> Iterator[Path]:
+        """Remove these files; yield each that is gone.
+
+        Raises:
+            StateUnusable: one cannot be removed; those before it are gone.
+        """
         ...
 
 

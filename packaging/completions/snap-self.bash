@@ -151,7 +151,7 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics thaw demo hook config --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics reset thaw demo hook config --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --confirm-within --check --recorded --json --quiet -q --verbose -v --help -h' "$cur"
@@ -233,6 +233,9 @@ _snap_self() {
         ;;
     metrics)
         _snap_self_words '--output --refresh --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    reset)
+        _snap_self_words '--yes -y --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     thaw)
         _snap_self_words '--json --quiet -q --verbose -v --help -h' "$cur"

@@ -103,6 +103,7 @@ complete -c snap-self -n '__snap_self_at' -a doctor -d 'Check every precondition
 complete -c snap-self -n '__snap_self_at' -a policy -d 'Print the RAM policy that this instance\'s role needs, filled in'
 complete -c snap-self -n '__snap_self_at' -a check -d 'Tell Nagios and its kin whether this machine is protected'
 complete -c snap-self -n '__snap_self_at' -a metrics -d 'Print metrics for Prometheus, in its text format'
+complete -c snap-self -n '__snap_self_at' -a reset -d 'Forget this instance, before an image is made of the machine'
 complete -c snap-self -n '__snap_self_at' -a thaw -d 'Emergency: end a freeze that an interrupted run left behind'
 complete -c snap-self -n '__snap_self_at' -a demo -d 'Try the main job here on a simulated cloud, without an account'
 complete -c snap-self -n '__snap_self_at' -a hook -d 'Package managers that have a snapshot made before a change'
@@ -300,6 +301,12 @@ complete -c snap-self -n '__snap_self_at metrics' -l refresh -d 'Renew what chec
 complete -c snap-self -n '__snap_self_at metrics' -l quiet -s q -d 'Only data and faults.'
 complete -c snap-self -n '__snap_self_at metrics' -l verbose -s v -d 'More about each decision.'
 complete -c snap-self -n '__snap_self_at metrics' -l help -s h -d 'Show help.'
+
+complete -c snap-self -n '__snap_self_at reset' -l yes -s y -d 'Do not ask. Without a terminal this is needed.'
+complete -c snap-self -n '__snap_self_at reset' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at reset' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at reset' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at reset' -l help -s h -d 'Show help.'
 
 complete -c snap-self -n '__snap_self_at thaw' -l json -d 'One JSON object on standard output, nothing else.'
 complete -c snap-self -n '__snap_self_at thaw' -l quiet -s q -d 'Only data and faults.'

@@ -62,6 +62,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "doctor": (plain, _doctor),
         "policy": (plain, _policy),
         "check": (plain, _check),
+        "reset": (plain, _reset),
         "thaw": (plain, _thaw),
         "config check": (plain, _config_check),
         "hook status": (plain, _hook_status),
@@ -300,6 +301,10 @@ def _list() -> Schema:
             _many(_return()), "When OOS brought disks back, the latest first, as far as is known."
         ),
         "armed": _told(_many(_armed()), "What goes back by itself unless somebody confirms."),
+        "unknown": _told(
+            _many(_listed()),
+            "What carries this instance's tag and is not known to be of it; it counts for nothing.",
+        ),
         "notes": TEXTS,
     }
 
@@ -400,6 +405,9 @@ def _show() -> Schema:
     change = {"at": TEXT, "program": TEXT, "packages": _many(_object(package))}
     return {
         "snapshots": _many(_listed()),
+        "unknown": _told(
+            _or_null(TRUTH), "They carry this instance's tag, and are not known to be of it."
+        ),
         "run": _told(_or_null(_object(run)), "Null where the journal has none."),
         "lacks": _told(TEXTS, "Mount points of what no way brings back."),
         "lack_reasons": _told(_many(_object(lack)), "The same, each with why it is not in it."),
@@ -846,6 +854,23 @@ def _check() -> Schema:
         "disks": _told(_many(_object(disk)), "The one whose newest is oldest first."),
         "thresholds": _or_null(_object(thresholds)),
         "written": _told(_or_null(INSTANT), "When the summary was put together."),
+    }
+
+
+def _reset() -> Schema:
+    return {
+        "state_dir": _told(_or_null(TEXT), "The directory that was emptied."),
+        "forgotten": _many(
+            _object(
+                {
+                    "part": _told(SENTENCE, "What was kept: ``runs``, ``manifests`` …"),
+                    "files": _told(COUNT, "How many files of it are gone."),
+                }
+            )
+        ),
+        "strange": _told(TEXTS, "What lies there and is not snap-self's; it was left."),
+        "asides": _told(TEXTS, "Directories with files that restores have replaced; they stay."),
+        "notes": TEXTS,
     }
 
 

@@ -32,7 +32,8 @@ def read(path: Path) -> str:
 
 def for_users() -> list[Path]:
     """Return the documents that are installed too."""
-    pages = [*ROOT.glob("packaging/docs/*.md"), ROOT / "packaging/ram/README.md"]
+    guides = [ROOT / f"packaging/{name}/README.md" for name in ("ram", "terraform")]
+    pages = [*ROOT.glob("packaging/docs/*.md"), *guides]
     return [README, ROOT / "SECURITY.md", *sorted(pages)]
 
 

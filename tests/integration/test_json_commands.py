@@ -46,6 +46,7 @@ OFFLINE = {
     "check": ("check",),
     "thaw": ("thaw",),
     "config check": ("config", "check"),
+    "reset": ("reset", "--yes"),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),
     "hook enable": ("hook", "enable", "nosuch"),

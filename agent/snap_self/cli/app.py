@@ -17,6 +17,7 @@ from snap_self.cli.bringing_back import bringing_back
 from snap_self.cli.config_commands import config_app
 from snap_self.cli.console import console
 from snap_self.cli.grammar import SETTINGS, App, Commands
+from snap_self.cli.imaging import imaging
 from snap_self.cli.manager_commands import hook_app
 from snap_self.cli.monitoring import monitoring
 from snap_self.cli.options import (
@@ -459,6 +460,7 @@ def policy(
 
 
 app.registered_commands += monitoring.registered_commands
+app.registered_commands += imaging.registered_commands
 
 
 @app.command()

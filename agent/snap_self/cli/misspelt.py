@@ -48,7 +48,7 @@ MAKES = Pointer(
 POINTERS = (
     MAKES,
     Pointer(
-        words=("roll-back", "revert", "reset"),
+        words=("roll-back", "revert", "resetdisk", "reset-disk"),
         line=f"{PROGRAM} rollback {{id}}",
         does="tells what goes back and what is lost, and prints the steps",
     ),
@@ -113,6 +113,11 @@ POINTERS = (
         words=("preview", "simulate", "dryrun", "dry-run", "dry", "whatif"),
         line=f"{PROGRAM} plan",
         does="shows what would be done",
+    ),
+    Pointer(
+        words=("sysprep", "generalize", "generalise", "unconfigure", "unregister"),
+        line=f"{PROGRAM} reset",
+        does="forgets what is kept of this instance, before an image is made of the machine",
     ),
     Pointer(
         words=("unfreeze", "fsunfreeze", "fsfreeze"),

@@ -92,6 +92,7 @@ class Tally:
         last: the last run of each trigger.
         seen: how many snapshots each disk was last seen to have.
         gone: snapshots that were deleted, or that the cloud does not show any more.
+        attached: the disks that the last run saw; empty where none has looked.
     """
 
     instance_id: str = ""
@@ -102,6 +103,7 @@ class Tally:
     unprotected: Unprotected | None = None
     seen: Mapping[str, int] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class Summary:
     Args:
         written: when it was put together.
         boot_id: of the boot in which that was.
-        disks: those that snapshots were asked of.
+        disks: those that snapshots were asked of, unless they are not attached any more.
         runs: one for each way that runs were started in, by its name.
         unprotected: None where there was none.
         uploading: runs whose upload was not seen to end.

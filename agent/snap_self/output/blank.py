@@ -20,9 +20,17 @@ def blank(asked: Invocation) -> dict[str, Any]:
 
 # Of the commands beside the main job.
 OTHERS: dict[str, dict[str, Any]] = {
-    "list": {"instance": None, "snapshots": [], "went_back": [], "armed": [], "notes": []},
+    "list": {
+        "instance": None,
+        "snapshots": [],
+        "went_back": [],
+        "armed": [],
+        "unknown": [],
+        "notes": [],
+    },
     "show": {
         "snapshots": [],
+        "unknown": None,
         "run": None,
         "lacks": [],
         "lack_reasons": [],
@@ -110,6 +118,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "warnings": [],
     },
     "check": {"status": None, "findings": [], "disks": [], "thresholds": None, "written": None},
+    "reset": {"state_dir": None, "forgotten": [], "strange": [], "asides": [], "notes": []},
     "thaw": {"thawed": None, "text": ""},
     "config check": {"files": [], "faults": [], "notes": []},
     "hook status": {

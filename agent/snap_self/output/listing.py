@@ -104,6 +104,7 @@ def listing_json(listing: Listing) -> dict[str, Any]:
         "snapshots": [listed_json(shot) for shot in listing.snapshots],
         "went_back": [return_json(one) for one in listing.returns],
         "armed": [armed_json(each) for each in listing.armed],
+        "unknown": [listed_json(shot) for shot in listing.unknown],
         "notes": list(listing.notes),
     }
 

@@ -50,6 +50,10 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
     record = shown.record
     if record:
         streams.data(f"Run        {record.run_id}, before {quoted(record.before)}")
+        if shown.unknown:
+            streams.data(
+                f"Unknown    it is of {record.instance_id}, from which the journal here was copied"
+            )
         streams.data(f"Started    {instant_words(record.started)}; result {_result(shown, record)}")
         if shown.upload:
             streams.data(f"Upload     {shown.upload}")
@@ -58,6 +62,11 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(*_back_lines(record, now))
         if record.explained and shown.went_back is None:
             streams.data(f"Explained  {record.explained}")
+    elif shown.unknown:
+        streams.data(
+            "Unknown    it carries this instance's tag, and is not known to be of it: nothing that "
+            "it claims is proved"
+        )
     elif shown.snapshots:
         first = shown.snapshots[0]
         text = f", before {quoted(first.before)}" if first.before else ""
@@ -128,6 +137,7 @@ def shown_json(shown: Shown) -> dict[str, Any]:
     return {
         **envelope("show"),
         "snapshots": [listed_json(shot) for shot in shown.snapshots],
+        "unknown": shown.unknown,
         "run": record and _run_json(record, shown.upload),
         "lacks": [lack.what for lack in shown.lacks],
         "lack_reasons": [{"what": lack.what, "why": lack.why or None} for lack in shown.lacks],

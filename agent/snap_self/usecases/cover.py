@@ -12,7 +12,7 @@ from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import Snapshot, SnapshotStatus
 from snap_self.usecases.aftercare.uploads import MEMBERS_APPEAR
 from snap_self.usecases.inventory.members import learn_members, members_of
-from snap_self.usecases.inventory.own import own_snapshots
+from snap_self.usecases.inventory.own import Remembered, own_snapshots
 from snap_self.usecases.job.create import adopt
 from snap_self.usecases.job.wait import Reached, reached
 from snap_self.usecases.tools import Tools
@@ -74,9 +74,12 @@ def look_again(tools: Tools, run_id: RunId) -> Cover:
 
 def _look(tools: Tools, cloud: EcsClient, instance_id: InstanceId, run_id: RunId) -> Cover:
     record = tools.store.load(run_id)
+    if record is not None and record.instance_id != instance_id:
+        record = None  # a journal that was copied with its disk has runs of another instance
     shown: Mapping[SnapshotId, Snapshot]
     if record is None:
-        shown = _by_tag(cloud, instance_id, run_id)
+        remembered = Remembered.of(tools.store.all(), instance_id)
+        shown = _by_tag(cloud, instance_id, remembered, run_id)
         ids = tuple(shown)
     else:
         record = _with_all_that_is_known(cloud, record)
@@ -105,9 +108,9 @@ def _with_all_that_is_known(cloud: EcsClient, record: RunRecord) -> RunRecord:
 
 
 def _by_tag(
-    cloud: EcsClient, instance_id: InstanceId, run_id: RunId
+    cloud: EcsClient, instance_id: InstanceId, remembered: Remembered, run_id: RunId
 ) -> Mapping[SnapshotId, Snapshot]:
-    own = own_snapshots(cloud, instance_id)
+    own = own_snapshots(cloud, instance_id, remembered)
     return {one.shot.snapshot_id: one.shot for one in own.found if one.run_id == run_id}
 
 

@@ -6,6 +6,7 @@ The journal and the manifests are here, so the cloud is asked only for an id tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from snap_self.errors import (
@@ -22,7 +23,7 @@ from snap_self.model.packed import Missing, PackedManifest
 from snap_self.model.run import RunRecord
 from snap_self.model.shell import command
 from snap_self.model.snapshots import OWNER_TAG
-from snap_self.ports_looking_back import ManifestReading, ManifestStore, Tree, TreeOpener
+from snap_self.ports_looking_back import ManifestReading, Tree, TreeOpener
 from snap_self.recovery.contents import ETC, ToRead, outside, to_read
 from snap_self.recovery.differences import below, compare, marked, notable
 from snap_self.usecases.contents import compare_contents
@@ -91,7 +92,8 @@ def find_differences(tools: Tools, looking: Looking, question: Question) -> Diff
 def _report(
     tools: Tools, looking: Looking, question: Question, reading: ManifestReading | None
 ) -> DiffReport:
-    finder = _Finder(tools, looking.manifests.store)
+    looking = replace(looking, instance_id=_asked_once(looking.instance_id))
+    finder = _Finder(tools, looking)
     beyond = outside(question.paths)
     opens = looking.opened is not None and reading is not None
     before = finder.manifest(question.wanted, opens=opens and bool(question.paths))
@@ -123,6 +125,23 @@ def _report(
         contents=contents,
         notes=(*notes, *(f"there is nothing at {path}, then or now" for path in wanted.unknown)),
     )
+
+
+def _asked_once(ask: Callable[[], InstanceId]) -> Callable[[], InstanceId]:
+    """Return what asks at most once, also where nobody answers: each waits for its own seconds."""
+    answers: list[InstanceId | EnvironmentFault] = []
+
+    def asked() -> InstanceId:
+        if not answers:
+            try:
+                answers.append(ask())
+            except EnvironmentFault as error:
+                answers.append(error)
+        if isinstance(answers[0], EnvironmentFault):
+            raise answers[0]
+        return answers[0]
+
+    return asked
 
 
 def _is_here(looking: Looking, path: str) -> bool:
@@ -176,9 +195,10 @@ def _empty(record: RunRecord, why: str) -> Manifest:
 class _Finder:
     """Finds runs by what people call them."""
 
-    def __init__(self, tools: Tools, manifests: ManifestStore) -> None:
+    def __init__(self, tools: Tools, looking: Looking) -> None:
         self._tools = tools
-        self._manifests = manifests
+        self._manifests = looking.manifests.store
+        self._instance_id = looking.instance_id
         self._records = tools.store.all()
 
     def manifest(self, wanted: str, *, opens: bool = False) -> Manifest:
@@ -223,8 +243,15 @@ class _Finder:
         return None
 
     def _last(self) -> RunRecord:
-        """Return the newest run that made something, as far as the journal knows."""
+        """Return the newest run that made something, as far as the journal knows.
+
+        One of another instance, of whose image this machine was made, is not this one's last; where
+        nobody tells who this is, the journal is taken for its own.
+        """
         made = [each for each in self._records if any(order.is_made for order in each.orders)]
+        with suppress(EnvironmentFault):
+            own = self._instance_id() if made else None
+            made = [each for each in made if each.instance_id == own]
         for record in made:
             lost = {*record.upload.failed, *record.upload.deleted} if record.upload else set()
             if not record.snapshot_ids or set(record.snapshot_ids) - lost:
@@ -238,10 +265,11 @@ class _Finder:
 
     def _told_by_cloud(self, wanted: str) -> RunId:
         """Return the run of what the journal does not know, from the cloud's tags."""
-        from snap_self.usecases.inventory.own import own_snapshots
+        from snap_self.usecases.inventory.own import Remembered, own_snapshots
 
         here = self._tools.here()
-        own = own_snapshots(here.cloud, here.identity.instance_id)
+        remembered = Remembered.of(self._records, here.identity.instance_id)
+        own = own_snapshots(here.cloud, here.identity.instance_id, remembered)
         for one in own.found:
             if wanted in (one.shot.snapshot_id, one.group_id, one.run_id):
                 if one.run_id:

@@ -13,8 +13,10 @@ from snap_self.model.result import Result
 from snap_self.model.retention import Retention, expires_by_itself, retention_of
 from snap_self.model.run import RunRecord, Stage
 from snap_self.model.snapshots import (
+    BEFORE_TAG,
     OUTCOME_TAG,
     OWNER_TAG,
+    RUN_TAG,
     VERIFIED_TAG,
     Consistency,
     Identity,
@@ -27,7 +29,7 @@ from snap_self.recovery.returns import Return, returns_of
 from snap_self.usecases.aftercare.going_back import follow_returns
 from snap_self.usecases.aftercare.interrupted import explain_interrupted
 from snap_self.usecases.aftercare.pending import Answers, Asked, Seen, note_seen
-from snap_self.usecases.inventory.own import OwnSnapshot, OwnSnapshots, own_snapshots
+from snap_self.usecases.inventory.own import OwnSnapshot, OwnSnapshots, Remembered, own_snapshots
 from snap_self.usecases.tools import Here, Tools
 
 # Named in a note; the list shows all.
@@ -41,6 +43,8 @@ class Listing:
     Args:
         returns: when disks went back, the latest first.
         armed: what goes back by itself unless somebody confirms, by the journal.
+        unknown: what carries this instance's tag and is not known to be of it; see
+            ``inventory.own``.
     """
 
     identity: Identity
@@ -48,6 +52,7 @@ class Listing:
     notes: tuple[str, ...]
     returns: tuple[Return, ...] = ()
     armed: tuple[Waiting, ...] = ()
+    unknown: tuple[ListedSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,24 +111,29 @@ def list_snapshots(tools: Tools, wanted: Wanted = ALL) -> Listing:
 
 def list_here(here: Here) -> Listing:
     """Return the list for a command that has more to ask."""
-    own = own_snapshots(here.cloud, here.identity.instance_id)
+    instance_id = here.identity.instance_id
+    remembered = Remembered.of(journal_records(here.tools.store, instance_id).values(), instance_id)
+    own = own_snapshots(here.cloud, instance_id, remembered)
     notes = [*filter(None, (own.incomplete,)), *_aftercare(here, own)]
     if not own.found:
         notes.append(
             "the cloud shows none; an instance role that may not list snapshots looks the same"
         )
-    here.tools.saw(holdings(own, here.identity.instance_id))
-    records = journal_records(here.tools.store)
+    here.tools.saw(holdings(own, instance_id))
+    # What was just learned of interrupted runs is in it.
+    records = journal_records(here.tools.store, instance_id)
     every = (listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
     shots = tuple(sorted(by_disk, key=newness, reverse=True))
     notes += _without_retention(shots)
+    notes += unknown_notes(own.unknown)
     return Listing(
         identity=here.identity,
         snapshots=shots,
         notes=tuple(notes),
         returns=returns_of(records.values(), runs_of(shots)),
-        armed=_armed(records.values(), here.identity),
+        armed=tuple(waiting for record in records.values() if (waiting := record.waiting)),
+        unknown=tuple(map(unproved, own.unknown)),
     )
 
 
@@ -134,10 +144,23 @@ def holdings(own: OwnSnapshots, instance_id: InstanceId) -> Holdings:
     return Holdings(instance_id=instance_id, counts=counts, shown=shown)
 
 
-def _armed(records: Iterable[RunRecord], identity: Identity) -> tuple[Waiting, ...]:
-    """Return what goes back by itself; a copied journal also has what another instance armed."""
-    own = (record for record in records if record.instance_id == identity.instance_id)
-    return tuple(waiting for record in own if (waiting := record.waiting))
+def unproved(own: OwnSnapshot) -> ListedSnapshot:
+    """Return what only says that it is ours; whatever its tags claim, none of it is proved."""
+    claims = {RUN_TAG, BEFORE_TAG, OWNER_TAG}
+    bare = replace(own, tags={key: text for key, text in own.tags.items() if key in claims})
+    return listed(bare, None)
+
+
+def unknown_notes(unknown: Sequence[OwnSnapshot]) -> Iterator[str]:
+    """Tell in one line of what carries the tag and is not known to be of this instance."""
+    names = [one.shot.snapshot_id for one in unknown]
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield (
+            f"unknown: {', '.join(names[:SHOWN])}{more} carry this instance's tag, but are of no "
+            "disk that is attached here or in its journal, or were not made by snap-self: they "
+            "are neither counted nor used nor deleted"
+        )
 
 
 def _without_retention(shots: Iterable[ListedSnapshot]) -> Iterator[str]:
@@ -192,10 +215,16 @@ def _returns_followed(here: Here) -> tuple[str, ...]:
     return ()
 
 
-def journal_records(store: RunStore) -> Mapping[RunId, RunRecord]:
-    """Return the journal's records; whoever may not read them still has the cloud's tags."""
+def journal_records(store: RunStore, instance_id: InstanceId | None) -> Mapping[RunId, RunRecord]:
+    """Return the instance's own records; whoever may not read them still has the cloud's tags.
+
+    Args:
+        instance_id: a journal that was copied with its disk also has records of another one; None
+            for those too.
+    """
     try:
-        return {record.run_id: record for record in store.all()}
+        every = store.all()
+        return {each.run_id: each for each in every if instance_id in (None, each.instance_id)}
     except StateUnusable:
         return {}
 

@@ -85,7 +85,8 @@ def judge_rollback(here: Here, wanted: str, *, blind: bool, data_only: bool = Fa
     if not named:
         raise unknown(wanted)
     run = _run_of(runs, named[0])
-    record = record_of(tuple(journal_records(here.tools.store).values()), wanted, named)
+    records = journal_records(here.tools.store, here.identity.instance_id)
+    record = record_of(tuple(records.values()), wanted, named)
     disks = here.cloud.describe_disks(here.identity.instance_id)
     if data_only:
         named = _of_data(named, disks)

@@ -23,7 +23,7 @@ from snap_self.recovery.returns import Return
 from snap_self.recovery.ways import all_ways
 from snap_self.usecases.inventory.attached import Attached, look_at
 from snap_self.usecases.inventory.named import named_shots, record_of, unknown
-from snap_self.usecases.listing import journal_records, list_here
+from snap_self.usecases.listing import Listing, journal_records, list_here
 from snap_self.usecases.since import changed_since
 from snap_self.usecases.tools import Here, Tools
 
@@ -54,6 +54,8 @@ class Shown:
         since: what differs on the machine after the change; None where that was not noted.
         went_back: that disks went back to this run; None where nothing is known of that.
         lost_by: that disks went back to an earlier run, so that they know nothing of this one.
+        unknown: they carry this instance's tag and are not known to be of it, so nothing that they
+            claim is proved, and no way back is told; or the record is another instance's.
     """
 
     identity: Identity
@@ -67,6 +69,7 @@ class Shown:
     since: Since | None = None
     went_back: Return | None = None
     lost_by: Return | None = None
+    unknown: bool = False
 
     @property
     def undo(self) -> tuple[Step, ...]:
@@ -85,11 +88,12 @@ def show(tools: Tools, wanted: str) -> Shown:
     """
     here = tools.here()
     listing = list_here(here)
-    records = tuple(journal_records(tools.store).values())
+    # A run of the instance whose image this machine was made of is told, and told to be that.
+    records = tuple(journal_records(tools.store, None).values())
     named, newer = named_shots(runs_of(listing.snapshots), wanted)
     record = record_of(records, wanted, named)
     if not named and record is None:
-        raise unknown(wanted)
+        return _unknown(listing, wanted)
     run_id = named[0].run_id if named else record.run_id if record else None
     whole = [s for s in listing.snapshots if run_id and s.run_id == run_id] or named
     changes = tools.changes_of(run_id) if run_id else ()
@@ -106,6 +110,25 @@ def show(tools: Tools, wanted: str) -> Shown:
         since=changed_since(tools, run_id) if run_id else None,
         went_back=next((one for one in listing.returns if one.run == run_id), None),
         lost_by=next((one for one in listing.returns if _loses(one, run_id)), None),
+        unknown=record is not None and record.instance_id != here.identity.instance_id,
+    )
+
+
+def _unknown(listing: Listing, wanted: str) -> Shown:
+    """Return what only says that it is ours.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    named, _ = named_shots(runs_of(listing.unknown), wanted)
+    if not named:
+        raise unknown(wanted)
+    return Shown(
+        identity=listing.identity,
+        snapshots=tuple(named),
+        record=None,
+        notes=listing.notes,
+        unknown=True,
     )
 
 

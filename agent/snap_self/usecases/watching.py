@@ -73,6 +73,7 @@ class Watch:
     _last: LastRun | None = None
     _seen: Holdings | None = None
     _deleted: list[str] = field(default_factory=list)
+    _attached: Sequence[str] = ()
 
     def tell(self, *happened: Occurrence) -> None:
         """Tell the system's journal, and keep it for the others."""
@@ -135,6 +136,8 @@ class Watch:
         """Tell how a run has ended."""
         now = self.tools.clock.now()
         self.tell(*ended(report, trigger, now))
+        skipped = (each.disk_id for each in report.skipped)
+        self._attached = [*(each.cloud.disk_id for each in report.targets), *skipped]
         self._last = last_run(report, trigger, now)
 
     def close(self) -> None:
@@ -165,6 +168,7 @@ class Watch:
             deleted=self._deleted,
             made=_made(records, moment.now),
             machine=moment.machine,
+            attached=self._attached,
         )
         idle = not happened and self._seen is None
         self.tools.calls.clear()

@@ -30,6 +30,7 @@ class News:
         deleted: snapshots that were.
         made: those that the journal has, and that would be shown by now if they were there.
         machine: the firmware's name of this machine; empty where it is not known.
+        attached: the disks that the run saw; empty where it did not come so far.
     """
 
     happened: Sequence[Occurrence] = ()
@@ -40,6 +41,7 @@ class News:
     deleted: Sequence[str] = ()
     made: Sequence[str] = ()
     machine: str = ""
+    attached: Sequence[str] = ()
 
 
 def is_of_another(tally: Tally, *, machine: str, instance_id: str = "") -> bool:
@@ -70,6 +72,7 @@ def counted(tally: Tally, news: News) -> Tally:
         else tally.unprotected,
         seen={**tally.seen, **(news.seen.counts if news.seen else {})},
         gone=_gone(tally.gone, news),
+        attached=tuple(news.attached) or tally.attached,
     )
 
 

@@ -45,7 +45,9 @@ def summarize(
     gone = frozenset(tally.gone)
     if known is not None and known.instance_id != tally.instance_id:
         known = None
-    disks = _disks(own, tally.seen, gone, known)
+    every = _disks(own, tally.seen, gone, known)
+    attached = frozenset(tally.attached or (disk.disk_id for disk in every))
+    disks = tuple(disk for disk in every if disk.disk_id in attached)
     newest = max((disk.cut for disk in disks if disk.cut), default=None)
     return Summary(
         written=moment.now,

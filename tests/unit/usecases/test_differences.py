@@ -184,9 +184,25 @@ def test_reading_is_given_up_where_there_is_nothing_to_compare_with() -> None:
 
 
 def test_manifest_of_another_machine_is_told_by_its_instance() -> None:
-    report = Case(instance_id="i-bp1another0000000001").ask()
+    report = Case(instance_id="i-bp1another0000000001").ask(NEW.run_id)
     assert report.before.instance_id == INSTANCE
     assert report.after.instance_id == "i-bp1another0000000001"
+
+
+def test_run_of_another_instance_is_not_the_last() -> None:
+    theirs = replace(NEW, instance_id=InstanceId("i-bp1theoriginal"))
+    assert Case(records=(OLD, theirs)).ask().before.run_id == OLD.run_id
+    with pytest.raises(UsageError, match="there is no snapshot yet"):
+        Case(records=(theirs,)).ask()
+
+
+def test_who_this_is_is_asked_once_also_where_nobody_tells() -> None:
+    case = Case(unreachable=True)
+    asked: list[int] = []
+    who = case._who
+    case._who = lambda: (asked.append(1), who())[1]  # type: ignore[method-assign]
+    assert case.ask().before.run_id == NEW.run_id
+    assert len(asked) == 1
 
 
 def test_machine_whose_metadata_are_out_of_reach_is_compared_all_the_same() -> None:

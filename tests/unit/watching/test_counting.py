@@ -79,6 +79,12 @@ def test_what_was_counted_on_another_machine_is_begun_anew(news: News) -> None:
     assert (tally.counts.unprotected, tally.gone) == ({}, ())
 
 
+def test_the_disks_that_the_last_run_saw_are_kept_until_another_sees_some() -> None:
+    tally = counted(Tally(), News(happened=(MADE,), attached=("d-1", "d-2")))
+    assert counted(tally, News(happened=(MADE,))).attached == ("d-1", "d-2")
+    assert counted(tally, News(happened=(MADE,), attached=("d-2",))).attached == ("d-2",)
+
+
 def holdings(*shown: str, whole: bool = True) -> Holdings:
     return Holdings(instance_id="i-1", counts={"d-1": 9}, shown=frozenset(shown) if whole else None)
 

@@ -86,6 +86,11 @@ def test_a_disk_without_any_good_snapshot_is_told_without_one() -> None:
     assert of(made(1, result=Result.FAILED)).disks == (DiskSummary(disk_id=DISK),)
 
 
+def test_a_disk_that_is_not_attached_any_more_is_not_told() -> None:
+    assert of(made(1), tally=replace(TALLY, attached=("d-other",))).disks == ()
+    assert of(made(1), tally=replace(TALLY, attached=("d-other", DISK))).disks != ()
+
+
 def test_what_is_gone_in_the_cloud_is_no_good_snapshot() -> None:
     tally = replace(TALLY, gone=("s-2",), seen={DISK: 7})
     (disk,) = of(made(2), made(1), tally=tally).disks

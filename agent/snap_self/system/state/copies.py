@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from snap_self.errors import StateUnusable
@@ -11,6 +13,7 @@ from snap_self.system.state.jsonfiles import (
     FILE_NAME,
     SCHEMA,
     Damaged,
+    is_record_name,
     json_object,
     json_text,
     path_of,
@@ -80,3 +83,19 @@ class CopyJournal(WorkRecords[CopyRecord]):
                 "their filesystem, or of the directory that --to named, each below its whole path",
             ) from None
         return found
+
+    def asides(self) -> tuple[str, ...]:
+        """Return the directories, as far as they are there, in which replaced files are kept.
+
+        Raises:
+            StateUnusable: the folder cannot be read.
+        """
+        found = []
+        with state_faults(self._kept, doing="read"):
+            names = sorted(os.listdir(self._kept)) if self._kept.is_dir() else []  # noqa: PTH208
+        for name in names:
+            with suppress(StateUnusable):  # a damaged one cannot tell where its files are
+                kept = self.kept(name.removesuffix(".json")) if is_record_name(name) else None
+                if kept and kept.aside and os.path.lexists(kept.aside):
+                    found.append(kept.aside)
+        return tuple(found)

@@ -12,6 +12,7 @@ from snap_self.cloud.answers import Unclear
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import ApiFault
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RunId, SnapshotId
+from snap_self.model.run import RunRecord
 from snap_self.model.snapshots import (
     BEFORE_TAG,
     CONSISTENCY_TAG,
@@ -78,16 +79,41 @@ class OwnSnapshots:
         groups: those that carry the tag themselves.
         on_disks: how many snapshots each disk here has, whosever they are; empty where not all
             were read.
+        unknown: what carries the tag, and is not known to be of this instance. Whoever may make a
+            snapshot of any disk may give it the tag, so nothing is done with these but to tell.
     """
 
     found: tuple[OwnSnapshot, ...]
     incomplete: str
     groups: tuple[SnapshotGroup, ...] = ()
     on_disks: Mapping[DiskId, int] = field(default_factory=dict)
+    unknown: tuple[OwnSnapshot, ...] = ()
 
 
-def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What this instance's own records name, whatever the cloud says of it."""
+
+    disk_ids: frozenset[DiskId] = frozenset()
+    snapshot_ids: frozenset[SnapshotId] = frozenset()
+
+    @classmethod
+    def of(cls, records: Iterable[RunRecord], instance_id: InstanceId) -> Remembered:
+        """Return what the records name; those of another instance count for nothing."""
+        own = [record for record in records if record.instance_id == instance_id]
+        return cls(
+            disk_ids=frozenset(disk_id for record in own for disk_id in record.disk_ids),
+            snapshot_ids=frozenset(sid for record in own for sid in record.snapshot_ids),
+        )
+
+
+def own_snapshots(
+    cloud: EcsClient, instance_id: InstanceId, remembered: Remembered
+) -> OwnSnapshots:
     """Return every snapshot that carries our owner tag, by itself or through its group.
+
+    It counts as our own if its disk is attached now or is in the journal. A list by instance has
+    the snapshots of the disks that are attached to it, so nothing more is asked for that.
 
     The instance's disks are asked first, since a list by tag ends silently after 1000; then the
     tag, which also finds snapshots of disks that are detached by now; then the groups, whose tags
@@ -100,8 +126,9 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     unclear: list[Unclear] = []
     here = cloud.describe_snapshots(instance_id=instance_id, max_pages=calls.left, unclear=unclear)
     calls.spend(here)
+    judge = _Judge(remembered, here)
     if not calls.left:
-        return _all_here(here, instance_id)
+        return _all_here(here, instance_id, judge)
     # The other two only add to what is on the disks here.
     tagged, unread = _read(
         lambda: cloud.describe_snapshots(tags=tags, max_pages=calls.left, unclear=unclear)
@@ -109,7 +136,7 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     calls.spend(tagged)
     shots = {shot.snapshot_id: shot for shot in (*here, *tagged)}
     if not calls.left:
-        return _all_here(tuple(shots.values()), instance_id)
+        return _all_here(tuple(shots.values()), instance_id, judge)
     found, groups_unread = _read(lambda: cloud.describe_groups(tags=tags, unclear=unclear))
     groups = _Groups.of(found)
     unseen = [sid for sid in groups.by_member if sid not in shots]
@@ -120,8 +147,13 @@ def own_snapshots(cloud: EcsClient, instance_id: InstanceId) -> OwnSnapshots:
     told = [f"some may be missing: {why}"] if why else []
     told += _not_understood(unclear, instance_id, groups)
     told += _untold([*shots.values(), *found], {one.shot.snapshot_id for one in own})
-    on_disks = Counter(shot.disk_id for shot in here)
-    return OwnSnapshots(found=own, incomplete="; ".join(told), groups=found, on_disks=on_disks)
+    return OwnSnapshots(
+        found=tuple(filter(judge.knows, own)),
+        incomplete="; ".join(told),
+        groups=found,
+        unknown=tuple(one for one in own if not judge.knows(one)),
+        on_disks=Counter(shot.disk_id for shot in here),
+    )
 
 
 def _not_understood(
@@ -181,10 +213,32 @@ class _Groups:
         return OwnSnapshot(shot=shot, tags=tags, group_id=group_id)
 
 
-def _all_here(shots: Sequence[Snapshot], instance_id: InstanceId) -> OwnSnapshots:
-    own = (_Groups({}).own(shot, instance_id) for shot in shots)
+class _Judge:
+    """Tells what is known to be of this instance.
+
+    Args:
+        here: the snapshots of the disks that are attached now.
+    """
+
+    def __init__(self, remembered: Remembered, here: Iterable[Snapshot]) -> None:
+        shown = tuple(here)
+        self._disks = {*remembered.disk_ids, *(shot.disk_id for shot in shown)} - {""}
+        self._shots = {*remembered.snapshot_ids, *(shot.snapshot_id for shot in shown)}
+
+    def knows(self, one: OwnSnapshot) -> bool:
+        """Tell whether it may be counted; the agent makes no automatic snapshot."""
+        shot = one.shot
+        return not shot.automatic and (
+            shot.snapshot_id in self._shots or shot.disk_id in self._disks
+        )
+
+
+def _all_here(shots: Sequence[Snapshot], instance_id: InstanceId, judge: _Judge) -> OwnSnapshots:
+    groups = _Groups({})
+    own = [one for shot in shots if (one := groups.own(shot, instance_id))]
     return OwnSnapshots(
-        found=tuple(one for one in own if one),
+        found=tuple(filter(judge.knows, own)),
+        unknown=tuple(one for one in own if not judge.knows(one)),
         incomplete=f"{len(shots)} snapshots took {CALL_BUDGET} calls, as many as a list may make; "
         "groups and detached disks were not asked",
     )

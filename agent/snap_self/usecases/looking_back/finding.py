@@ -65,7 +65,7 @@ def find(tools: Tools, wanted: str) -> Found:
     seen = survey(tools)
     here = Here(tools=tools, identity=seen.identity, cloud=seen.cloud)
     listing = list_here(here)
-    records = tuple(journal_records(tools.store).values())
+    records = tuple(journal_records(tools.store, seen.identity.instance_id).values())
     shots, newer = named_shots(runs_of(listing.snapshots), wanted)
     if not shots:
         raise unknown(wanted)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fakes.clock import FakeClock
+from fakes.records import order_record, run_record
 from fakes.rpc import KEYS, FakeRpc
 from snap_self.cloud.client import EcsClient
 from snap_self.errors import CloudAnswerUnclear
-from snap_self.model.ids import InstanceId, RegionId
-from snap_self.usecases.inventory.own import OwnSnapshots, own_snapshots
+from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
+from snap_self.usecases.inventory.own import OwnSnapshots, Remembered, own_snapshots
 
 ME = InstanceId("i-own")
 OURS = {"TagKey": "snap-self-owner", "TagValue": ME}
@@ -39,7 +41,7 @@ def found(*items: Mapping[str, Any], groups: tuple[Mapping[str, Any], ...] = ())
         clock=FakeClock(),
         random=lambda: 0.5,
     )
-    return own_snapshots(cloud, ME)
+    return own_snapshots(cloud, ME, Remembered())
 
 
 def ids(own: OwnSnapshots) -> list[str]:
@@ -116,3 +118,62 @@ def test_answer_without_its_list_is_an_error_and_not_an_empty_list() -> None:
             clock=FakeClock(),
             random=lambda: 0.5,
         ).describe_snapshots(instance_id=ME, unclear=[])
+
+
+def of_others(
+    *items: Mapping[str, Any], remembered: Remembered, here: tuple[Mapping[str, Any], ...] = ()
+) -> OwnSnapshots:
+    """Return what is found where only some of it is of disks that are attached."""
+
+    def answer(action: str, params: Mapping[str, str]) -> Mapping[str, Any]:
+        if action == "DescribeSnapshotGroups":
+            return {"SnapshotGroups": {"SnapshotGroup": []}}
+        shown = here if "InstanceId" in params else (*here, *items)
+        return {"Snapshots": {"Snapshot": [] if "SnapshotIds" in params else list(shown)}}
+
+    cloud = EcsClient(
+        FakeRpc(answering=answer),
+        region=RegionId("cn-hangzhou"),
+        credentials=lambda _: KEYS,
+        clock=FakeClock(),
+        random=lambda: 0.5,
+    )
+    return own_snapshots(cloud, ME, remembered)
+
+
+def unknown_ids(own: OwnSnapshots) -> list[str]:
+    return [one.shot.snapshot_id for one in own.unknown]
+
+
+DETACHED = ours("s-2", SourceDiskId="d-2")
+
+
+def test_tag_alone_makes_nothing_our_own() -> None:
+    own = of_others(DETACHED, here=(ours("s-1"),), remembered=Remembered())
+    assert (ids(own), unknown_ids(own)) == (["s-1"], ["s-2"])
+
+
+def test_disk_that_the_journal_knows_is_our_own_though_it_is_detached() -> None:
+    remembered = Remembered(disk_ids=frozenset((DiskId("d-2"),)))
+    own = of_others(DETACHED, remembered=remembered)
+    assert (ids(own), unknown_ids(own)) == (["s-2"], [])
+
+
+def test_snapshot_that_the_journal_knows_is_our_own_though_its_disk_is_gone() -> None:
+    gone = ours("s-2", SourceDiskId="")
+    remembered = Remembered(snapshot_ids=frozenset((SnapshotId("s-2"),)))
+    assert ids(of_others(gone, remembered=remembered)) == ["s-2"]
+    assert unknown_ids(of_others(gone, remembered=Remembered())) == ["s-2"]
+
+
+def test_records_of_another_instance_vouch_for_nothing() -> None:
+    order = replace(order_record(), snapshot_ids={DiskId("d-2"): SnapshotId("s-2")})
+    theirs = run_record(orders=(order,))
+    assert Remembered.of([theirs], ME) == Remembered()
+    own = replace(theirs, instance_id=ME)
+    assert "s-2" in Remembered.of([theirs, own], ME).snapshot_ids
+
+
+def test_automatic_snapshot_with_our_tag_is_not_one_of_ours() -> None:
+    own = of_others(here=(ours("s-1", SnapshotType="auto"),), remembered=Remembered())
+    assert (ids(own), unknown_ids(own)) == ([], ["s-1"])
