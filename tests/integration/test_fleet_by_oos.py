@@ -25,6 +25,7 @@ from snap_self import __version__
 
 BROKEN = FLEET[2], FLEET[6]
 QUOTA, MINUTE_S = 40, 6.0
+BUSY_MINUTE_S = 1.5
 COMMAND = 'test ! -e "$HOME/broken" && echo "it\'s patched" >>"$HOME/patched"'
 RATE = {"Mode": "Concurrency", "Concurrency": 10, "MaxErrors": "20%"}
 DOCUMENT = Path(__file__).resolve().parents[2] / "packaging/docs/oos.md"
@@ -113,7 +114,7 @@ def test_patch_night_with_a_quota_that_is_too_small_makes_every_set_all_the_same
     before = {name: len(night.cloud.set_of(name)) for name in FLEET}
     of_agents = ("DescribeDisks", "CreateSnapshot", "DescribeSnapshots")
     tight = [
-        Throttle(limit=4, action=name, window_s=MINUTE_S, code="Throttling.User")
+        Throttle(limit=5, action=name, window_s=BUSY_MINUTE_S, code="Throttling.User")
         for name in of_agents
     ]
     simulator.set_throttles(*tight)
