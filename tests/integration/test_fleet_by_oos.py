@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from fleet_rig import FLEET, STRANGER, FleetCloud, Json, fleet, package_served
 
-from ecs_simulator.faults import Throttle
+from ecs_simulator.faults import CallRecord, Throttle
 from fakes.fleet_oos import template_of
+from fakes.patch_night import AGENT_CALLS
 from run_directory import RunDirectory
 from snap_self import __version__
 
@@ -48,6 +49,7 @@ class Night:
     again: Json
     patched: Json
     sets: dict[str, list[str]]
+    calls: list[CallRecord]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,11 @@ def night(run_directory: RunDirectory, tmp_path_factory: pytest.TempPathFactory)
         installed, again = (cloud.template("install", **wanted) for _ in range(2))
         for name in BROKEN:
             (cloud.folders[name] / "home/broken").touch()
+        since = len(cloud.simulator.calls)
         patched = cloud.template("patch", before="patch night", command=COMMAND, rateControl=RATE)
+        calls = cloud.simulator.calls[since:]
         sets = {name: cloud.set_of(name) for name in FLEET}
-        yield Night(cloud, installed, again, patched, sets)
+        yield Night(cloud, installed, again, patched, sets, calls)
 
 
 def test_roll_out_installs_everywhere_and_changes_nothing_the_second_time(night: Night) -> None:
@@ -107,6 +111,13 @@ def test_patch_night_ran_the_command_where_the_report_says_so(night: Night) -> N
     assert patched == {name: "it's patched\n" for name in FLEET if name not in BROKEN}
 
 
+def test_patch_night_costs_the_calls_that_the_document_counts(night: Night) -> None:
+    made = Counter(call.action for call in night.calls if call.principal.startswith("SnapSelf"))
+    per_machine = {action: made[action] / len(FLEET) for action in AGENT_CALLS}
+    assert per_machine == pytest.approx(AGENT_CALLS, abs=1)
+    assert [call.action for call in night.calls if call.code] == []
+
+
 def test_patch_night_with_a_quota_that_is_too_small_makes_every_set_all_the_same(
     night: Night,
 ) -> None:
@@ -114,7 +125,7 @@ def test_patch_night_with_a_quota_that_is_too_small_makes_every_set_all_the_same
     before = {name: len(night.cloud.set_of(name)) for name in FLEET}
     of_agents = ("DescribeDisks", "CreateSnapshot", "DescribeSnapshots")
     tight = [
-        Throttle(limit=5, action=name, window_s=BUSY_MINUTE_S, code="Throttling.User")
+        Throttle(limit=8, action=name, window_s=BUSY_MINUTE_S, code="Throttling.User")
         for name in of_agents
     ]
     simulator.set_throttles(*tight)
