@@ -118,6 +118,8 @@ def test_patch_night_costs_the_calls_that_the_document_counts(night: Night) -> N
     assert [call.action for call in night.calls if call.code] == []
 
 
+# An agent that was refused goes on at a random place of the next minute, and that is a real one.
+@pytest.mark.long
 def test_patch_night_with_a_quota_that_is_too_small_makes_every_set_all_the_same(
     night: Night,
 ) -> None:

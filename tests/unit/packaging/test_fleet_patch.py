@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ecs_simulator.faults import Fault, Throttle
 from fakes.fleet_oos import Ends, FleetRegion, Json, template_of
 
 FLEET = tuple(f"i-{number}" for number in range(1, 7))
@@ -107,6 +108,17 @@ def test_patch_when_a_command_is_lost_then_it_is_a_timeout_and_the_others_go_on(
     assert not any(command.whole_tree for _, command in region.guest.begun)
 
 
+def test_patch_when_the_answer_to_a_begin_is_lost_then_it_began_once_and_its_end_is_seen(
+    region: FleetRegion,
+) -> None:
+    region.api.faults.add(Fault(kind="lost_reply", action="RunCommand"))
+    rate = {"Mode": "Concurrency", "Concurrency": 6, "MaxErrors": 1}
+    ended = region.go("patch", **PATCH, rateControl=rate)
+    assert (ended["Status"], sorted(region.asked)) == ("Success", [*FLEET])
+    begun = [call for call in region.api.calls.all() if call.action == "RunCommand"]
+    assert len({call.params["ClientToken"] for call in begun}) == len(FLEET)
+
+
 def test_patch_when_an_instance_is_stopped_then_it_is_named_and_nothing_is_begun_there(
     region: FleetRegion,
 ) -> None:
@@ -147,6 +159,8 @@ def test_template_when_no_instance_has_the_tag_then_fails_and_begins_nothing(
         {"webHookUrl": "http://example.com/"},
         {"approvers": "alice"},
         {"rateControl": "quickly"},
+        {"mark": ""},
+        {"mark": "x" * 33},
         {"unknown": 1},
     ],
     ids=str,
@@ -256,8 +270,6 @@ def test_patch_when_the_role_lacks_a_right_then_it_goes_no_further(
 
 
 def test_patch_when_looks_are_throttled_then_it_still_reports_all(region: FleetRegion) -> None:
-    from ecs_simulator.faults import Throttle
-
     region.api.throttles.set([Throttle(limit=4, action="DescribeInvocationResults")])
     rate = {"Mode": "Concurrency", "Concurrency": 1, "MaxErrors": 6}
     ended = region.go("patch", **PATCH, rateControl=rate)
