@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,17 @@ Json = dict[str, Any]
 def template_of(name: str) -> str:
     """Return the text of a template that is shipped."""
     return (FOLDER / f"snap-self-{name}.yml").read_text("utf-8")
+
+
+def documented_policy() -> Json:
+    """Return the policy that the document gives the role of the executions, filled in."""
+    text = (FOLDER.parent / "docs/oos.md").read_text("utf-8")
+    (found,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    names = {"REGION": "cn-hangzhou", "ACCOUNT": "1234567890123456", "VALUE": "web"}
+    for name, value in names.items():
+        found = found.replace(name, value)
+    policy: Json = json.loads(found)
+    return policy
 
 
 def region_of(*names: str, policy: Mapping[str, Any] | None = None) -> SimulatorConfig:

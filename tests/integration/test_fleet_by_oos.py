@@ -9,17 +9,15 @@ agent's processes, its journal, its calls over HTTP and its waiting for the next
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from fleet_rig import FLEET, STRANGER, FleetCloud, Json, fleet, package_served
 
 from ecs_simulator.faults import CallRecord, Throttle
-from fakes.fleet_oos import template_of
+from fakes.fleet_oos import documented_policy, template_of
 from fakes.patch_night import AGENT_CALLS
 from run_directory import RunDirectory
 from snap_self import __version__
@@ -29,15 +27,6 @@ QUOTA, MINUTE_S = 40, 6.0
 BUSY_MINUTE_S = 1.5
 COMMAND = 'test ! -e "$HOME/broken" && echo "it\'s patched" >>"$HOME/patched"'
 RATE = {"Mode": "Concurrency", "Concurrency": 10, "MaxErrors": "20%"}
-DOCUMENT = Path(__file__).resolve().parents[2] / "packaging/docs/oos.md"
-
-
-def role_policy() -> Json:
-    """Return the policy that the document gives the role of the executions."""
-    (text,) = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
-    filled = text.replace("REGION", "cn-hangzhou").replace("ACCOUNT", "1234567890123456")
-    policy: Json = json.loads(filled.replace("VALUE", "web"))
-    return policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +44,7 @@ class Night:
 @pytest.fixture(scope="module")
 def night(run_directory: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     folder = tmp_path_factory.mktemp("package")
-    with fleet(run_directory, role_policy()) as cloud, package_served(folder) as package:
+    with fleet(run_directory, documented_policy()) as cloud, package_served(folder) as package:
         cloud.simulator.set_throttles(
             Throttle(limit=QUOTA, window_s=MINUTE_S, code="Throttling.User")
         )

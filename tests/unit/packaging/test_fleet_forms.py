@@ -5,6 +5,7 @@ Beside the validator of the simulated OOS, which knows more than is used here.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from ecs_simulator.oos.templates import SIZE_LIMIT
-from fakes.fleet_oos import FOLDER, FleetRegion, template_of
+from fakes.fleet_oos import FOLDER, FleetRegion, documented_policy, template_of
 
 NAMES = ("install", "keep", "patch", "report")
 FLEET = ("install", "patch", "report")
@@ -140,3 +141,16 @@ def test_only_texts_of_a_closed_pattern_stand_bare_in_a_script(name: str) -> Non
         pattern = template["Parameters"][each]["AllowedPattern"]
         for text in ("'", "a'b", "http://x/';id;'.deb", "x\ny", "$(id)", "`id`"):
             assert not re.fullmatch(pattern, text), each
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_role_of_the_document_has_the_rights_that_the_tasks_need_and_no_more(name: str) -> None:
+    keeper = json.loads((FOLDER.parent / "ram/snap-self-keeper.json").read_text("utf-8"))
+    policy = keeper if name == "keep" else documented_policy()
+    allowed: set[str] = set()
+    for statement in policy["Statement"]:
+        actions = statement["Action"]
+        allowed |= {actions} if isinstance(actions, str) else {*actions}
+    answer = FleetRegion("i-1").oos("GenerateExecutionPolicy", TemplateContent=template_of(name))
+    (needed,) = json.loads(answer.body["Policy"])["Statement"]
+    assert allowed == set(needed["Action"])

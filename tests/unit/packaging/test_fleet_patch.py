@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ecs_simulator.faults import Fault, Throttle
-from fakes.fleet_oos import Ends, FleetRegion, Json, template_of
+from fakes.fleet_oos import Ends, FleetRegion, Json, documented_policy, template_of
 
 FLEET = tuple(f"i-{number}" for number in range(1, 7))
 PATCH = {"before": "patch night", "command": "apt-get -y dist-upgrade"}
@@ -267,6 +267,15 @@ def test_patch_when_the_role_lacks_a_right_then_it_goes_no_further(
     rate = {"Mode": "Concurrency", "Concurrency": 1, "MaxErrors": 0}
     ended = region.go("patch", **PATCH, rateControl=rate)
     assert (ended["Status"], region.asked) == ("Failed", begun)
+
+
+def test_policy_of_the_document_lets_the_fleet_be_patched_and_nobody_else() -> None:
+    region = FleetRegion(*FLEET, policy=documented_policy())
+    region.guest.ends = {name: made(number) for number, name in enumerate(FLEET, 1)}
+    assert region.go("patch", **PATCH)["Status"] == "Success"
+    others = region.go("patch", **PATCH, tagValue="db")
+    assert (others["Status"], failed(region, others)) == ("Failed", ["i-other"])
+    assert sorted(region.asked) == [*FLEET]
 
 
 def test_patch_when_looks_are_throttled_then_it_still_reports_all(region: FleetRegion) -> None:
