@@ -160,6 +160,17 @@ def test_keep_when_the_answer_to_a_copy_is_lost_then_there_is_still_one_copy() -
     assert len(cloud.copies()) == 2
 
 
+def test_keep_when_it_is_started_twice_at_once_then_there_is_one_copy_of_each() -> None:
+    cloud = KeeperCloud()
+    given = {"OOSAssumeRole": "keeper", "copyRegionId": "cn-beijing"}
+    names = [cloud.started(template_of("keep"), Parameters=given) for _ in range(2)]
+    for _ in range(60):
+        cloud.pass_time(5)
+    assert {cloud.status(name) for name in names} == {"Success"}
+    assert len(cloud.called("CopySnapshot")) == 4
+    assert len(cloud.copies()) == 2
+
+
 @pytest.mark.parametrize("lacking", ["LockSnapshot", "CopySnapshot", "DescribeLockedSnapshots"])
 def test_keep_when_a_right_is_lacking_then_it_does_not_end_well(lacking: str) -> None:
     policy = keeper_policy()
