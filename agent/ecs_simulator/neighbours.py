@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import unquote
 
 from ecs_simulator.metadata import Metadata
 from ecs_simulator.peers import Peers
-from ecs_simulator.servers import HttpIn, HttpOut, Listener, Service
+from ecs_simulator.servers import Answer, HttpIn, HttpOut, Listener, Service
 from ecs_simulator.simulator import Simulator
 
 _MOST = 254
@@ -25,17 +25,22 @@ def metadata_services(
     """
     if len(instance_ids) > _MOST:
         raise ValueError(f"at most {_MOST} instances have a metadata service of their own")
-    hosts = {f"127.0.1.{number}": name for number, name in enumerate(instance_ids, start=1)}
-    services = {host: Metadata(simulator.cloud, instance_id=name) for host, name in hosts.items()}
+    with ExitStack() as stack:
+        urls: dict[str, str] = {}
+        for number, name in enumerate(instance_ids, start=1):
+            service = Service(answer=_answer_of(simulator, name), admits=Peers().admits)
+            listener = Listener((f"127.0.1.{number}", 0), service)
+            listener.start()
+            stack.callback(listener.stop)
+            urls[name] = f"http://{listener.host}:{listener.port}"
+        yield urls
+
+
+def _answer_of(simulator: Simulator, instance_id: str) -> Answer:
+    service = Metadata(simulator.cloud, instance_id=instance_id)
 
     def answer(request: HttpIn) -> HttpOut:
-        service = services[request.headers["host"].partition(":")[0]]
         reply = service.answer(request.method, unquote(request.path), request.headers)
         return HttpOut(status=reply.status, body=reply.body, content_type=reply.content_type)
 
-    listener = Listener(("0.0.0.0", 0), Service(answer=answer, admits=Peers().admits))  # noqa: S104
-    listener.start()
-    try:
-        yield {name: f"http://{host}:{listener.port}" for host, name in hosts.items()}
-    finally:
-        listener.stop()
+    return answer
