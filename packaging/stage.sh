@@ -188,11 +188,13 @@ place_documents() {
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
     for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
         snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json snap-self-online.json trust.json \
-        trust-oos.json snap-self-fleet.json; do
+        trust-oos.json snap-self-fleet.json snap-self-keeper.json; do
         place 644 "packaging/ram/$file" "$doc/ram/$file"
     done
     document packaging/ram/README.md ram/README.md
-    place 644 packaging/oos/snap-self-rollback.yml "$doc/oos/snap-self-rollback.yml"
+    for file in "$checkout"/packaging/oos/*.yml; do
+        place 644 "packaging/oos/${file##*/}" "$doc/oos/${file##*/}"
+    done
     for file in snap-self.rules.yml snap-self.rules-test.yml dashboard.json icinga2.conf nagios.cfg; do
         place 644 "packaging/monitoring/$file" "$doc/monitoring/$file"
     done

@@ -17,11 +17,11 @@ In a test::
         cloud.inject(Fault(kind="lost_reply", action="CreateSnapshot"))
 
 Layers, top to bottom (each imports only what is below it):
-``simulator`` > ``control_api``, ``servers``, ``peers`` > ``controls`` > ``api``, ``metadata`` >
-``actions`` > ``snapshotting``, ``attaching``, ``encrypting`` > ``cloud`` > ``oos`` > ``state``,
-``pace``, ``account``, ``assistant``, ``life``, ``authenticate``, ``keys``, ``faults``,
-``idempotency`` > ``records``, ``usage``, ``paging``, ``rules``, ``params``, ``ram``, ``render`` >
-``config``, ``errors``, ``signature``, ``clock``, ``ports``, ``identifiers``.
+``neighbours`` > ``simulator`` > ``control_api``, ``servers``, ``peers`` > ``controls`` > ``api``,
+``metadata`` > ``actions`` > ``snapshotting``, ``attaching``, ``encrypting`` > ``cloud`` > ``oos`` >
+``state``, ``pace``, ``account``, ``machines`` > ``assistant``, ``life``, ``authenticate``,
+``keys``, ``faults``, ``idempotency`` > ``records``, ``usage``, ``paging``, ``rules``, ``params``,
+``ram``, ``render`` > ``config``, ``errors``, ``signature``, ``clock``, ``ports``, ``identifiers``.
 
 Where the documentation says nothing, the simulator does this. A group's not-found code is
 ``InvalidSnapshotGroupId.NotFound``. When a group is deleted, a member from which a disk or image

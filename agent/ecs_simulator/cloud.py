@@ -91,8 +91,8 @@ class Cloud:
         self.storage = OneAtATime(storage)
         self.power: Power = NoPower()
         self.state = State()
-        self.assistant = Assistant(clock, self.state.lock)
         self.agenda = Agenda(clock)
+        self.assistant = Assistant(clock, self.agenda, self.state.lock)
         self.pace = Pace(self.agenda, config)
         self.ids = Ids(config.seed)
         self.keys = KeyStore(

@@ -127,11 +127,38 @@ class Instance:
     public_keys: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotLock:
+    """A lock in compliance mode: nobody can take it away once its cool-off has ended."""
+
+    created_at: float
+    starts_at: float
+    cool_off_h: int
+    days: int
+
+    @property
+    def cool_off_ends_at(self) -> float:
+        return self.created_at + self.cool_off_h * 3600.0
+
+    @property
+    def ends_at(self) -> float:
+        return self.starts_at + self.days * 86400.0
+
+    def status(self, now: float) -> str:
+        """Return its LockStatus."""
+        if now >= self.ends_at:
+            return "expired"
+        return "compliance-cooloff" if now < self.cool_off_ends_at else "compliance"
+
+
 @dataclass(slots=True, kw_only=True)
 class Snapshot:
     """One snapshot.
 
     Stages are instants, None until reached: accepted, visible, cut, available, accomplished.
+
+    Args:
+        source_id: the snapshot of another region that it is a copy of.
     """
 
     snapshot_id: str
@@ -155,6 +182,12 @@ class Snapshot:
     created_image: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     modified_at: float = 0.0
+    lock: SnapshotLock | None = None
+    source_id: str = ""
+
+    def is_locked(self, now: float) -> bool:
+        """Tell whether nobody can delete it."""
+        return self.lock is not None and self.lock.status(now) != "expired"
 
     @property
     def instant_access(self) -> bool:

@@ -233,6 +233,8 @@ def finish_snapshots(cloud: Cloud) -> None:
 
 def check_deletable(cloud: Cloud, snapshot: Snapshot, *, force: bool) -> None:
     """Refuse to delete a snapshot that something depends on."""
+    if snapshot.is_locked(cloud.clock.now()):
+        raise ApiError("InvalidOperation.SnapshotIsLocked", status=403)
     if snapshot.created_image:
         raise ApiError("SnapshotCreatedImage")
     if snapshot.created_disks and not force:
@@ -273,5 +275,5 @@ def sweep(cloud: Cloud) -> None:
             if snapshot is None or snapshot.usage() != "none":
                 continue
             ends_at = retention_end(snapshot)
-            if ends_at is not None and ends_at <= now:
+            if ends_at is not None and ends_at <= now and not snapshot.is_locked(now):
                 delete_snapshot(cloud, name)

@@ -52,6 +52,8 @@ class State:
         self.instances: dict[str, Instance] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.groups: dict[str, SnapshotGroup] = {}
+        # Copies in other regions, where nothing else is, by region.
+        self.copies: dict[str, dict[str, Snapshot]] = {}
         self._last_number = 0
         self._by_number: dict[int, Snapshot] = {}
         self._numbers: list[int] = []

@@ -22,6 +22,7 @@ from itertools import islice
 
 import measuring
 
+from fakes import patch_night
 from fakes.fleet import Scene, Tally, simulate
 
 SEEDS = (1, 2, 3)
@@ -134,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ProcessPoolExecutor() as pool:
         runs = Runs(pool, SEEDS[:1] if brief else SEEDS)
         print_goals(runs, brief=brief)
+        print_patch_nights()
         if not brief and not options.goals:
             print_spreads(runs)
             print_followers(runs)
@@ -174,6 +176,12 @@ def print_goals(runs: Runs, *, brief: bool) -> None:
             f"{f'MISSED: {missed}' if missed else 'met'}",
             flush=True,
         )
+
+
+def print_patch_nights() -> None:
+    """Print what a patch night by OOS asks of the quotas, as ``packaging/docs/oos.md`` has it."""
+    print("\npatch nights: machines | at a time | lasts | most calls a minute and action | quota")
+    print("\n".join(patch_night.table()))
 
 
 def print_spreads(runs: Runs) -> None:

@@ -13,19 +13,15 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote
 
 import measuring
 
 from ecs_simulator import Simulator, SimulatorConfig, Throttle
-from ecs_simulator.metadata import Metadata
-from ecs_simulator.peers import Peers
-from ecs_simulator.servers import HttpIn, HttpOut, Listener, Service
+from ecs_simulator.neighbours import metadata_services
 from fakes.fleet import (
     BEFORE,
     EARLY_S,
@@ -87,11 +83,15 @@ def run_processes(scene: Scene) -> Tally:
     chance = random.Random(scene.seed)
     starts = [chance.uniform(0.0, scene.spread_s) for _ in agents]
     ids = [instance.instance_id for instance in instances]
-    with measuring.scratch() as folder, Simulator(config) as cloud, metadata(cloud, ids) as urls:
+    with (
+        measuring.scratch() as folder,
+        Simulator(config) as cloud,
+        metadata_services(cloud, ids) as urls,
+    ):
         cloud.set_throttles(Throttle(limit=scene.quota or 0, code="Throttling.User"))
         processes = [
             HookProcess(scene, *command(scene, agent, url, cloud.ecs_url, folder))
-            for agent, url in zip(agents, urls, strict=True)
+            for agent, url in zip(agents, urls.values(), strict=True)
         ]
         # The windows of the throttle begin with the minutes.
         time.sleep(MINUTE_S - time.time() % MINUTE_S)
@@ -111,27 +111,6 @@ def run_processes(scene: Scene) -> Tally:
                 for agent, process in zip(agents, processes, strict=True)
             )
         )
-
-
-@contextmanager
-def metadata(cloud: Simulator, instance_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Give the URL of each instance's metadata service: an address of loopback for each."""
-    hosts = {f"127.0.1.{number}": name for number, name in enumerate(instance_ids, start=1)}
-    services = {
-        host: Metadata(cloud.cloud, instance_id=instance_id) for host, instance_id in hosts.items()
-    }
-
-    def answer(request: HttpIn) -> HttpOut:
-        service = services[request.headers["host"].partition(":")[0]]
-        reply = service.answer(request.method, unquote(request.path), request.headers)
-        return HttpOut(status=reply.status, body=reply.body, content_type=reply.content_type)
-
-    listener = Listener(("0.0.0.0", 0), Service(answer=answer, admits=Peers().admits))
-    listener.start()
-    try:
-        yield [f"http://{host}:{listener.port}" for host in hosts]
-    finally:
-        listener.stop()
 
 
 def command(

@@ -1,4 +1,7 @@
-"""Cloud Assistant's RunCommand, DescribeInvocations and DescribeInvocationResults."""
+"""Cloud Assistant's RunCommand, DescribeInvocations and DescribeInvocationResults.
+
+Source: their API pages and the SDK's descriptions of their parameters.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from ecs_simulator.actions.base import Call, Json, Operation
+from ecs_simulator.actions.base import Call, Json, Operation, T
 from ecs_simulator.assistant import Command, Invocation, Run
 from ecs_simulator.clock import iso_second
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.errors import ApiError
+from ecs_simulator.paging import Page, cut_page, read_page_request
 from ecs_simulator.params import Params
 from ecs_simulator.ram import Resource
+from ecs_simulator.rules import fits, read_tag_filter, read_tags
 
+_TIMEOUTS_S = (10, 86400)
 _KINDS = ("RunShellScript", "RunPythonScript", "RunPerlScript")
 _CONTENT_LIMIT = 18 * 1024
 
@@ -30,7 +36,7 @@ def run_command(cloud: Cloud, call: Call) -> Json:
     names = params.items("InstanceId")
     if not 1 <= len(names) <= 100:
         raise ApiError("MissingParameter.InstanceId", "1 to 100 instances are needed.")
-    content = _content(params)
+    content, timeout_s, tags = _content(params), _timeout(params), read_tags(params)
     with cloud.state.lock:
         for name in names:
             if cloud.instance(name).status != "Running":
@@ -39,15 +45,18 @@ def run_command(cloud: Cloud, call: Call) -> Json:
             command_id=cloud.ids.make("c"),
             kind=kind,
             content=content,
-            timeout_s=params.integer("Timeout", "InvalidParameter.Timeout") or 60,
+            timeout_s=timeout_s,
             user=params.text("Username"),
             folder=params.text("WorkingDir"),
             name=params.text("Name"),
+            whole_tree=_one_of(params, "TerminationMode", ("Process", "ProcessTree"))
+            == "ProcessTree",
         )
         invocation = Invocation(
             invoke_id=cloud.ids.make("t"),
             command=command,
             created_at=cloud.clock.now(),
+            tags=tags,
             runs=[Run(instance_id=name) for name in names],
         )
         cloud.assistant.invoke(invocation)
@@ -68,16 +77,58 @@ def _content(params: Params) -> bytes:
     return content
 
 
+def _timeout(params: Params) -> int:
+    seconds = params.integer("Timeout", "InvalidParameter.Timeout") or 60
+    if not _TIMEOUTS_S[0] <= seconds <= _TIMEOUTS_S[1]:
+        raise ApiError("InvalidParameter.Timeout", "Timeout is 10 to 86400 seconds.")
+    return seconds
+
+
+def _one_of(params: Params, name: str, allowed: Sequence[str]) -> str:
+    value = params.text(name) or allowed[0]
+    if value not in allowed:
+        raise ApiError(f"InvalidParameter.{name}", f"{name} is {' or '.join(allowed)}.")
+    return value
+
+
 def _found(cloud: Cloud, call: Call) -> list[Invocation]:
-    cloud.check_region(call.params)
-    wanted = call.params.text("InvokeId")
-    every = call.visible(cloud.assistant.invocations.values())
-    return [each for each in every if wanted in ("", each.invoke_id)]
+    """Return the invocations that a listing asks for, the latest first."""
+    params = call.params
+    cloud.check_region(params)
+    wanted, tags = params.text("InvokeId"), read_tag_filter(params)
+    instance_id = params.text("InstanceId")
+    # "This parameter does not take effect if the InstanceId parameter is also specified."
+    name = "" if instance_id else params.text("CommandName")
+    return [
+        each
+        for each in reversed([*call.visible(cloud.assistant.invocations.values())])
+        if wanted in ("", each.invoke_id)
+        and name in ("", each.command.name)
+        and fits({**each.tags}, tags)
+        and (not instance_id or instance_id in {run.instance_id for run in each.runs})
+    ]
+
+
+def _page(params: Params, found: list[T]) -> Page[T]:
+    request = read_page_request(params, floor=1, ceiling=50)
+    numbered = list(enumerate(found))[0 if request.after is None else request.after + 1 :]
+    return cut_page(numbered, request)
+
+
+def _shown(params: Params, output: str) -> str:
+    if _one_of(params, "ContentEncoding", ("Base64", "PlainText")) == "Base64":
+        return output
+    return base64.b64decode(output).decode("utf-8", "replace")
 
 
 def describe_invocations(cloud: Cloud, call: Call) -> Json:
     """List commands that were begun, with their status."""
+    params = call.params
+    with_output = params.flag("IncludeOutput")
+    if with_output and not params.text("InvokeId") and not params.text("InstanceId"):
+        raise ApiError("MissingParameter", "IncludeOutput needs InvokeId or InstanceId.")
     with cloud.state.lock:
+        page = _page(params, _found(cloud, call))
         entries = [
             {
                 "InvokeId": each.invoke_id,
@@ -88,36 +139,52 @@ def describe_invocations(cloud: Cloud, call: Call) -> Json:
                 "InvokeStatus": each.status,
                 "InvocationStatus": "Success" if each.status == "Finished" else each.status,
                 "CreationTime": iso_second(each.created_at),
-                "InvokeInstances": {"InvokeInstance": [_run_json(each, r) for r in each.runs]},
+                "Tags": _tags_json(each),
+                "InvokeInstances": {
+                    "InvokeInstance": [
+                        _run_json(params, each, run, output=with_output) for run in each.runs
+                    ]
+                },
             }
-            for each in _found(cloud, call)
+            for each in page.entries
         ]
-    return {"TotalCount": len(entries), "Invocations": {"Invocation": entries}}
+    return {**page.head(), "Invocations": {"Invocation": entries}}
 
 
 def describe_invocation_results(cloud: Cloud, call: Call) -> Json:
     """List what commands wrote on each instance."""
+    params = call.params
     with cloud.state.lock:
-        instance_id = call.params.text("InstanceId")
+        instance_id = params.text("InstanceId")
+        page = _page(
+            params,
+            [
+                (each, run)
+                for each in _found(cloud, call)
+                for run in each.runs
+                if instance_id in ("", run.instance_id)
+            ],
+        )
         entries = [
-            _run_json(each, run)
-            for each in _found(cloud, call)
-            for run in each.runs
-            if instance_id in ("", run.instance_id)
+            {**_run_json(params, each, run, output=True), "Tags": _tags_json(each)}
+            for each, run in page.entries
         ]
-    results = {"TotalCount": len(entries), "InvocationResults": {"InvocationResult": entries}}
-    return {"Invocation": results}
+    return {"Invocation": {**page.head(), "InvocationResults": {"InvocationResult": entries}}}
 
 
-def _run_json(invocation: Invocation, run: Run) -> Json:
+def _tags_json(invocation: Invocation) -> Json:
+    return {"Tag": [{"TagKey": key, "TagValue": value} for key, value in invocation.tags.items()]}
+
+
+def _run_json(params: Params, invocation: Invocation, run: Run, *, output: bool) -> Json:
     code = {} if run.exit_code is None else {"ExitCode": run.exit_code}
     return {
         "InvokeId": invocation.invoke_id,
         "CommandId": invocation.command.command_id,
         "InstanceId": run.instance_id,
         "InvocationStatus": run.status,
-        "InvokeRecordStatus": "Finished" if run.status == "Success" else run.status,
-        "Output": run.output,
+        "InvokeRecordStatus": _RECORD_STATUSES.get(run.status, run.status),
+        "Output": _shown(params, run.output) if output else "",
         "Dropped": run.dropped,
         "ErrorCode": run.error_code,
         "ErrorInfo": run.error_info,
@@ -125,6 +192,9 @@ def _run_json(invocation: Invocation, run: Run) -> Json:
         "FinishedTime": iso_second(run.finished_at),
         **code,
     }
+
+
+_RECORD_STATUSES = {"Success": "Finished", "Timeout": "Failed"}
 
 
 def command_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:

@@ -15,7 +15,7 @@ from ecs_simulator.actions.base import OOS_VERSION, Call, Json, Operation
 from ecs_simulator.clock import iso_second, parse_iso
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.errors import ApiError
-from ecs_simulator.oos.actions import check_actions
+from ecs_simulator.oos.actions import check_actions, may_approve
 from ecs_simulator.oos.engine import CONFIRM, SKIP_CHECK, Wish
 from ecs_simulator.oos.faults import TaskFault, TemplateFault
 from ecs_simulator.oos.records import (
@@ -157,6 +157,9 @@ def notify_execution(cloud: Cloud, call: Call) -> Json:
         ]
         if not held:
             raise ApiError("InvalidExecutionStatus", "The execution does not wait.", status=400)
+        assert call.principal is not None
+        if not all(may_approve(task, call.principal.name) for task in held):
+            raise ApiError("User.NoPermission", "Only the Approvers may tell.", status=403)
         cloud.oos.notify(held, approved=kind == "Approve", note=params.text("NotifyNote"))
     return {}
 

@@ -79,10 +79,14 @@ def describe_snapshots(cloud: Cloud, call: Call) -> Json:
     check_dry_run(params)
     now = cloud.clock.now()
     with cloud.state.lock:
-        source = _candidates(cloud, params, request, ids=ids, tags=tags)
+        source = (
+            _candidates(cloud, params, request, ids=ids, tags=tags)
+            if cloud.here(params)
+            else _copies(cloud, params, request, ids)
+        )
         found = (
             (snapshot.number, snapshot)
-            for snapshot in call.visible(source if cloud.here(params) else ())
+            for snapshot in call.visible(source)
             if snapshot.visible_at <= now
             and all(test(snapshot, now) for test in tests)
             and fits(snapshot.tags, tags)
@@ -90,7 +94,12 @@ def describe_snapshots(cloud: Cloud, call: Call) -> Json:
         page = cut_page(found, request, cap=cloud.config.tag_filter_cap if tags else None)
         return {
             **page.head(),
-            "Snapshots": {"Snapshot": [snapshot_json(cloud, s, now) for s in page.entries]},
+            "Snapshots": {
+                "Snapshot": [
+                    {**snapshot_json(cloud, s, now), "RegionId": params.text("RegionId")}
+                    for s in page.entries
+                ]
+            },
         }
 
 
@@ -119,6 +128,17 @@ def _candidates(
     for snapshot in sorted(named, key=lambda s: -s.number):
         before = request.after is None or snapshot.number < request.after
         if before and (disk_ids is None or snapshot.disk_id in disk_ids):
+            yield snapshot
+
+
+def _copies(
+    cloud: Cloud, params: Params, request: PageRequest, ids: Sequence[str] | None
+) -> Iterator[Snapshot]:
+    """Yield what was copied to another region, newest first; filters must still be applied."""
+    copies = cloud.state.copies.get(params.text("RegionId"), {})
+    for snapshot in reversed(copies.values()):
+        before = request.after is None or snapshot.number < request.after
+        if before and (ids is None or snapshot.snapshot_id in ids):
             yield snapshot
 
 
@@ -212,8 +232,8 @@ def snapshot_json(cloud: Cloud, snapshot: Snapshot, now: float) -> Json:
         "ProductCode": "",
         "SnapshotSN": f"64472-{snapshot.number:09d}-619760001",
         "SnapshotLinkId": "sl-" + snapshot.disk_id.removeprefix("d-"),
-        "SourceSnapshotId": "",
-        "SourceRegionId": "",
+        "SourceSnapshotId": snapshot.source_id,
+        "SourceRegionId": cloud.config.region_id if snapshot.source_id else "",
         "FullSnapshotSizeInBytes": 0,
         "Tags": {"Tag": [{"TagKey": k, "TagValue": v} for k, v in snapshot.tags.items()]},
     }

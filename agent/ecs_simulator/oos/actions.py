@@ -180,7 +180,16 @@ def _choice(turn: Turn) -> Outcome:
 
 
 def _approve(turn: Turn) -> Outcome:
+    hook = turn.properties.get("WebHook") or {}
+    if turn.properties.get("NotifyType") == "WebHook" and not hook.get("URI"):
+        raise TaskFault("ACS::Approve by WebHook needs its URI.")
     return Done() if turn.task.approved else Held()
+
+
+def may_approve(task: TaskExecution, name: str) -> bool:
+    """Tell whether somebody may approve or reject what a task waits for."""
+    approvers = task.properties.get("Approvers")
+    return not approvers or name in approvers
 
 
 def _notify(turn: Turn) -> Outcome:
@@ -208,8 +217,12 @@ def _ids(turn: Turn, target: Mapping[str, Any]) -> Iterator[str]:
         parameters["Tags"] = target.get("Tags") or []
     elif kind != "All":
         raise TaskFault(f"Targets of the type {kind!r} are not simulated.")
-    answer = turn.call("ECS", "DescribeInstances", parameters)
-    yield from (each["InstanceId"] for each in answer["Instances"]["Instance"])
+    for _ in range(_MAX_PAGES):
+        answer = turn.call("ECS", "DescribeInstances", parameters)
+        yield from (each["InstanceId"] for each in answer["Instances"]["Instance"])
+        if not answer.get("NextToken"):
+            return
+        parameters["NextToken"] = answer["NextToken"]
 
 
 def _template(turn: Turn) -> Outcome:

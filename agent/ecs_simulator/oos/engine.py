@@ -472,8 +472,10 @@ class Engine:
         if is_action(task.task.action, LOOP) or task.items is not None:
             task.outputs = dict(result or {})
             return
+        now = self._clock.now()
         task.outputs = {
-            each.name: typed(select(each.selector, result), each.kind) for each in task.task.outputs
+            each.name: typed(select(each.selector, result, now=now), each.kind)
+            for each in task.task.outputs
         }
 
     def _settle(self, task: TaskExecution, status: str, message: str) -> None:

@@ -22,8 +22,11 @@ def what_is_missing() -> str:
     return next((name for name in ("jq", "yaml") if importlib.util.find_spec(name) is None), "")
 
 
-def select(selector: str, value: Any) -> list[Any]:
+def select(selector: str, value: Any, *, now: float | None = None) -> list[Any]:
     """Return everything a selector finds.
+
+    Args:
+        now: what ``now`` means in it, in seconds since 1970; the machine's own time without.
 
     Raises:
         TaskFault: jq cannot apply it to this value.
@@ -31,7 +34,8 @@ def select(selector: str, value: Any) -> list[Any]:
     import jq
 
     try:
-        found: list[Any] = jq.compile(_program(selector)).input_text(json.dumps(value)).all()
+        program = _program(selector) if now is None else f"def now: {now!r}; {_program(selector)}"
+        found: list[Any] = jq.compile(program).input_text(json.dumps(value)).all()
     except ValueError as error:
         raise TaskFault(f"The selector {selector!r} failed: {error}") from None
     return found

@@ -17,9 +17,14 @@ class NotingGuest:
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, Command, Ended]] = []
+        self.stopped: list[str] = []
 
     def begin(self, instance_id: str, command: Command, ended: Ended) -> None:
         self.begun.append((instance_id, command, ended))
+
+    def stop(self, instance_id: str, command: Command) -> None:
+        del command
+        self.stopped.append(instance_id)
 
 
 def cloud_with_guest() -> tuple[OosCloud, NotingGuest]:
@@ -93,6 +98,10 @@ def test_command_where_no_assistant_runs_fails() -> None:
         ({"InstanceId.1": ""}, "MissingParameter.InstanceId"),
         ({"InstanceId.1": "i-none"}, "InvalidInstanceId.NotFound"),
         ({"RepeatMode": "NextRebootOnly"}, "InvalidParameter.RepeatMode"),
+        ({"Timeout": "9"}, "InvalidParameter.Timeout"),
+        ({"Timeout": "86401"}, "InvalidParameter.Timeout"),
+        ({"TerminationMode": "All"}, "InvalidParameter.TerminationMode"),
+        ({"Tag.1.Key": "acs:x"}, "InvalidTagKey.Malformed"),
     ],
 )
 def test_command_that_breaks_a_rule_is_refused(params: dict[str, str], code: str) -> None:
@@ -131,3 +140,68 @@ def test_oos_waits_for_a_command_and_takes_its_output(exit_code: int, status: st
     assert cloud.status(name) == status
     if status == "Success":
         assert json.loads(cloud.tasks(name)[0]["Outputs"]) == {"said": "web\n"}
+
+
+def listed(cloud: OosCloud, **params: Any) -> list[dict[str, Any]]:
+    answer = cloud.call("DescribeInvocationResults", **params)
+    assert answer.status == 200, answer
+    return list(answer.body["Invocation"]["InvocationResults"]["InvocationResult"])
+
+
+def test_results_are_found_by_the_tags_of_their_command() -> None:
+    cloud, _ = cloud_with_guest()
+    tagged = run(cloud, Tag__1__Key="night", Tag__1__Value="one").body["InvokeId"]
+    run(cloud, Tag__1__Key="night", Tag__1__Value="two")
+    run(cloud)
+    (found,) = listed(cloud, Tag__1__Key="night", Tag__1__Value="one")
+    assert found["InvokeId"] == tagged
+    assert found["Tags"] == {"Tag": [{"TagKey": "night", "TagValue": "one"}]}
+    assert len(listed(cloud, Tag__1__Key="night")) == 2
+
+
+def test_output_is_shown_plain_where_that_is_asked_for() -> None:
+    cloud, guest = cloud_with_guest()
+    run(cloud)
+    guest.begun[0][2](0, "末\n".encode())
+    assert listed(cloud, ContentEncoding="PlainText")[0]["Output"] == "末\n"
+    assert listed(cloud)[0]["Output"] == base64.b64encode("末\n".encode()).decode()
+
+
+def test_listing_shows_output_only_of_one_command_or_instance() -> None:
+    cloud, guest = cloud_with_guest()
+    run(cloud)
+    guest.begun[0][2](0, b"said")
+    refused = cloud.call("DescribeInvocations", IncludeOutput="true")
+    assert refused.outcome == (400, "MissingParameter")
+    asked = {"IncludeOutput": "true", "InstanceId": "i-own", "ContentEncoding": "PlainText"}
+    (found,) = cloud.call("DescribeInvocations", **asked).body["Invocations"]["Invocation"]
+    assert found["InvokeInstances"]["InvokeInstance"][0]["Output"] == "said"
+
+
+def test_results_come_in_pages_the_latest_first() -> None:
+    cloud, _ = cloud_with_guest()
+    ids = [run(cloud).body["InvokeId"] for _ in range(60)]
+    seen, token = [], ""
+    while True:
+        page = cloud.call("DescribeInvocationResults", MaxResults=50, NextToken=token).body
+        seen += [e["InvokeId"] for e in page["Invocation"]["InvocationResults"]["InvocationResult"]]
+        token = page["Invocation"]["NextToken"]
+        if not token:
+            break
+    assert seen == ids[::-1]
+
+
+def test_command_whose_time_is_up_is_stopped_and_what_it_says_later_does_not_count() -> None:
+    cloud, guest = cloud_with_guest()
+    run(cloud, Timeout="30")
+    cloud.pass_time(29)
+    assert status(cloud) == "Running"
+    cloud.pass_time(1)
+    guest.begun[0][2](0, b"late")
+    shown = result(cloud)
+    assert (shown["InvocationStatus"], shown["ErrorCode"], shown["Output"]) == (
+        "Timeout",
+        "ExecutionTimeout",
+        "",
+    )
+    assert (status(cloud), guest.stopped) == ("Failed", ["i-own"])

@@ -1,0 +1,212 @@
+"""The keeper's template on the simulated OOS, with its policy and no more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecs_simulator.config import RoleConfig
+from ecs_simulator.faults import Fault
+from fakes.fleet_oos import OOS, Json, template_of
+from fakes.simulated_cloud import TWO_DISKS
+from fakes.simulated_oos import OosCloud
+
+POLICY = Path(__file__).resolve().parents[3] / "packaging/ram/snap-self-keeper.json"
+DAY_S = 86400.0
+
+
+def keeper_policy() -> Json:
+    """Return the shipped policy, filled in."""
+    text = POLICY.read_text("utf-8")
+    filled = text.replace("REGION", "cn-hangzhou").replace("ACCOUNT", "1234567890123456")
+    policy: Json = json.loads(filled)
+    return policy
+
+
+class KeeperCloud(OosCloud):
+    """Snapshots of ours and of others, and a role that keeps ours."""
+
+    def __init__(self, policy: Json | None = None) -> None:
+        role = RoleConfig(name="keeper", trusted=(OOS,), policies=(policy or keeper_policy(),))
+        super().__init__(replace(TWO_DISKS, roles=(RoleConfig(), role)))
+        self.ours = [self.shot("d-sys", 14, run="one"), self.shot("d-data", 7, run="two")]
+        self.foreign = self.shot("d-data", 14)
+
+    def shot(self, disk: str, days: int | None, *, run: str = "") -> str:
+        """Make a finished snapshot."""
+        tags = {"snap-self-owner": "i-own", "snap-self-run": run} if run else {"team": "db"}
+        numbered = {
+            f"Tag__{number}__{part}": value
+            for number, pair in enumerate(tags.items(), 1)
+            for part, value in zip(("Key", "Value"), pair, strict=True)
+        }
+        kept = {} if days is None else {"RetentionDays": days}
+        name = self.made(
+            "CreateSnapshot", DiskId=disk, SnapshotName=f"before-{disk}", **kept, **numbered
+        )
+        self.pass_time(2)
+        self.pass_time(200)
+        return str(name)
+
+    def keep(self, **parameters: object) -> Json:
+        """Run the template to its end."""
+        given = {"OOSAssumeRole": "keeper", **parameters}
+        return self.run(template_of("keep"), Parameters=given)
+
+    def locks(self) -> dict[str, int]:
+        """Return the days of each lock that has not ended."""
+        found = self.call("DescribeLockedSnapshots").body["LockedSnapshotsInfo"]
+        return {e["SnapshotId"]: e["LockDuration"] for e in found if e["LockStatus"] != "expired"}
+
+    def copies(self) -> list[Json]:
+        """Return what lies in the other region."""
+        return self.snapshots(RegionId="cn-beijing")
+
+
+def names_of_missing(cloud: KeeperCloud, ended: Json, task: str) -> list[str]:
+    (found,) = cloud.tasks(ended["ExecutionId"], TaskName=task)
+    return list(json.loads(found["Properties"])["Parameters"]["SnapshotIds"])
+
+
+def test_keep_when_snapshots_are_finished_then_locks_ours_until_their_retention_ends() -> None:
+    cloud = KeeperCloud()
+    ended = cloud.keep(coolOffPeriod=24)
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    # Days that fit even if they begin after the cool-off.
+    assert cloud.locks() == {cloud.ours[0]: 12, cloud.ours[1]: 5}
+    assert sorted(ended["Outputs"]["locked"]) == sorted(cloud.ours)
+    assert cloud.copies() == []
+
+
+def test_keep_when_it_runs_again_then_leaves_all_as_it_is() -> None:
+    cloud = KeeperCloud()
+    cloud.keep(copyRegionId="cn-beijing")
+    before, copies = cloud.locks(), cloud.copies()
+    cloud.pass_time(DAY_S)
+    assert cloud.keep(copyRegionId="cn-beijing")["Status"] == "Success"
+    assert (cloud.locks(), cloud.copies()) == (before, copies)
+    assert len(cloud.called("LockSnapshot", "CopySnapshot")) == 4
+
+
+def test_keep_when_a_region_is_named_then_copies_with_tags_and_what_is_left_of_the_time() -> None:
+    cloud = KeeperCloud()
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    copies = {each["SourceSnapshotId"]: each for each in cloud.copies()}
+    assert sorted(copies) == sorted(cloud.ours)
+    first = copies[cloud.ours[0]]
+    tags = {tag["TagKey"]: tag["TagValue"] for tag in first["Tags"]["Tag"]}
+    assert tags == {
+        "snap-self-owner": "i-own",
+        "snap-self-run": "one",
+        "snap-self-copy-of": cloud.ours[0],
+    }
+    assert first["RetentionDays"] == 13
+
+
+def test_keep_when_an_event_names_a_snapshot_then_only_that_is_kept() -> None:
+    cloud = KeeperCloud()
+    assert cloud.keep(snapshotId=cloud.ours[1])["Status"] == "Success"
+    assert [*cloud.locks()] == [cloud.ours[1]]
+
+
+def test_keep_when_an_event_names_a_foreign_snapshot_then_nothing_is_done() -> None:
+    cloud = KeeperCloud()
+    assert cloud.keep(snapshotId=cloud.foreign)["Status"] == "Success"
+    assert cloud.called("LockSnapshot", "CopySnapshot") == []
+
+
+def test_keep_when_little_time_is_left_then_that_one_is_passed_over() -> None:
+    cloud = KeeperCloud()
+    cloud.pass_time(5.5 * DAY_S)
+    assert cloud.keep(coolOffPeriod=24)["Status"] == "Success"
+    assert [*cloud.locks()] == [cloud.ours[0]]
+
+
+def test_keep_when_a_snapshot_is_kept_for_ever_then_it_is_left() -> None:
+    cloud = KeeperCloud()
+    forever = cloud.shot("d-sys", None, run="three")
+    assert cloud.keep()["Status"] == "Success"
+    assert forever not in cloud.locks()
+
+
+def test_keep_when_one_lock_is_refused_then_the_others_are_locked_and_it_is_named() -> None:
+    cloud = KeeperCloud()
+    cloud.api.faults.add(Fault(kind="error:InternalError:500", action="LockSnapshot"))
+    ended = cloud.keep()
+    (lost,) = {*cloud.ours} - {*cloud.locks()}
+    assert ended["Status"] == "Failed"
+    assert names_of_missing(cloud, ended, "everyOneIsLocked") == [lost]
+
+
+def test_keep_when_one_copy_is_refused_then_it_is_named_and_made_the_next_time() -> None:
+    cloud = KeeperCloud()
+    cloud.api.faults.add(Fault(kind="error:InternalError:500", action="CopySnapshot"))
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert (ended["Status"], len(cloud.copies()), len(cloud.locks())) == ("Failed", 1, 2)
+    assert len(names_of_missing(cloud, ended, "everyOneIsCopied")) == 1
+    assert cloud.keep(copyRegionId="cn-beijing")["Status"] == "Success"
+    assert len(cloud.copies()) == 2
+
+
+def test_keep_when_the_answer_to_a_copy_is_lost_then_there_is_still_one_copy() -> None:
+    cloud = KeeperCloud()
+    cloud.api.faults.add(Fault(kind="lost_reply", action="CopySnapshot"))
+    for _ in range(2):
+        cloud.keep(copyRegionId="cn-beijing")
+    assert len(cloud.copies()) == 2
+
+
+def test_keep_when_it_is_started_twice_at_once_then_there_is_one_copy_of_each() -> None:
+    cloud = KeeperCloud()
+    given = {"OOSAssumeRole": "keeper", "copyRegionId": "cn-beijing"}
+    names = [cloud.started(template_of("keep"), Parameters=given) for _ in range(2)]
+    for _ in range(60):
+        cloud.pass_time(5)
+    assert {cloud.status(name) for name in names} == {"Success"}
+    assert len(cloud.called("CopySnapshot")) == 4
+    assert len(cloud.copies()) == 2
+
+
+@pytest.mark.parametrize("lacking", ["LockSnapshot", "CopySnapshot", "DescribeLockedSnapshots"])
+def test_keep_when_a_right_is_lacking_then_it_does_not_end_well(lacking: str) -> None:
+    policy = keeper_policy()
+    for statement in policy["Statement"]:
+        statement["Action"] = [a for a in statement["Action"] if a != f"ecs:{lacking}"]
+    cloud = KeeperCloud(policy)
+    assert cloud.keep(copyRegionId="cn-beijing")["Status"] == "Failed"
+
+
+def test_policy_when_a_snapshot_is_not_ours_then_it_cannot_be_locked() -> None:
+    cloud = KeeperCloud()
+    call = {"Service": "ECS", "API": "LockSnapshot"}
+    given = {
+        "SnapshotId": cloud.foreign,
+        "LockMode": "compliance",
+        "LockDuration": 1,
+        "CoolOffPeriod": 0,
+    }
+    task = {"Name": "t", "Action": "ACS::ExecuteAPI", "Properties": {**call, "Parameters": given}}
+    content = {"FormatVersion": "OOS-2019-06-01", "RamRole": "keeper", "Tasks": [task]}
+    ended = cloud.run(json.dumps(content))
+    assert (ended["Status"], "Forbidden" in ended["StatusMessage"]) == ("Failed", True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"coolOffPeriod": -1},
+        {"coolOffPeriod": 73},
+        {"coolOffPeriod": "a day"},
+        {"snapshotId": "all"},
+        {"copyRegionId": "x"},
+    ],
+    ids=str,
+)
+def test_keep_when_a_parameter_is_wrong_then_it_is_refused(wrong: Json) -> None:
+    cloud = KeeperCloud()
+    answer = cloud.oos("StartExecution", TemplateContent=template_of("keep"), Parameters=wrong)
+    assert answer.outcome == (400, "InvalidParameter.Parameters")
