@@ -182,6 +182,7 @@ PARTS = (
     "disks",
     "plan",
     "system",
+    "notifying",
     "config",
     "ports_looking_back",
     "ports_going_back",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from snap_self.config import parsers
 from snap_self.config.key import Key, merge_tables, merge_tags
+from snap_self.config.notify_keys import NOTIFY_KEYS
 from snap_self.config.settings import (
     ApplicationsSettings,
     CredentialSettings,
@@ -20,6 +21,7 @@ from snap_self.config.settings import (
     FreezeSettings,
     HookSettings,
     NetworkSettings,
+    NotifySettings,
     PackageManagersSettings,
     RestoreSettings,
     RollbackSettings,
@@ -41,6 +43,7 @@ SECTIONS: Mapping[str, type] = {
     "network": NetworkSettings,
     "state": StateSettings,
     "follow": FollowSettings,
+    "notify": NotifySettings,
     "restore": RestoreSettings,
     "rollback": RollbackSettings,
     "freeze": FreezeSettings,
@@ -265,6 +268,7 @@ KEYS: tuple[Key, ...] = (
         doc="The longest pause between two looks at an upload, give or take a quarter. A reboot "
         "may be held back for so long after the upload's end.",
     ),
+    *NOTIFY_KEYS,
     Key(
         section="restore",
         name="max_gib",

@@ -1,0 +1,1 @@
+"""What tells others of this machine: processes, files and programs for it."""
