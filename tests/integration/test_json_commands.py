@@ -44,6 +44,7 @@ ASKING = {
 }
 OFFLINE = {
     "thaw": ("thaw",),
+    "notify": ("notify", "--test"),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),
     "hook enable": ("hook", "enable", "nosuch"),
