@@ -15,6 +15,7 @@ from snap_self.output.jsonform import envelope, write_json
 from snap_self.output.streams import Streams
 from snap_self.output.text import write_error_report
 
+_WHO = {Sink.PING: "ping URL", Sink.ROBOT: "robot", Sink.COMMAND: "command"}
 _MARK = {Outcome.SENT: "ok  ", Outcome.HELD_BACK: "skip", Outcome.FAILED: "FAIL"}
 
 
@@ -69,8 +70,8 @@ def notified_json(made: Sequence[Delivery]) -> dict[str, Any]:
 def log_line(delivery: Delivery) -> str:
     """Return what the system's log is told of one who was not told."""
     hint = f" ({delivery.hint})" if delivery.hint else ""
-    told = f"notify: {delivery.event} was not told to the {delivery.sink.value}: {delivery.why}"
-    return printable(f"{told}{hint}")
+    told = f"notify: the event {delivery.event} was not told to the {_WHO[delivery.sink]}"
+    return printable(f"{told}: {delivery.why}{hint}")
 
 
 def _status(each: Delivery) -> str:
