@@ -251,6 +251,7 @@ PARTS = (
     "plan",
     "watching",
     "system",
+    "notifying",
     "config",
     "ports_looking_back",
     "ports_going_back",

@@ -8,6 +8,7 @@
     ├── ConfigError (3)
     ├── EnvironmentFault (4)
     │   ├── NotOnEcs · MetadataUnreachable · MetadataRefused · RootNeeded · HooksAbsent
+    │   ├── NotNotified
     │   ├── StateUnusable
     │   └── MetadataAbsent            a MetadataRefused: the item does not exist
     ├── CredentialsError (5)
@@ -236,6 +237,12 @@ class HooksAbsent(EnvironmentFault):
     """Package managers' hooks did not come with this installation."""
 
     code = "hooks-absent"
+
+
+class NotNotified(EnvironmentFault):
+    """A test message did not reach everybody whom the configuration names."""
+
+    code = "not-notified"
 
 
 class StateUnusable(EnvironmentFault):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # whoever has such a value has loaded its module; the others 
     from snap_self.model.ids import RunId
     from snap_self.model.kept_state import KeptState
     from snap_self.model.machine import MachineText, PathFact
+    from snap_self.model.notifying import Pace
     from snap_self.model.report import UploadWatch
     from snap_self.model.run import RunRecord
     from snap_self.model.servers import ProcessFact
@@ -80,12 +81,16 @@ class HttpFailed(Exception):
     Args:
         hint: what mends it, where that is known.
         lasting: trying again cannot mend it.
+        reason: the same without any part of the URL, whose path may be a secret.
     """
 
-    def __init__(self, message: str, *, hint: str = "", lasting: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", lasting: bool = False, reason: str = ""
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.lasting = lasting
+        self.reason = reason or message
 
 
 class HttpTransport(Protocol):
@@ -216,6 +221,38 @@ class Commands(Protocol):
         Raises:
             OSError: it could not be started.
             TimeoutError: it was killed at its time limit.
+        """
+        ...
+
+
+class NoticeProgram(Protocol):
+    """Runs the command that is told of what happened."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        variables: Mapping[str, str],
+        stdin: bytes,
+        timeout_s: float,
+    ) -> int:
+        """Return its exit status; negative: ended by that signal.
+
+        Raises:
+            OSError: it could not be started, or others could change it.
+            TimeoutError: it and its group were killed at the time limit.
+        """
+        ...
+
+
+class NoticePace(Protocol):
+    """Remembers when a robot was last given a message, over all processes of this machine."""
+
+    def change(self, change: Callable[[Pace], Pace]) -> Pace:
+        """Replace what is remembered by what the function makes of it, and return that.
+
+        Raises:
+            OSError: nothing can be remembered.
         """
         ...
 

@@ -68,6 +68,6 @@ class EventLog(Protocol):
 class Notifier(Protocol):
     """Sends what happened to whoever is named in the configuration, in a process of its own."""
 
-    def __call__(self, happened: Sequence[Occurrence]) -> None:
+    def __call__(self, happened: Sequence[Occurrence], /) -> None:
         """Start it and return at once; does nothing where nobody is named."""
         ...

@@ -151,7 +151,7 @@ _snap_self() {
 
     case "$command" in
     '')
-        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor policy check metrics reset thaw demo hook config --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
+        _snap_self_words 'plan run list show diff prune restore rollback confirm mount unmount verify doctor notify policy check metrics reset thaw demo hook config --before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --spread --confirm-within --check --dry-run --json --quiet -q --verbose -v --version --help -h' "$cur"
         ;;
     plan)
         _snap_self_words '--before --path --disk --exclude --consistency --on-quiesce-failure --wait --timeout --keep --name --tag --description --reuse --confirm-within --check --recorded --json --quiet -q --verbose -v --help -h' "$cur"
@@ -224,6 +224,9 @@ _snap_self() {
         ;;
     doctor)
         _snap_self_words '--record --json --quiet -q --verbose -v --help -h' "$cur"
+        ;;
+    notify)
+        _snap_self_words '--test --json --quiet -q --verbose -v --help -h' "$cur"
         ;;
     policy)
         _snap_self_words '--prune --tags --restore --rollback --online --fleet --session --disk --json --quiet -q --verbose -v --help -h' "$cur"

@@ -100,6 +100,7 @@ complete -c snap-self -n '__snap_self_at' -a mount -d 'Open a snapshot beside th
 complete -c snap-self -n '__snap_self_at' -a unmount -d 'Close opened snapshots and delete their temporary disks'
 complete -c snap-self -n '__snap_self_at' -a verify -d 'Prove that a snapshot opens, is undamaged and as noted'
 complete -c snap-self -n '__snap_self_at' -a doctor -d 'Check every precondition, each failed one with its mend'
+complete -c snap-self -n '__snap_self_at' -a notify -d 'Try whether the people whom the configuration names can be told'
 complete -c snap-self -n '__snap_self_at' -a policy -d 'Print the RAM policy that this instance\'s role needs, filled in'
 complete -c snap-self -n '__snap_self_at' -a check -d 'Tell Nagios and its kin whether this machine is protected'
 complete -c snap-self -n '__snap_self_at' -a metrics -d 'Print metrics for Prometheus, in its text format'
@@ -273,6 +274,12 @@ complete -c snap-self -n '__snap_self_at doctor' -l json -d 'One JSON object on 
 complete -c snap-self -n '__snap_self_at doctor' -l quiet -s q -d 'Only data and faults.'
 complete -c snap-self -n '__snap_self_at doctor' -l verbose -s v -d 'More about each decision.'
 complete -c snap-self -n '__snap_self_at doctor' -l help -s h -d 'Show help.'
+
+complete -c snap-self -n '__snap_self_at notify' -l test -d 'Send a test message to all that are configured.'
+complete -c snap-self -n '__snap_self_at notify' -l json -d 'One JSON object on standard output, nothing else.'
+complete -c snap-self -n '__snap_self_at notify' -l quiet -s q -d 'Only data and faults.'
+complete -c snap-self -n '__snap_self_at notify' -l verbose -s v -d 'More about each decision.'
+complete -c snap-self -n '__snap_self_at notify' -l help -s h -d 'Show help.'
 
 complete -c snap-self -n '__snap_self_at policy' -l prune -d 'Also what `prune` needs: to delete own snapshots.'
 complete -c snap-self -n '__snap_self_at policy' -l tags -d 'Also to tag own snapshots with what became of a run.'

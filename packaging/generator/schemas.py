@@ -60,6 +60,7 @@ def _commands() -> Mapping[str, tuple[tuple[str, ...], Callable[[], Schema]]]:
         "verify": (("done", "partial", "failed"), _verify),
         "unmount": (("done", "partial", "failed"), _unmount),
         "doctor": (plain, _doctor),
+        "notify": (("done", "partial", "failed"), _notify),
         "policy": (plain, _policy),
         "check": (plain, _check),
         "reset": (plain, _reset),
@@ -872,6 +873,24 @@ def _reset() -> Schema:
         "asides": _told(TEXTS, "Directories with files that restores have replaced; they stay."),
         "notes": TEXTS,
     }
+
+
+def _notify() -> Schema:
+    from snap_self.model.notifying import Outcome, Sink
+
+    told = {
+        "to": _word(Sink),
+        "event": _told(TEXT, "The kind of what was told; of a try it is test."),
+        "outcome": _word(Outcome),
+        "status": _told(
+            _or_null({"type": "integer"}),
+            "The HTTP status, or what the command ended with; below zero: by that signal.",
+        ),
+        "answer": _told(_or_null({"type": "integer"}), "The code in a robot's answer; 0: taken."),
+        "why": _told(TEXT, "What went wrong; empty if nothing did."),
+        "hint": _told(TEXT, "What to do about it; may be empty."),
+    }
+    return {"told": _told(_many(_object(told)), "Each who was to be told, and what became of it.")}
 
 
 def _thaw() -> Schema:

@@ -47,6 +47,7 @@ OFFLINE = {
     "thaw": ("thaw",),
     "config check": ("config", "check"),
     "reset": ("reset", "--yes"),
+    "notify": ("notify", "--test"),
     "unmount": ("unmount", "nosuch"),
     "hook status": ("hook", "status"),
     "hook enable": ("hook", "enable", "nosuch"),

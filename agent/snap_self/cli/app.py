@@ -31,6 +31,7 @@ from snap_self.cli.options import (
     job_options,
 )
 from snap_self.cli.spelling import spelled_out
+from snap_self.cli.telling import telling
 
 # The envelope of `output/jsonform.py`, in one line.
 VERSION_JSON = (
@@ -391,6 +392,9 @@ def doctor(
     from snap_self.cli.doctor import run_doctor
 
     return run_doctor(manner, record=record)
+
+
+app.registered_commands += telling.registered_commands
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 from snap_self.cli.adapters import check_ca_bundle
 from snap_self.cli.attempts import trail, try_freeze, try_hold
 from snap_self.cli.manager_commands import managers_glance
+from snap_self.cli.notify import notify_findings
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session
 from snap_self.cli.wiring import usable_settings
@@ -47,6 +48,8 @@ def run_doctor(manner: Manner, *, record: Path | None) -> int:
             installation=read_installation(),
             copies=CopyJournal(session.config.state.dir).done,
         )
+        told = notify_findings(adapters)
+        diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *told))
         if record is not None:
             from snap_self.cli.recorded import write_recording
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from snap_self.cli.wiring import BOOT_ID, usable_settings
 from snap_self.config.load import default_config
 from snap_self.config.settings import Config
 from snap_self.errors import ExitStatus
-from snap_self.model.occurrences import Occurrence
 from snap_self.model.progress import Event
 from snap_self.model.summary import Summary
 from snap_self.system.watching.journald import send_to_journal
 from snap_self.system.watching.login_file import show_frozen_text, write_login_lines
+from snap_self.system.watching.notifier import start_notifier
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.usecases.watching import Watch, WatchTools
@@ -50,7 +50,7 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         show=partial(_show, config),
         frozen=partial(os.path.lexists, MARKER),
         show_frozen=partial(_show_frozen, config),
-        notify=_nobody,
+        notify=partial(start_notifier, settings=config.notify, env=adapters.env),
         calls=adapters.calls,
         refused_calls=adapters.refused_calls,
     )
@@ -115,11 +115,6 @@ def _show_frozen(config: Config) -> None:
 def _is_machines_own(config: Config) -> bool:
     """Tell whether this is the state that somebody who logs in is to be told of."""
     return config.state.dir == default_config().state.dir and os.geteuid() == 0
-
-
-def _nobody(happened: Sequence[Occurrence]) -> None:
-    """Notify nobody."""
-    del happened
 
 
 class _Log:

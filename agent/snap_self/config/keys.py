@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from snap_self.config import parsers
 from snap_self.config.key import Key, merge_tables, merge_tags
+from snap_self.config.notify_keys import NOTIFY_KEYS
 from snap_self.config.settings import (
     ApplicationsSettings,
     CheckSettings,
@@ -22,6 +23,7 @@ from snap_self.config.settings import (
     HookSettings,
     MetricsSettings,
     NetworkSettings,
+    NotifySettings,
     PackageManagersSettings,
     RestoreSettings,
     RollbackSettings,
@@ -48,6 +50,7 @@ SECTIONS: Mapping[str, type] = {
     "watch": WatchSettings,
     "check": CheckSettings,
     "metrics": MetricsSettings,
+    "notify": NotifySettings,
     "restore": RestoreSettings,
     "rollback": RollbackSettings,
     "freeze": FreezeSettings,
@@ -273,6 +276,7 @@ KEYS: tuple[Key, ...] = (
         "may be held back for so long after the upload's end.",
     ),
     *WATCH_KEYS,
+    *NOTIFY_KEYS,
     Key(
         section="restore",
         name="max_gib",

@@ -31,6 +31,8 @@ from snap_self.model.manager_settings import (
     MAX_SPREAD_S,
     MIN_LIMIT_S,
 )
+from snap_self.model.notifying import Robot
+from snap_self.model.occurrences import Occasion
 from snap_self.model.packages import MANAGERS, known_managers
 from snap_self.model.rules import check_keep_s, check_snapshot_name, check_tags
 from snap_self.model.shown import is_printable, shown
@@ -196,6 +198,35 @@ def names_text(value: object, what: str) -> tuple[str, ...]:
             f"{what} {shown(given)} is no array of strings", hint='write ["/data", "d-…"]'
         ) from None
     return names(items, what)
+
+
+def argv(value: object, what: str) -> tuple[str, ...]:
+    """Return a program and its arguments from an array of strings; empty for none."""
+    items = _typed(list, value, what, "an array of strings")
+    words = tuple(text(item, f"{what}[{index}]") for index, item in enumerate(items))
+    if words and not words[0]:
+        raise RuleError(f"{what} names no program", hint="name it first, by its absolute path")
+    return words
+
+
+def occasions(value: object, what: str) -> frozenset[Occasion]:
+    """Return kinds of things that happen from an array of their words."""
+    kind = Choice(Occasion)
+    items = _typed(list, value, what, "an array of strings")
+    read = (kind(item, f"{what}[{index}]") for index, item in enumerate(items))
+    return frozenset(each for each in read if isinstance(each, Occasion))
+
+
+def robot(value: object, what: str) -> Robot:
+    """Return whose chat robot it is, or none for an empty string."""
+    name = text(value, what)
+    try:
+        return Robot(name)
+    except ValueError:
+        known = ", ".join(each.value for each in Robot if each.value)
+        raise RuleError(
+            f"{what} {shown(name)} is not known", hint=f"one of {known}; or empty"
+        ) from None
 
 
 def managers(value: object, what: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from snap_self.model.applications import ApplicationSettings
 from snap_self.model.command import OnSnapshotFailure
 from snap_self.model.ids import DiskId
+from snap_self.model.notifying import Robot
+from snap_self.model.occurrences import Occasion
 from snap_self.model.request import FreezeRoot, OnQuiesceFailure
 from snap_self.model.snapshots import Consistency, WaitFor
 
@@ -110,6 +112,24 @@ class WatchSettings:
 
     journal: bool
     old_after_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Who is told of what happened; an empty command, path or robot for nobody.
+
+    Args:
+        command: a program and its arguments.
+        on: what the command and the robot are told of.
+        ping_url_file, robot_url_file, robot_secret_file: private files of one line each.
+    """
+
+    command: tuple[str, ...]
+    on: frozenset[Occasion]
+    ping_url_file: str
+    robot: Robot
+    robot_url_file: str
+    robot_secret_file: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +276,7 @@ class Config:
     watch: WatchSettings
     check: CheckSettings
     metrics: MetricsSettings
+    notify: NotifySettings
     restore: RestoreSettings
     rollback: RollbackSettings
     freeze: FreezeSettings

@@ -101,6 +101,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "verify": {"verify": None, "filesystems": [], "disks": [], "notes": []},
     "unmount": {"ended": [], "open": [], "notes": []},
     "doctor": {"ready": None, "installation": None, "checks": []},
+    "notify": {"told": []},
     "policy": {
         "kind": None,
         "instance": None,

@@ -7,8 +7,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO
 
 MAX_OUTPUT_BYTES = 1 << 20
@@ -22,18 +22,26 @@ LAST_LOOK_S = 0.05
 class SystemCommands:
     """Implement ``ports.Commands`` with ``subprocess``.
 
-    The program runs in a process group of its own, without standard input. The first MiB of each
+    The program runs in a process group of its own. The first MiB of each
     output stream is kept and the rest dropped. Background processes that it leaves behind are not
     waited for.
 
     Args:
         env: the program's environment; None for the agent's own.
         folder: its working directory; None for the agent's own.
+        stdin: what it reads; nothing where it is empty.
     """
 
-    def __init__(self, *, env: Mapping[str, str] | None = None, folder: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        stdin: bytes = b"",
+    ) -> None:
         self._env = env
         self._folder = folder
+        self._stdin = stdin
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> tuple[int, str, str]:
         """Return exit status (negative: ended by that signal), standard output and standard error.
@@ -42,15 +50,16 @@ class SystemCommands:
             OSError: it could not be started.
             TimeoutError: it and its group were killed at the time limit.
         """
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=self._env,
-            cwd=self._folder,
-        )
+        with ready_to_read(self._stdin) as stdin:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env=self._env,
+                cwd=self._folder,
+            )
         try:
             out, err = _collect(process, time.monotonic() + timeout_s)
         except TimeoutError:
@@ -59,6 +68,26 @@ class SystemCommands:
         finally:
             _end_group(process)
         return process.returncode, _text(out), _text(err)
+
+
+@contextmanager
+def ready_to_read(content: bytes) -> Iterator[int]:
+    """Give what stands for a program's standard input: nobody writes to it while it reads.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    if not content:
+        yield subprocess.DEVNULL
+        return
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _collect(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Runs the programs that print keys and are named in a file; root runs none others could change."""
+"""Runs programs that a file names, as those that print keys; root runs none others could change."""
 
 from __future__ import annotations
 
@@ -32,10 +32,16 @@ class KeyPrograms:
 
     Args:
         env: the agent's own environment.
+        more: variables that it gets beside these.
+        stdin: what it reads; nothing where it is empty.
     """
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = {name: value for name, value in env.items() if name in _KEPT}
+    def __init__(
+        self, env: Mapping[str, str], *, more: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> None:
+        kept = {name: value for name, value in env.items() if name in _KEPT}
+        self._env = {**kept, **(more or {})}
+        self._stdin = stdin
 
     def run(self, argv: Sequence[str], *, timeout_s: float) -> tuple[int, str, str]:
         """Return exit status (negative: ended by that signal), standard output and standard error.
@@ -46,13 +52,24 @@ class KeyPrograms:
             OSError: it could not be started.
             TimeoutError: it and its group were killed at the time limit.
         """
-        program = _found(argv[0])
-        check_trusted(program, sticky=False)
-        for path in _places_named(argv[1:]):
-            _check_place(path)
+        program = checked_program(argv)
         env = {"PATH": SYSTEM_PATH, **_who(), "LANG": "C.UTF-8", **self._env}
-        commands = SystemCommands(env=env, folder="/")
+        commands = SystemCommands(env=env, folder="/", stdin=self._stdin)
         return commands.run([program, *argv[1:]], timeout_s=timeout_s)
+
+
+def checked_program(argv: Sequence[str]) -> str:
+    """Return the path of the program that a command names, if root may run it so.
+
+    Raises:
+        Distrusted: as ``KeyPrograms.run``.
+        OSError: there is no such program.
+    """
+    program = _found(argv[0])
+    check_trusted(program, sticky=False)
+    for path in _places_named(argv[1:]):
+        _check_place(path)
+    return program
 
 
 def _found(program: str) -> str:

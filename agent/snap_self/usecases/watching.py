@@ -149,8 +149,8 @@ class Watch:
         try:
             if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
                 self.tools.show_frozen()  # whoever writes to a disk then may hang
-                return
-            self._count(happened)
+            else:
+                self._count(happened)
         except SnapSelfError as error:
             if happened:
                 self.tools.log.complain(f"what happened is not counted: {error.told}")

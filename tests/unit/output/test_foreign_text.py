@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from fakes.samples import NOW, sample
 from snap_self.access.documents import FleetTag, role_policy
 from snap_self.access.setup import PolicyKind, role_setup
+from snap_self.config.load import default_config
 from snap_self.errors import ConfigError, ExitStatus, SnapSelfError
 from snap_self.model.actions import Holder, Policy
 from snap_self.model.copying import CopyPlan
 from snap_self.model.going_back import DamagedReturn, ReturnRecord
 from snap_self.model.looking import DiffReport
+from snap_self.model.notifying import Delivery
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report, SnapshotReport
 from snap_self.model.restored import Intent, Mounted, Restored, Undone
@@ -36,6 +38,7 @@ from snap_self.output.listing import write_listing
 from snap_self.output.managers import write_managers, write_switched
 from snap_self.output.mounted import intent_lines as mount_lines
 from snap_self.output.mounted import write_mounted
+from snap_self.output.notified import write_notified
 from snap_self.output.policy import write_policy
 from snap_self.output.progress import PlainView
 from snap_self.output.pruned import write_pruned
@@ -203,6 +206,9 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     },
     "mounted": lambda s, text: write_mounted(s, sample(Mounted, text)),
     "mount that is to be": lambda s, text: s.data(*mount_lines(sample(Intent, text), NOW)),
+    "notified": lambda s, text: write_notified(
+        s, [sample(Delivery, text)], default_config().notify
+    ),
     "unmounted": lambda s, text: write_unmounted(s, sample(Swept, text)),
     "verified": lambda s, text: write_verified(s, sample(Verified, text)),
     "verification that is to be": lambda s, text: s.data(

@@ -15,11 +15,13 @@ from fakes.configfiles import FakeConfigFiles
 from fakes.samples import NOW, sample
 from json_schemas import hold, schema_of
 from snap_self.cli.boundary import tell, tell_interrupted
+from snap_self.config.load import default_config
 from snap_self.errors import ExitStatus, SnapSelfError, ThawFailed, code_of
 from snap_self.model.command import Ended, NotStartable
 from snap_self.model.copying import CopyOutcome
 from snap_self.model.invocation import Invocation
 from snap_self.model.looking import DiffReport
+from snap_self.model.notifying import Delivery, Outcome, Sink
 from snap_self.model.registration import ManagerFault
 from snap_self.model.report import Report
 from snap_self.model.restored import Mounted, Restored, Undone
@@ -34,6 +36,7 @@ from snap_self.output.differences import write_differences
 from snap_self.output.listing import write_listing
 from snap_self.output.managers import cover_json, write_managers, write_switched
 from snap_self.output.mounted import write_mounted
+from snap_self.output.notified import write_notified
 from snap_self.output.pruned import write_pruned
 from snap_self.output.report import report_json, write_report
 from snap_self.output.restored import write_restored, write_undone
@@ -66,6 +69,11 @@ IDS = {
     "status": "accomplished",
     "code": "cloud-refused",
 }
+TOLD = (
+    Delivery(sink=Sink.ROBOT, event="test", outcome=Outcome.SENT, status=200, answer=0),
+    Delivery(sink=Sink.COMMAND, event="test", outcome=Outcome.FAILED, status=-9, why="x"),
+)
+NOTIFY = default_config().notify
 ASKED = Invocation(command="run", before="x", argv=("true",))
 FAULTY = FakeConfigFiles({"config.toml": '[snapshot]\nkeep = "soon"\n'})
 SOUND = ConfigChecked(alone=True, files=("x",), unread=True, fault=None, faults=())
@@ -213,6 +221,16 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
         "verify",
         "done",
         lambda s: write_verified(s, verified(verdict=Proof.PROVED)),
+    ),
+    "notify": ("notify", "partial", lambda s: write_notified(s, TOLD, default_config().notify)),
+    "notify all": (
+        "notify",
+        "done",
+        lambda s: write_notified(s, TOLD[:1], default_config().notify),
+    ),
+    "notify none": (
+        *("notify", "failed"),
+        lambda s: write_notified(s, TOLD[1:], NOTIFY),
     ),
     "unmount nothing": ("unmount", "done", lambda s: write_unmounted(s, Swept())),
     "config check": (

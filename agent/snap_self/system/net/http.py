@@ -52,7 +52,7 @@ class RequestsTransport:
         worker.start()
         worker.join(request.total_s)
         if not box:
-            raise HttpFailed(f"{shown_url(request.url)}: no whole answer in {request.total_s:g} s")
+            raise _failed(request.url, f"no whole answer in {request.total_s:g} s")
         if isinstance(box[0], HttpFailed):
             raise box[0]
         return box[0]
@@ -92,20 +92,22 @@ class RequestsTransport:
                     status=answer.status_code, headers=dict(answer.headers), body=body
                 )
         except PeerRefused as refused:
-            raise HttpFailed(
-                f"{shown_url(request.url)}: {refused.reason}",
-                hint=OTHERS_LISTENER,
-                lasting=refused.lasting,
+            raise _failed(
+                request.url, refused.reason, hint=OTHERS_LISTENER, lasting=refused.lasting
             ) from None
         except foreign as error:
             # The library's text holds the whole URL, and STS and credential URLs can hold secrets.
-            raise HttpFailed(f"{shown_url(request.url)}: {describe(error).reason}") from None
+            raise _failed(request.url, describe(error).reason) from None
 
     def _session(self) -> requests.Session:
         with self._lock:
             if self._made is None:
                 self._made = _new_session(self._ca_bundle)
             return self._made
+
+
+def _failed(url: str, reason: str, *, hint: str = "", lasting: bool = False) -> HttpFailed:
+    return HttpFailed(f"{shown_url(url)}: {reason}", hint=hint, lasting=lasting, reason=reason)
 
 
 def shown_url(url: str) -> str:
@@ -174,6 +176,5 @@ def _body(answer: requests.Response, max_bytes: int) -> bytes:
     while chunk := answer.raw.read(CHUNK_BYTES, decode_content=False):
         body += chunk
         if len(body) > max_bytes:
-            message = f"{shown_url(answer.url)}: answer longer than {max_bytes} bytes"
-            raise HttpFailed(message)
+            raise _failed(answer.url, f"answer longer than {max_bytes} bytes")
     return bytes(body)

@@ -1,0 +1,70 @@
+"""How often a robot is given a message: one in ten minutes, and what was not told is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from snap_self.model.notifying import Pace
+
+GAP = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Whether a message may be sent now.
+
+    Args:
+        told: what it is to tell of, beside itself.
+        pace: what is remembered from now on.
+    """
+
+    granted: bool
+    told: Pace
+    pace: Pace
+
+
+def take_turn(pace: Pace, events: Iterable[str], now: datetime) -> Turn:
+    """Return whether a message about these events may be sent; its turn is taken then."""
+    if _is_near(pace.sent, now) or _is_ahead(pace.muted_until, now):
+        return Turn(granted=False, told=Pace(), pace=_with_held(pace, _counts(events), now))
+    return Turn(granted=True, told=pace, pace=Pace(sent=now))
+
+
+def turn_lost(
+    pace: Pace, turn: Turn, events: Iterable[str], now: datetime, *, muted: bool = False
+) -> Pace:
+    """Return what is remembered when the message of a turn did not get there.
+
+    Args:
+        pace: what is remembered by now: others may have added to it.
+        muted: the vendor takes no more for a while.
+    """
+    missed = _with_held(pace, turn.told.held, turn.told.held_since or now)
+    missed = _with_held(missed, _counts(events), now)
+    until = now + GAP if muted else None
+    return replace(missed, sent=turn.told.sent, muted_until=until)
+
+
+def _with_held(pace: Pace, counts: Mapping[str, int], at: datetime) -> Pace:
+    if not counts:
+        return pace
+    names = {**pace.held, **counts}
+    held = {name: pace.held.get(name, 0) + counts.get(name, 0) for name in names}
+    since = min(pace.held_since, at) if pace.held_since else at
+    return replace(pace, held=held, held_since=since)
+
+
+def _counts(events: Iterable[str]) -> Mapping[str, int]:
+    listed = list(events)
+    return {event: listed.count(event) for event in listed}
+
+
+def _is_near(sent: datetime | None, now: datetime) -> bool:
+    """Tell whether it was sent less than ten minutes ago; not where the clock was set back."""
+    return sent is not None and timedelta(0) <= now - sent < GAP
+
+
+def _is_ahead(until: datetime | None, now: datetime) -> bool:
+    return until is not None and timedelta(0) < until - now <= GAP
