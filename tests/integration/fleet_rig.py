@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -74,9 +75,14 @@ class FleetCloud:
     """The region with its machines."""
 
     def __init__(
-        self, simulator: Simulator, machines: Machines, folders: Mapping[str, Path]
+        self,
+        simulator: Simulator,
+        machines: Machines,
+        folders: Mapping[str, Path],
+        places: Mapping[str, Machine],
     ) -> None:
         self.simulator = simulator
+        self.places = places
         self.machines = machines
         self.folders = folders
         key = AccessKeyConfig()
@@ -126,6 +132,21 @@ class FleetCloud:
         asked = {"ExecutionId": execution["ExecutionId"], "TaskName": "everyInstanceSucceeded"}
         (task,) = self.oos("ListTaskExecutions", **asked)["TaskExecutions"]
         return list(json.loads(task["Properties"])["Parameters"]["InstanceIds"])
+
+    def says(self, instance_id: str, *command: str) -> str:
+        """Return what a machine's own agent says, whatever status it ends with."""
+        place = self.places[instance_id]
+        done = subprocess.run(
+            [*place.wrapper, "snap-self", *command],
+            env=place.environment,
+            cwd=place.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+        assert done.stdout, done.stderr
+        return done.stdout
 
     def set_of(self, instance_id: str) -> list[str]:
         """Return the snapshots that an instance's disk has."""
@@ -216,4 +237,4 @@ def fleet(run: RunDirectory, policy: Json) -> Iterator[FleetCloud]:
         machines = Machines(places)
         stack.callback(machines.close)
         simulator.cloud.assistant.guest = machines
-        yield FleetCloud(simulator, machines, folders)
+        yield FleetCloud(simulator, machines, folders, places)
