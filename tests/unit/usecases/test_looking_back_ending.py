@@ -23,6 +23,7 @@ from snap_self.model.temporary import (
     Stage,
     TemporaryDisk,
 )
+from snap_self.output.unmounted import left_lines
 from snap_self.usecases.looking_back.ending import Ended, end_copy
 from snap_self.usecases.looking_back.opening import Life, Plan, opened_copy
 from snap_self.usecases.looking_back.rebuilding import rebuilt
@@ -380,3 +381,13 @@ def test_end_in_the_same_boot_asks_nothing_of_that() -> None:
     tools = replace(world.tools(), boot_id="before")
     assert end_copy(tools, world.disks, record).why == ""
     assert world.leftovers() == []
+
+
+def test_every_command_names_what_deletes_a_copy_that_is_kept() -> None:
+    world, record = attached_before_a_boot()
+    world.opener.seen = seen(record, 300)
+    kept = after_boot(world, record).record
+    said, then = left_lines([kept], (), kept.until + timedelta(seconds=1))
+    assert "a filesystem of it was mounted since" in said
+    assert "snap-self unmount r1" in then
+    assert "--all" not in then
