@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         ReturnRecord,
         Standing,
         UnitFacts,
+        User,
     )
     from snap_self.model.ids import DiskId, InstanceId, SnapshotId
 
@@ -56,6 +57,13 @@ class Ground(Protocol):
 
     def start(self, unit: str) -> str:
         """Start a unit; return why it did not start, empty if it did."""
+        ...
+
+    def users_at(self, places: Sequence[str]) -> tuple[User, ...]:
+        """Return the processes that have open what lies at these places now, or below them.
+
+        Where nothing is mounted that is what a mount would hide.
+        """
         ...
 
     def is_mounted(self, place: MountedPlace) -> bool:
@@ -139,6 +147,14 @@ class ReturnStore(Protocol):
 
     def damaged(self) -> tuple[DamagedReturn, ...]:
         """Return the records of what may not have ended that cannot be read."""
+        ...
+
+    def set_aside(self, damaged: DamagedReturn) -> str:
+        """Put a record that cannot be read where nobody looks for work; return its new path.
+
+        Raises:
+            StateUnusable: it could not be moved; it is where it was.
+        """
         ...
 
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from snap_self.model.ids import DiskId, InstanceId, RunId
     from snap_self.model.looking import Entry
     from snap_self.model.manifest import Manifest
-    from snap_self.model.opening import Checked, Closed, CopyShape, Held, Opened, Refusal
+    from snap_self.model.opening import (
+        Checked,
+        Closed,
+        CopyShape,
+        CopySigns,
+        Held,
+        Opened,
+        Refusal,
+    )
     from snap_self.model.packed import PackedManifest
     from snap_self.model.temporary import CopyRecord, DamagedRecord, KeptFiles
     from snap_self.model.verified import CopiedEtc
@@ -79,6 +87,14 @@ class CopyOpener(Protocol):
                 no device was found: then a disk that does not tell its serial may be it.
             at: the visible mount point it may have made.
             mark: as it was given to ``open``.
+        """
+        ...
+
+    def signs(self, serial: str, device: str) -> CopySigns:
+        """Return what a boot would find on a temporary disk, and where it is in use; only reads.
+
+        Raises:
+            CopyNotOpened: it does not answer, or is another disk by now.
         """
         ...
 

@@ -631,6 +631,9 @@ def _online() -> Schema:
         "not_mounted": _told(
             TEXTS, "Why something is not mounted again though the disks went back."
         ),
+        "beneath": _told(
+            TEXTS, "Processes that go on with what lay at a place while nothing was mounted there."
+        ),
         "present_run": _told(_or_null(TEXT), "The run that keeps the state before."),
         "ended": _or_null(INSTANT),
     }

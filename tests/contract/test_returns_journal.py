@@ -55,6 +55,31 @@ def test_damaged_record_is_told_and_hides_no_other(tmp_path: Path) -> None:
     assert [each.return_id for each in journal.damaged()] == ["r2"]
 
 
+def test_damaged_record_names_its_disks_and_is_set_aside_as_it_is(tmp_path: Path) -> None:
+    journal = ReturnJournal(tmp_path / "state")
+    journal.save(record())
+    path = tmp_path / "state/returns/r1.json"
+    torn = path.read_bytes()[:-20]
+    path.write_bytes(torn)
+    (damaged,) = journal.damaged()
+    assert damaged.disk_ids == record().disk_ids
+    kept = Path(journal.set_aside(damaged))
+    assert kept.read_bytes() == torn
+    assert (journal.damaged(), journal.unfinished(), journal.done()) == ((), (), ())
+    assert not may_be_half_way(tmp_path / "state")
+    # It is in nobody's way, and stays.
+    journal.save(record().at(Step.DONE))
+    assert [each.return_id for each in journal.done()] == ["r1"]
+    assert kept.read_bytes() == torn
+
+
+def test_empty_record_names_nothing(tmp_path: Path) -> None:
+    journal = ReturnJournal(tmp_path / "state")
+    journal.save(record())
+    (tmp_path / "state/returns/r1.json").write_bytes(b"")
+    assert journal.damaged()[0].disk_ids == ()
+
+
 def test_only_so_many_that_are_done_are_kept(tmp_path: Path) -> None:
     journal = ReturnJournal(tmp_path / "state", keep=2)
     for number in range(4):

@@ -21,6 +21,7 @@ from snap_self.model.going_back import (
     Step,
     UnitFacts,
     UnitRecord,
+    User,
 )
 from snap_self.model.ids import DiskId, InstanceId, RegionId, SnapshotId
 from snap_self.model.progress import Event
@@ -72,6 +73,15 @@ class FakeReturns:
     def damaged(self) -> tuple[DamagedReturn, ...]:
         """Return what a test damaged."""
         return self.broken
+
+    def set_aside(self, damaged: DamagedReturn) -> str:
+        """Forget it."""
+
+        def drop() -> None:
+            self.broken = tuple(each for each in self.broken if each != damaged)
+
+        self.life.effect("journal set aside", drop)
+        return f"{damaged.where}.damaged"
 
 
 class FakeOwnDisks:
@@ -219,6 +229,8 @@ class FakeGround:
         self.units: dict[str, bool] = {}
         self.stopped_with: dict[str, tuple[str, ...]] = {}
         self.triggered_by: dict[str, tuple[str, ...]] = {}
+        self.upheld_by: dict[str, tuple[str, ...]] = {}
+        self.beneath: tuple[User, ...] = ()
         self.standing = Standing()
         self.trace: list[str] = []
         self.unstartable: set[str] = set()
@@ -246,6 +258,7 @@ class FakeGround:
             active=self.units.get(name, False),
             stopped_with=self.stopped_with.get(name, ()),
             triggered_by=self.triggered_by.get(name, ()),
+            upheld_by=self.upheld_by.get(name, ()),
         )
 
     def stop(self, unit: str) -> None:
@@ -261,6 +274,10 @@ class FakeGround:
             return "" if self.units[unit] else "its service runs"
         self._do(f"start {unit}", lambda: self.units.update({unit: True}))
         return ""
+
+    def users_at(self, places: Sequence[str]) -> tuple[User, ...]:
+        """Return those that a test put below one of these."""
+        return tuple(user for user in self.beneath if any(map(user.path.startswith, places)))
 
     def is_mounted(self, place: MountedPlace) -> bool:
         """Tell whether it is."""

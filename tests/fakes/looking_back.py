@@ -35,6 +35,7 @@ from snap_self.model.opening import (
     CheckResult,
     Closed,
     CopyShape,
+    CopySigns,
     Held,
     Note,
     Opened,
@@ -377,6 +378,7 @@ class FakeOpener:
         self.mounted: dict[str, str] = {}
         self.refused: Refusal | None = None
         self.closing = Closed()
+        self.seen = CopySigns(signs=())
         self.notes: tuple[Note, ...] = ()
 
     def shape_of(self, filesystem: Filesystem, *, subvolume: str = "") -> CopyShape:
@@ -417,6 +419,12 @@ class FakeOpener:
             devices=devices,
             notes=self.notes,
         )
+
+    def signs(self, serial: str, device: str) -> CopySigns:
+        """Return what a test put there."""
+        assert device == f"/dev/{serial}"
+        self.life.alive()
+        return self.seen
 
     def close(self, opened: Opened) -> Closed:
         """Unmount it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,10 +27,17 @@ from snap_self.errors import (
     SnapSelfError,
 )
 from snap_self.model.actions import Policy
-from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, User
+from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, SetAside, User
 from snap_self.model.ids import RunId
 from snap_self.model.run import ArmedRecord, RollbackRecord
-from snap_self.output.rollback_online import half_way_lines, online_lines, returned_notes
+from snap_self.output.rollback_online import (
+    half_way_lines,
+    online_lines,
+    returned_notes,
+    write_set_aside,
+)
+from snap_self.output.streams import make_streams
+from snap_self.usecases.going_back.giving_up import give_up
 
 ROLE = "SnapSelfRole"
 WRITES = 18
@@ -289,9 +297,53 @@ def test_damaged_record_is_refused_with_what_to_do(one: Online) -> None:
     one.returns.broken = (damaged,)
     with pytest.raises(RollbackGoesOn, match=r"r9\.json cannot be read") as caught:
         one.back()
-    assert "remove that file" in caught.value.hint
-    assert "r9.json (not JSON)" in half_way_lines((), (damaged,))[0]
+    assert "snap-self rollback r9 --give-up" in caught.value.hint
+    first, then = half_way_lines((), (damaged,))
+    assert "r9.json cannot be read (not JSON)" in first
+    assert "snap-self rollback r9 --give-up" in then
     assert one.moves() == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_damaged_record_that_is_given_up_tells_where_its_disks_are(
+    one: Online, *, named: bool
+) -> None:
+    away = DATA[1]
+    one.going().disks(one.job.tools.here()).detach(away, one.job.tools.here().identity.instance_id)
+    one.returns.broken = (
+        DamagedReturn(
+            return_id=ReturnId("r9"),
+            where="/state/r9.json",
+            why="not JSON",
+            disk_ids=DATA if named else (),
+        ),
+    )
+    aside = give_up(one.job.tools, one.going(), "r9")
+    assert isinstance(aside, SetAside)
+    assert {each.disk_id: each.here for each in aside.disks}[away] is False
+    assert {each.disk_id: each.here for each in aside.disks}[DATA[0]] is True
+    assert aside.guessed is not named
+    out = io.StringIO()
+    write_set_aside(make_streams(out, io.StringIO(), env={}, verbosity=0, json=False), aside)
+    assert f"Disk       {DATA[0]} is attached here (In_use)" in out.getvalue()
+    assert f"{away} is " in out.getvalue()
+    assert "attach it in the ECS console" in out.getvalue()
+    assert "/state/r9.json.damaged" in out.getvalue()
+    # Nothing keeps the next one back, once the disk is attached again.
+    assert one.returns.damaged() == ()
+
+
+def test_damaged_record_stays_where_the_cloud_cannot_be_asked(one: Online) -> None:
+    damaged = DamagedReturn(
+        return_id=ReturnId("r9"), where="/state/r9.json", why="not JSON", disk_ids=DATA
+    )
+    one.returns.broken = (damaged,)
+    one.job.simulator.inject(
+        Fault(kind="error:Forbidden.RAM:403", action="DescribeDisks", count=50)
+    )
+    with pytest.raises(SnapSelfError):
+        give_up(one.job.tools, one.going(), "r9")
+    assert one.returns.damaged() == (damaged,)
 
 
 def test_units_that_are_stopped_with_the_named_one_are_told_and_started_again(one: Online) -> None:
@@ -306,6 +358,37 @@ def test_units_that_are_stopped_with_the_named_one_are_told_and_started_again(on
     (judged,) = one.asked
     lines = list(online_lines(judged, one.job.clock.now(), snapshot_first=False))
     assert f"Stopped    meanwhile: web.service, {UNIT}, db.socket" in lines
+
+
+def test_unit_that_systemd_would_stop_with_the_mount_is_stopped_before_and_started_again(
+    one: Online,
+) -> None:
+    one.ground.units |= {"bound.service": True, "off.service": False}
+    one.ground.standing = replace(one.ground.standing, bound_units=("bound.service", "off.service"))
+    before = dict(one.ground.units)
+    returned = one.back()
+    assert returned is not None
+    assert one.ground.units == before
+    order = [each for each in one.ground.trace if each.startswith(("stop", "start"))]
+    assert order == [
+        *("stop bound.service", f"stop {UNIT}"),
+        *(f"start {UNIT}", "start bound.service"),
+    ]
+    (judged,) = one.asked
+    lines = list(online_lines(judged, one.job.clock.now(), snapshot_first=False))
+    assert f"Stopped    meanwhile: bound.service, {UNIT}" in lines
+
+
+def test_bound_unit_that_has_files_open_there_is_to_be_named_all_the_same(one: Online) -> None:
+    one.ground.units |= {"bound.service": True}
+    one.ground.standing = replace(
+        one.ground.standing,
+        bound_units=("bound.service",),
+        users=(User(pid=7, program="b", unit="bound.service"),),
+    )
+    with pytest.raises(DisksInUse, match=r"unit bound\.service"):
+        one.back()
+    assert one.ground.trace == []
 
 
 def noted(one: Online, **changes: Any) -> None:

@@ -240,6 +240,28 @@ def test_open_snapshots_are_closed_while_the_network_is_there(unit: Unit) -> Non
     assert "network-online.target" in left["Unit"]["After"].split()
 
 
+def at_boot(unit: Unit, folder: Path, agent: str, devices: str = "") -> tuple[str, int]:
+    """Run what is done at a boot; return what it printed and its status.
+
+    Args:
+        agent: stands for the agent's program.
+        devices: what lsblk tells.
+    """
+    (folder / "lsblk").write_text(f"#!/bin/sh\nprintf '{devices}'\n", encoding="utf-8")
+    (folder / "lsblk").chmod(0o755)
+    line = unit("snap-self-unmount.service")["Service"]["ExecStart"].replace("$$", "$")
+    line = line.replace("/var/lib/snap-self/", f"{folder}/").replace(">/dev/null;", ";")
+    done = subprocess.run(
+        shlex.split(line.replace(AGENT, agent)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+    )
+    return done.stdout, done.returncode
+
+
 @pytest.mark.parametrize(
     ("recorded", "started"),
     [
@@ -258,11 +280,31 @@ def test_agent_is_started_after_a_boot_only_where_something_is_left(
         if folder.name in recorded:
             (folder / "r1.json").touch()
             (folder / "r2.json").touch()
-    line = unit("snap-self-unmount.service")["Service"]["ExecStart"].replace("$$", "$")
-    line = line.replace("/var/lib/snap-self/", f"{tmp_path}/")
-    argv = shlex.split(line.replace(AGENT, "echo started"))
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == started
+    assert at_boot(unit, tmp_path, "echo started") == (started, 0)
+
+
+# A volume over two disks is told below each of them.
+ONE_EACH = r"aa vda1\n vda\nbb dm-0\nbb dm-0\ncc vdb\n"
+TWICE = r"aa vda1\n vda\naa vdb1\n vdb\n"
+
+
+@pytest.mark.parametrize(
+    ("devices", "status", "told"),
+    [
+        (ONE_EACH, 7, ("", 0)),
+        (TWICE, 0, ("plan --quiet\n", 0)),
+        (TWICE, 7, ("plan --quiet\n", 7)),
+        # That the cloud cannot be asked is no finding.
+        (TWICE, 4, ("plan --quiet\n", 0)),
+    ],
+)
+def test_machine_is_asked_what_it_runs_from_where_two_devices_have_one_id(
+    unit: Unit, tmp_path: Path, devices: str, status: int, told: tuple[str, int]
+) -> None:
+    program = tmp_path / "agent"
+    program.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n', encoding="utf-8")
+    program.chmod(0o755)
+    assert at_boot(unit, tmp_path, str(program), devices) == told
 
 
 def test_time_limit_is_that_of_the_command_line(unit: Unit) -> None:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -797,3 +798,45 @@ def test_btrfs_of_two_devices_is_refused_without_a_write(copies: Copies) -> None
     with pytest.raises(CopyUnlike, match="part on another device"):
         copies.opener().open(devices, shape("btrfs"), at=None)
     assert hash_of_file(copies.folder / "copy1.img") == before
+
+
+@pytest.mark.parametrize("fstype", FILESYSTEMS)
+def test_copy_that_was_mounted_by_others_tells_it_where_its_filesystem_does(
+    copies: Copies, fstype: str
+) -> None:
+    original = copies.original(fstype)
+    run("sync", "--file-system", original.place)
+    ((serial, device),) = copies.copy_of(original.image).items()
+    opener = copies.opener()
+    before = opener.signs(serial, device)
+    told = {sign.kind: sign.mounted for sign in before.signs}
+    place = copies.folder / "booted"
+    place.mkdir()
+    # What a boot does: read-only first, then writable.
+    options = {"xfs": "ro,nouuid"}.get(fstype, "ro")
+    begun = int(time.time())
+    run("mount", "-t", fstype, "-o", options, device, place)
+    try:
+        assert opener.signs(serial, device).used_at == (str(place),)
+        run("mount", "-o", "remount,rw", place)
+        (place / "written").write_text("by a boot")
+    finally:
+        run("umount", place)
+    after = opener.signs(serial, device)
+    assert (before.used_at, after.used_at) == ((), ())
+    if fstype == "ext4":
+        assert told[fstype] is not None
+        assert {sign.kind: sign.mounted for sign in after.signs}[fstype] >= begun  # type: ignore[operator]
+    else:
+        assert told == {fstype: None}
+
+
+def test_copy_that_was_opened_shows_nothing_that_a_boot_would_find(copies: Copies) -> None:
+    original = copies.original("ext4")
+    run("sync", "--file-system", original.place)
+    ((serial, device),) = copies.copy_of(original.image).items()
+    opener = copies.opener()
+    opened = opener.open({serial: device}, shape("ext4"), at=None)
+    assert opener.signs(serial, device).signs == ()
+    opener.close(opened)
+    assert opener.signs(serial, device).signs == ()

@@ -271,12 +271,24 @@ def test_machine_that_came_up_from_a_copy_is_told_so_and_comes_back(
             refused = guest.run(f"snap-self {command}", timeout_s=LIMIT_S)
             assert refused.status == 7, refused.out + refused.err
             assert f"detach {copy}" in refused.err
+        # Nobody gave a command: the boot says so itself.
+        said = guest.do("journalctl -b --no-pager -u snap-self-unmount.service")
+        assert f"/ lies on {copy}, a temporary disk" in said
+        assert "snap-self-unmount.service" in guest.do("systemctl --failed --plain --no-legend")
+        guest.do("echo precious >/root/written && sync")
         guest.stop()
         guest.detach(copy)
         guest.power_on()
+        # What was written there is not thrown away unasked.
+        assert set(temporary_disks(guest)) == {copy}
+        listed = guest.run("snap-self list", timeout_s=LIMIT_S)
+        assert "was started while" in listed.err
+        (record,) = guest.do("cd /var/lib/snap-self/restores && ls *.json").split()
+        guest.do(f"snap-self unmount {record.removesuffix('.json')}", timeout_s=LIMIT_S)
 
     assert serial_of(guest, "/") == own
     assert guest.do("cat /root/file") == "now\n"
+    assert guest.do("systemctl --failed --plain --no-legend") == ""
     assert left(guest) == []
     copies.check("root attached", count=1)
 

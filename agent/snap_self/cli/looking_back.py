@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from snap_self.cli.adapters import Adapters
-from snap_self.cli.wiring import copies_lock
+from snap_self.cli.adapters import Adapters, text_of
+from snap_self.cli.wiring import BOOT_ID, copies_lock
 from snap_self.errors import RootNeeded
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.temporary import RestoreId
@@ -52,6 +52,7 @@ def looking_back(adapters: Adapters) -> LookingBack:
         listener=adapters.gate,
         new_id=lambda: _new_id(adapters),
         ask_packages=partial(_ask_packages, adapters),
+        boot_id=text_of(BOOT_ID),
         max_gib=adapters.config.restore.max_gib,
     )
 

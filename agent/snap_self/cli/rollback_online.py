@@ -11,7 +11,7 @@ from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session, streams_of
 from snap_self.cli.wiring import BOOT_ID, copies_lock
 from snap_self.errors import RootNeeded, SnapSelfError
-from snap_self.model.going_back import ReturnId
+from snap_self.model.going_back import ReturnId, SetAside
 from snap_self.model.request import Request
 from snap_self.output.rollback import write_declined
 from snap_self.output.rollback_online import (
@@ -20,6 +20,7 @@ from snap_self.output.rollback_online import (
     status_of,
     write_given_up,
     write_returned,
+    write_set_aside,
 )
 from snap_self.system.commands import SystemCommands
 from snap_self.system.disks.aside import AsideProcess
@@ -83,7 +84,10 @@ def run_give_up(wanted: str, manner: Manner) -> int:
     with open_session(manner) as session:
         closed = give_up(make_tools(session.adapters), going_back(session.adapters), wanted)
         session.end_progress()
-    write_given_up(session.streams, closed)
+    if isinstance(closed, SetAside):
+        write_set_aside(session.streams, closed)
+    else:
+        write_given_up(session.streams, closed)
     return 0
 
 

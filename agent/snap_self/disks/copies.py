@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snap_self.errors import OnTemporaryDisk
 from snap_self.model.disks import CloudDisk
-from snap_self.model.snapshots import TEMPORARY_TAG
+from snap_self.model.snapshots import RESTORE_TAG, TEMPORARY_TAG
 
 
 def is_copy(disk: CloudDisk) -> bool:
@@ -28,5 +28,6 @@ def refuse_copy(path: str, disk: CloudDisk) -> None:
         f"{path} lies on {disk.disk_id}, a temporary disk that snap-self made{made_of}",
         hint="if it was mounted from there when the machine came up: its own disk is as it was. "
         "Copy elsewhere what was written meanwhile and is needed, stop the instance, detach "
-        f"{disk.disk_id}, and start it again; snap-self deletes that disk then",
+        f"{disk.disk_id}, and start it again. That disk is then deleted by `snap-self unmount "
+        f"{disk.tags.get(RESTORE_TAG) or '--all'}`, and not before",
     )

@@ -115,6 +115,7 @@ class ReturnRecord:
         trouble: why it could not go on, or turned back; empty if it did not have to.
         not_started: units that did not start again, each with why.
         not_mounted: why something is not mounted again although all disks went back.
+        beneath: processes that go on with what lay at a place while nothing was mounted there.
     """
 
     return_id: ReturnId
@@ -135,6 +136,7 @@ class ReturnRecord:
     trouble: str = ""
     not_started: tuple[str, ...] = ()
     not_mounted: tuple[str, ...] = ()
+    beneath: tuple[str, ...] = ()
     ended: datetime | None = None
 
     @property
@@ -188,11 +190,45 @@ class DamagedReturn:
 
     Args:
         where: its path.
+        disk_ids: the disks that are still named in it; none where it is empty.
     """
 
     return_id: ReturnId
     where: str
     why: str
+    disk_ids: tuple[DiskId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A record that could not be read, and is in nobody's way any more.
+
+    Args:
+        kept: where its bytes are now.
+        disks: the disks that it may be about, each with where the cloud shows it.
+        guessed: the disks are those of the last run, as it names none itself.
+    """
+
+    damaged: DamagedReturn
+    kept: str
+    disks: tuple[DiskSeen, ...]
+    guessed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSeen:
+    """Where a disk is.
+
+    Args:
+        status: as the cloud words it; empty where it shows no such disk.
+        here: it is attached to this instance.
+        elsewhere: other instances that it is attached to.
+    """
+
+    disk_id: DiskId
+    status: str
+    here: bool
+    elsewhere: tuple[InstanceId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +266,7 @@ class UnitFacts:
         known: there is such a unit.
         stopped_with: units that systemd stops whenever it stops this one.
         triggered_by: sockets, timers, paths and the like that may start it at any time.
+        upheld_by: units as long as one of which runs systemd starts this one again.
     """
 
     name: str
@@ -237,6 +274,7 @@ class UnitFacts:
     active: bool
     stopped_with: tuple[str, ...] = ()
     triggered_by: tuple[str, ...] = ()
+    upheld_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +292,8 @@ class Standing:
         waits_in_fstab: places in /etc/fstab that are of them, and without which a boot fails.
         kernel_names: by which /etc/fstab names them, and which may be another disk's later.
         own_units: units, slices among them, in which this command runs.
+        bound_units: units that systemd stops by itself when the mounts or devices go, and those
+            that have it mount them again.
     """
 
     mounts: tuple[MountedPlace, ...] = ()
@@ -267,3 +307,4 @@ class Standing:
     waits_in_fstab: tuple[str, ...] = ()
     kernel_names: tuple[str, ...] = ()
     own_units: frozenset[str] = frozenset()
+    bound_units: tuple[str, ...] = ()

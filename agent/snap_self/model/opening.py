@@ -131,6 +131,32 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopySign:
+    """One thing on a copy that a boot would find.
+
+    Args:
+        kind: such as ``ext4``, ``lvm``, ``gpt``.
+        mounted: when it was last mounted to be written to, in seconds since 1970; 0 for never, and
+            None where its kind does not tell.
+    """
+
+    kind: str
+    mounted: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySigns:
+    """What is seen of a copy that is attached and was not opened.
+
+    Args:
+        used_at: where something of it is mounted, or the device that something stands on.
+    """
+
+    signs: tuple[CopySign, ...]
+    used_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
     """How a copy was closed.
 

@@ -156,6 +156,8 @@ class CopyRecord:
         opened: when its filesystem was mounted; None if that was not reached, or not noted.
         source: the filesystem that was opened, as people know it (``/srv``); empty where the record
             had to be made anew.
+        boot_id: of the boot in which it was begun; empty in records of old.
+        doubt: why its disks are not deleted unasked; empty if nothing speaks against that.
     """
 
     restore_id: RestoreId
@@ -176,6 +178,8 @@ class CopyRecord:
     trouble: str = ""
     ended: datetime | None = None
     opened: datetime | None = None
+    boot_id: str = ""
+    doubt: str = ""
 
     @property
     def record_id(self) -> str:

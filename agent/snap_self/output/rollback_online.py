@@ -7,7 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from snap_self.errors import ExitStatus
-from snap_self.model.going_back import DamagedReturn, Heading, ReturnRecord
+from snap_self.model.going_back import (
+    DamagedReturn,
+    DiskSeen,
+    Heading,
+    ReturnRecord,
+    SetAside,
+)
 from snap_self.model.result import Result
 from snap_self.output.jsonform import when, write_json
 from snap_self.output.rollback import loss_lines, rollback_json
@@ -15,6 +21,7 @@ from snap_self.output.streams import Streams
 from snap_self.output.text import instant_words
 from snap_self.recovery.online import (
     GOES_ON,
+    damaged_hint,
     fate_words,
     mind_words,
     unfinished,
@@ -27,7 +34,7 @@ STILL = "it was interrupted"
 
 def status_of(record: ReturnRecord) -> ExitStatus:
     """Return what the command ends with."""
-    partly = record.not_started or record.not_mounted
+    partly = record.not_started or record.not_mounted or record.beneath
     return ExitStatus.RESTORED_IN_PART if partly else ExitStatus.DONE
 
 
@@ -74,6 +81,8 @@ def write_returned(streams: Streams, returned: Returned) -> None:
         streams.data(f"Started    {', '.join(started)}")
     for why in record.not_started:
         streams.fault(f"snap-self: not started again: {why}")
+    for who in record.beneath:
+        streams.fault(f"snap-self: {who}")
     if record.present:
         streams.message(f"The state before is kept by run {record.present}.")
 
@@ -87,6 +96,7 @@ def online_json(record: ReturnRecord) -> dict[str, Any]:
         "mounts": list(record.places),
         "not_started": list(record.not_started),
         "not_mounted": list(record.not_mounted),
+        "beneath": list(record.beneath),
         "present_run": record.present or None,
         "ended": when(record.ended),
     }
@@ -114,6 +124,7 @@ def returned_notes(done: Sequence[ReturnRecord], run: str) -> Iterator[str]:
 def _failed_words(record: ReturnRecord) -> str:
     told = [f"not mounted again: {why}" for why in record.not_mounted]
     told += [f"not started again: {why}" for why in record.not_started]
+    told += record.beneath
     return "".join(f"; {words}" for words in told)
 
 
@@ -133,6 +144,38 @@ def write_given_up(streams: Streams, record: ReturnRecord) -> None:
         streams.message("The disks are of two times: what lies on several of them is torn.")
     if record.present:
         streams.message(f"The state before is kept by run {record.present}.")
+
+
+def write_set_aside(streams: Streams, aside: SetAside) -> None:
+    """Write where the disks of a record are that could not be read, and what is left to do."""
+    damaged = aside.damaged
+    streams.data(
+        f"Given up   rollback {damaged.return_id}, whose record cannot be read: {damaged.why}"
+    )
+    streams.data(f"Kept       what is left of the record: {aside.kept}")
+    if aside.guessed:
+        streams.data("Disks      it names none; those of the last run are:")
+    for disk in aside.disks:
+        streams.data(f"Disk       {disk.disk_id} {_place_words(disk)}")
+    if not aside.disks:
+        streams.data("Disks      none is known; see in the ECS console that all are attached")
+    streams.data(
+        "Mount      what of /etc/fstab is not: `mount --all`, after `vgchange -ay` for LVM"
+    )
+    streams.data("Start      what does not run: `systemctl list-units --state=inactive,failed`")
+    streams.message(
+        "Whether a disk went back is not known any more: what lies on several may be of two times."
+    )
+
+
+def _place_words(disk: DiskSeen) -> str:
+    if disk.elsewhere:
+        return f"is attached to {', '.join(disk.elsewhere)}"
+    if disk.here:
+        return f"is attached here ({disk.status})"
+    if not disk.status:
+        return "is not shown by the cloud"
+    return f"is {disk.status}, not attached: attach it in the ECS console"
 
 
 def ended_words(record: ReturnRecord) -> str:
@@ -157,9 +200,10 @@ def half_way_lines(
     return (
         *(f"snap-self: {unfinished(each, each.trouble or STILL).message}" for each in records),
         *(
-            f"snap-self: {each.where} ({each.why}): disks that went back may not be attached, "
-            "mounted or started; the ECS console shows them"
+            f"snap-self: {each.where} cannot be read ({each.why}): a rollback may be half-way, and "
+            "its disks not be attached, mounted or whole"
             for each in damaged
         ),
+        *(f"  -> {damaged_hint(each)}" for each in damaged),
         *([f"  -> {GOES_ON}"] if records else []),
     )

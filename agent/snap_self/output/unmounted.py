@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from snap_self.output.restored import disks_json
 from snap_self.output.streams import Streams, Style
 from snap_self.output.text import short_instant, write_error, write_paragraph
 from snap_self.recovery.temporary.rules import is_due
-from snap_self.usecases.looking_back.ending import ENDS_IT, Ended, disk_left
+from snap_self.usecases.looking_back.ending import Ended, disk_left
 from snap_self.usecases.looking_back.sweeping import Swept
 
 
@@ -64,9 +64,14 @@ def left_lines(
             f"snap-self: {each.text}: a temporary disk may be left and cost money"
             for each in damaged
         ),
-        *(["  -> " + ENDS_IT] if any(is_due(each, now) for each in records) else []),
+        *(f"  -> {hint}" for hint in dict.fromkeys(_hints(records, now))),
         *(["  -> `snap-self unmount --all` looks for it by its tags"] if damaged else []),
     )
+
+
+def _hints(records: Sequence[CopyRecord], now: datetime) -> Iterator[str]:
+    """Yield what is to be done about those that are due."""
+    yield from (disk_left(each).hint for each in records if is_due(each, now))
 
 
 def ended_words(ended: Ended) -> str:

@@ -20,6 +20,7 @@ from snap_self.errors import (
 )
 from snap_self.model.disks import Filesystem, Layout
 from snap_self.model.going_back import (
+    DamagedReturn,
     DiskState,
     Heading,
     ReturnRecord,
@@ -27,6 +28,7 @@ from snap_self.model.going_back import (
     Standing,
     Step,
     UnitFacts,
+    User,
 )
 from snap_self.model.ids import DiskId
 from snap_self.model.shown import printable
@@ -50,12 +52,14 @@ class Around:
         standing: what stands on the disks.
         units: those that are named, as systemd knows them.
         kept: directories that must stay where they are, such as that of the journal.
+        unmeant: those of the units that nobody named: systemd stops them with a mount.
     """
 
     layout: Layout
     standing: Standing
     units: tuple[UnitFacts, ...]
     kept: tuple[str, ...]
+    unmeant: frozenset[str] = frozenset()
 
 
 def refusals_online(plan: RollbackPlan, around: Around) -> tuple[SnapSelfError, ...]:
@@ -209,7 +213,7 @@ def _unfit_units(around: Around) -> Iterator[SnapSelfError]:
 
 def _used(around: Around) -> Iterator[SnapSelfError]:
     """Yield who has something open there and is not to be stopped."""
-    named = frozenset(unit.name for unit in around.units)
+    named = frozenset(unit.name for unit in around.units) - around.unmeant
     strangers = [user for user in around.standing.users if user.unit not in named]
     if error := in_use(strangers):
         yield error
@@ -255,6 +259,14 @@ def unfinished(record: ReturnRecord, why: str) -> RollbackUnfinished:
     )
 
 
+def damaged_hint(damaged: DamagedReturn) -> str:
+    """Return what is to be done about a record that cannot be read."""
+    return (
+        f"snap-self rollback {damaged.return_id} --give-up tells where its disks are, and sets the "
+        "record aside"
+    )
+
+
 def fate_words(record: ReturnRecord) -> str:
     """Return what is known of the content of each disk."""
     gone = [disk.disk_id for disk in record.disks if disk.state is DiskState.WENT_BACK]
@@ -276,6 +288,19 @@ def _boot_words(record: ReturnRecord) -> str:
         return ""
     places = ", ".join(map(printable, record.waits_in_fstab))
     return f". Do not restart this machine until then: /etc/fstab has it wait for {places}"
+
+
+def beneath_words(users: Sequence[User]) -> tuple[str, ...]:
+    """Return what is said of processes whose files a mount hides."""
+    return tuple(
+        f"{printable(user.program) or 'a process'} (pid {user.pid}{_of(user.unit)}) goes on with "
+        f"{printable(user.path)} of below the mount, which is not on the disk: restart it"
+        for user in users
+    )
+
+
+def _of(unit: str) -> str:
+    return f", unit {unit}" if unit else ""
 
 
 def mind_words(record: ReturnRecord, standing: Standing) -> Iterator[str]:

@@ -171,7 +171,7 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
     "rollback online": (
         "rollback",
         "done",
-        lambda s: write_returned(s, returned(not_started=(), not_mounted=())),
+        lambda s: write_returned(s, returned(not_started=(), not_mounted=(), beneath=())),
     ),
     "rollback online, a place not mounted": (
         "rollback",
@@ -182,6 +182,13 @@ WRITERS: dict[str, tuple[str, str, Callable[[Streams], object]]] = {
         "rollback",
         "partial",
         lambda s: write_returned(s, returned(not_started=("db.service: why",))),
+    ),
+    "rollback online, files used below a mount": (
+        "rollback",
+        "partial",
+        lambda s: write_returned(
+            s, returned(not_started=(), not_mounted=(), beneath=("x goes on with /srv/y",))
+        ),
     ),
     "prune": ("prune", "done", lambda s: write_pruned(s, pruned())),
     "prune dry": ("prune", "planned", lambda s: write_pruned(s, pruned(dry_run=True))),

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.looking_back import INSTANCE, OWN, World
-from snap_self.errors import SnapSelfError, StateUnusable
+from fakes.looking_back import INSTANCE, OWN, Killed, World
+from snap_self.errors import ExitStatus, SnapSelfError, StateUnusable
 from snap_self.model.disk_orders import DiskChoice, DiskOrder
 from snap_self.model.ids import DiskId, RegionId, SnapshotId
-from snap_self.model.opening import CopyShape
+from snap_self.model.opening import CopyShape, CopySign, CopySigns
 from snap_self.model.snapshots import RESTORE_TAG, TEMPORARY_TAG, Identity
 from snap_self.model.temporary import (
     CopyRecord,
@@ -23,6 +23,7 @@ from snap_self.model.temporary import (
     Stage,
     TemporaryDisk,
 )
+from snap_self.output.unmounted import left_lines
 from snap_self.usecases.looking_back.ending import Ended, end_copy
 from snap_self.usecases.looking_back.opening import Life, Plan, opened_copy
 from snap_self.usecases.looking_back.rebuilding import rebuilt
@@ -291,3 +292,102 @@ def test_damaged_record_without_a_disk_is_given_up_after_a_day(
 def test_damaged_record_of_no_known_age_is_kept(world: World) -> None:
     lost = replace(damaged(world, 99), restore_id=RestoreId("copy-of-a-record"))
     assert rebuilt(lost, IDENTITY, world.disks, world.clock.now()) is None
+
+
+# --- a boot since it was attached ------------------------------------------------------------
+
+
+def attached_before_a_boot() -> tuple[World, CopyRecord]:
+    """Have a copy attached and not opened when its process is killed, and another boot since."""
+    worlds: list[World] = []
+    for killed in (False, True):
+        world = World()
+        world.disks.put(OWN, {})
+        plan = plan_of(world)
+        plan = replace(plan, record=replace(plan.record, boot_id="before"))
+        if killed:
+            world.life.die_at, world.life.after = worlds[0].life.effects.index("attach") + 1, True
+        with suppress(Killed), opened_copy(world.tools(), world.disks, plan):
+            pass
+        worlds.append(world)
+    world.new_process()
+    # The rule of udev is in memory alone.
+    world.opener.rules.clear()
+    record = world.copies.load("r1")
+    assert record is not None
+    assert (record.stage, record.opened) == (Stage.ATTACHING, None)
+    world.clock.advance(600)
+    return world, record
+
+
+def after_boot(world: World, record: CopyRecord, *, sure: bool = False, wait: bool = True) -> Ended:
+    tools = replace(world.tools(), boot_id="now")
+    patience_s = 300.0 if wait else 0.0
+    return end_copy(tools, world.disks, record, patience_s=patience_s, sure=sure)
+
+
+def seen(record: CopyRecord, after_s: float) -> CopySigns:
+    """Return what is seen of an ext4 that was mounted so long after its disk was made."""
+    made = record.disks[0].made
+    assert made is not None
+    return CopySigns(signs=(CopySign(kind="ext4", mounted=int(made.timestamp() + after_s)),))
+
+
+def test_copy_that_no_boot_mounted_is_deleted_also_by_commands_that_wait_for_nothing() -> None:
+    world, record = attached_before_a_boot()
+    world.opener.seen = seen(record, -3600)
+    first = after_boot(world, record, wait=False)
+    assert "being detached" in first.why
+    # Nothing can be read of it now; what was read before stands.
+    world.clock.advance(10)
+    assert after_boot(world, first.record, wait=False).why == ""
+    assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("after_s", [300.0, None])
+def test_copy_that_a_boot_may_have_written_to_is_detached_and_kept_until_it_is_named(
+    after_s: float | None,
+) -> None:
+    world, record = attached_before_a_boot()
+    found = CopySigns(signs=(CopySign(kind="xfs", mounted=None),))
+    world.opener.seen = found if after_s is None else seen(record, after_s)
+    first = after_boot(world, record)
+    (kept,) = [each for name, each in world.disks.disks.items() if name != OWN]
+    # Attached it could be booted from again.
+    assert (kept.status, kept.attached_to) == ("Available", frozenset())
+    assert first.error is not None
+    assert first.error.exit_status is ExitStatus.DISK_LEFT
+    assert "snap-self unmount r1" in first.error.hint
+    assert kept.disk_id in first.error.message
+    again = after_boot(world, first.record)
+    assert again.why == first.why
+    assert kept.disk_id in world.disks.disks
+    assert after_boot(world, again.record, sure=True).why == ""
+    assert world.leftovers() == []
+
+
+def test_copy_that_this_boot_runs_from_is_not_even_detached() -> None:
+    world, record = attached_before_a_boot()
+    world.opener.seen = replace(seen(record, 300), used_at=("/srv",))
+    for sure in (False, True):
+        ending = after_boot(world, record, sure=sure)
+        assert "in use since this machine was started: /srv" in ending.why
+        assert "Available" not in {disk.status for disk in world.disks.disks.values()}
+
+
+def test_end_in_the_same_boot_asks_nothing_of_that() -> None:
+    world, record = attached_before_a_boot()
+    world.opener.seen = seen(record, 300)
+    tools = replace(world.tools(), boot_id="before")
+    assert end_copy(tools, world.disks, record).why == ""
+    assert world.leftovers() == []
+
+
+def test_every_command_names_what_deletes_a_copy_that_is_kept() -> None:
+    world, record = attached_before_a_boot()
+    world.opener.seen = seen(record, 300)
+    kept = after_boot(world, record).record
+    said, then = left_lines([kept], (), kept.until + timedelta(seconds=1))
+    assert "a filesystem of it was mounted since" in said
+    assert "snap-self unmount r1" in then
+    assert "--all" not in then

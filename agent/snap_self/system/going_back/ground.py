@@ -11,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from snap_self.errors import DisksInUse, PreconditionRefused, RollbackUnfinished
-from snap_self.model.going_back import MountedPlace, Stacked, Standing, UnitFacts
+from snap_self.model.going_back import MountedPlace, Stacked, Standing, UnitFacts, User
 from snap_self.model.shown import printable
 from snap_self.model.users import in_use
 from snap_self.ports import Commands
 from snap_self.system.going_back.fstab import fstab_text, has_kernel_name, lines_of
 from snap_self.system.going_back.mounted import Mounted, mounted_now
-from snap_self.system.going_back.units import Units
+from snap_self.system.going_back.names import names_of
+from snap_self.system.going_back.units import Units, unit_of_path
 from snap_self.system.going_back.users import (
     FIRST,
     mounted_by,
     own_units,
     shares_mounts_with,
+    users_below,
     users_of,
 )
 from snap_self.system.opening import kernel
@@ -98,6 +100,7 @@ class SystemGround:
             waits_in_fstab=tuple(dict.fromkeys(line.place for line in fstab if line.needed)),
             kernel_names=tuple(dict.fromkeys(line.node for line in fstab if has_kernel_name(line))),
             own_units=own_units(),
+            bound_units=self._units.bound_to(_units_of(mounts, nodes)),
         )
 
     def _place(
@@ -139,6 +142,10 @@ class SystemGround:
                 if b"LABELONE" in file.read(2048):
                     return True
         return False
+
+    def users_at(self, places: Sequence[str]) -> tuple[User, ...]:
+        """Return the processes that have open what lies at these places now."""
+        return users_below(places)
 
     # --- taken away --------------------------------------------------------------------------
 
@@ -266,6 +273,12 @@ def _node_of(line: Mounted, nodes: Sequence[str]) -> str:
         return line.source
     found = (node for node in nodes if attribute(name_of(node), "dev") == line.devno)
     return next(found, line.source)
+
+
+def _units_of(mounts: Sequence[MountedPlace], nodes: Sequence[str]) -> list[str]:
+    """Return the units that systemd has for places, and for devices by each of their names."""
+    units = [unit_of_path(mount.place, "mount") for mount in mounts]
+    return units + [unit_of_path(name, "device") for node in nodes for name in names_of(node)]
 
 
 def _filesystems(lines: Sequence[Mounted]) -> set[int]:

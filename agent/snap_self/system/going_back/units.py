@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import string
+from collections.abc import Sequence
+
 from snap_self.errors import DisksInUse
 from snap_self.model.going_back import UnitFacts
 from snap_self.ports import Commands
@@ -13,8 +17,33 @@ _RUNS = frozenset({"active", "reloading", "activating"})
 # Stopped by systemd together with a unit; what an old systemd does not know it leaves out.
 # Source: systemd.unit(5), Requires=, BindsTo=, PartOf=, PropagatesStopTo= and their inverses.
 _STOPPED_WITH = ("RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf", "PropagatesStopTo")
-_TOLD = ",".join(("LoadState", "ActiveState", "TriggeredBy", *_STOPPED_WITH))
+_TOLD = ",".join(("LoadState", "ActiveState", "TriggeredBy", "UpheldBy", *_STOPPED_WITH))
+# Of a mount or device that goes without a job of systemd's own. Source: systemd.unit(5), BindsTo=,
+# Upholds=.
+_BOUND = ("BoundBy", "UpheldBy")
+# They go with the disks, and come with them again.
+_OF_DISKS = (".device", ".mount", ".automount", ".swap")
 _TARGET = ".target"
+_KEPT = frozenset((string.ascii_letters + string.digits + ":_.").encode())
+
+
+def unit_of_path(path: str, kind: str) -> str:
+    """Return the unit of a mount point or a device node, such as ``srv-data.mount``.
+
+    Source: systemd.unit(5), "String Escaping for Inclusion in Unit Names".
+    """
+    parts = "/".join(filter(None, path.split("/")))
+    escaped = "".join(
+        _escaped(char, first=place == 0) for place, char in enumerate(os.fsencode(parts))
+    )
+    return f"{escaped or '-'}.{kind}"
+
+
+def _escaped(char: int, *, first: bool) -> str:
+    if char == ord("/"):
+        return "-"
+    kept = char in _KEPT and not (first and char == ord("."))
+    return chr(char) if kept else f"\\x{char:02x}"
 
 
 class Units:
@@ -35,7 +64,22 @@ class Units:
             active=told.get("ActiveState", "") in _RUNS,
             stopped_with=tuple(dict.fromkeys(with_it)),
             triggered_by=tuple(told.get("TriggeredBy", "").split()),
+            upheld_by=tuple(told.get("UpheldBy", "").split()),
         )
+
+    def bound_to(self, units: Sequence[str]) -> tuple[str, ...]:
+        """Return the units that systemd stops when one of these goes, or that have it come again.
+
+        Args:
+            units: mounts and devices; those that systemd does not know are bound to nothing.
+        """
+        if not units:
+            return ()
+        asked = ("show", f"--property={','.join(_BOUND)}", "--", *units)
+        _, out, _ = self._systemctl(asked, QUICK_S)
+        told = (line.partition("=") for line in out.split("\n"))
+        names = (name for kind, _, rest in told if kind in _BOUND for name in rest.split())
+        return tuple(dict.fromkeys(name for name in names if not name.endswith(_OF_DISKS)))
 
     def stop(self, name: str) -> None:
         """Stop a unit, and at once what may start it again meanwhile.

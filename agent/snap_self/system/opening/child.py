@@ -96,6 +96,14 @@ def _close(line: socket.socket, by_id: str, disks: _Told, at: str, wait_s: float
     _answer(line, ("done", (ended.lazily, ended.holders, *left)))
 
 
+def _signs(line: socket.socket, by_id: str, disks: _Told) -> None:
+    with Grip(by_id=by_id) as grip:
+        for node, disk in _disks(disks).items():
+            grip.hold(node, disk)
+        found, used = work.signs(grip)
+    _answer(line, ("done", (found, used)))
+
+
 def _disks(told: _Told) -> dict[str, Disk]:
     return {node: Disk(*known) for node, known in told.items()}
 
@@ -105,4 +113,5 @@ QUESTIONS: Mapping[str, Callable[..., None]] = {
     "physical_volumes": _physical_volumes,
     "unmount": _unmount,
     "close": _close,
+    "signs": _signs,
 }

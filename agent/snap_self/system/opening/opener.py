@@ -15,6 +15,8 @@ from snap_self.model.opening import (
     Checked,
     Closed,
     CopyShape,
+    CopySign,
+    CopySigns,
     Held,
     Holder,
     Note,
@@ -176,6 +178,15 @@ class SystemCopyOpener:
             taken=facts["taken"],
             shown=facts["shown"],
             group=group,
+        )
+
+    def signs(self, serial: str, device: str) -> CopySigns:
+        """See the port."""
+        disks = self._checked({serial: device})
+        (signs, used), _ = self._ask("signs", disks)
+        return CopySigns(
+            signs=tuple(CopySign(kind=kind, mounted=mounted) for kind, mounted in signs),
+            used_at=tuple(used),
         )
 
     def close(self, opened: Opened) -> Closed:

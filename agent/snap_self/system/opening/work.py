@@ -14,6 +14,7 @@ from typing import NamedTuple
 from snap_self.system.opening import kernel, magics, stacked
 from snap_self.system.opening.held import Disk, Grip, NotTemporary
 from snap_self.system.opening.mounting import Mounted, NoSubvolume, mount
+from snap_self.system.opening.signs import signs_on
 from snap_self.system.opening.superblocks import JOINED, TABLES, Kind, Magic, as_unmounted, family
 from snap_self.system.opening.tables import Partition, partitions
 
@@ -311,3 +312,22 @@ def physical_volumes(grip: Grip, disks: Mapping[str, Disk]) -> list[str]:
         except OSError as error:
             raise failed(f"{disk} cannot be read", error) from error
     return found
+
+
+def signs(grip: Grip) -> tuple[list[tuple[str, int | None]], list[str]]:
+    """Return what a boot would find on the disks that are held, and where they are in use.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    found: list[tuple[str, int | None]] = []
+    for node in grip.nodes:
+        with grip.opened(node) as fd:
+            kernel.drop_cache(fd)
+            size, sector_size = kernel.size_of(fd), kernel.sector_size_of(fd)
+            found += [
+                (s.kind, s.mounted) for s in signs_on(magics.read_from(fd), size, sector_size)
+            ]
+    nodes = stacked.stack(grip.nodes)
+    places = [mount.place for mount in stacked.mounts_of(nodes)]
+    return found, places or [user for node in nodes for user in stacked.users_of(node)]

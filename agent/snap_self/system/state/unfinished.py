@@ -147,6 +147,21 @@ class WorkRecords(Generic[W]):
                 continue
         return tuple(faults)
 
+    def put_away(self, record_id: str) -> Path:
+        """Move the file of what has not ended beside those of what has, as it is; return its path.
+
+        Nothing reads it there, and nothing removes it.
+
+        Raises:
+            StateUnusable: it could not be moved.
+        """
+        path = path_of(self._open, record_id)
+        kept = self._done / f"{path.name}.damaged"
+        with state_faults(path, doing="moved"):
+            make_private_subfolder(self._done)
+            path.rename(kept)
+        return kept
+
     def _read(self, folder: Path) -> Iterator[W]:
         for path in self._paths(folder):
             with suppress(Damaged, FileNotFoundError):

@@ -25,7 +25,7 @@ from snap_self.errors import (
 from snap_self.model.disks import CloudDisk
 from snap_self.model.going_back import DiskState, Heading, ReturningDisk, ReturnRecord, Step
 from snap_self.ports_going_back import OwnDisks
-from snap_self.recovery.online import unfinished
+from snap_self.recovery.online import beneath_words, unfinished
 from snap_self.usecases.going_back.tools import GoingBack
 
 AVAILABLE, IN_USE, ATTACHING, RESETTING = "Available", "In_use", "Attaching", "ReIniting"
@@ -127,6 +127,8 @@ class _Journey:
     def _warn_of_unstarted(self) -> None:
         for why in self._record.not_started:
             self._going.warn(f"not started again: {why}")
+        for who in self._record.beneath:
+            self._going.warn(who)
 
     def _never_detached(self) -> bool:
         return self._record.heading is Heading.BACK and _comes(self._record.step, Step.DETACHING)
@@ -186,9 +188,18 @@ class _Journey:
         self._begin_again(Step.MOUNTING, "mount as it was")
         self._stop_again()
         devices = [self._device(place.serial) for place in self._record.mounts]
+        self._see_beneath()
         failed = [*map(self._try(ground.activate), self._record.groups)]
         failed += map(self._try(ground.mount), self._record.mounts, devices)
         self._record = replace(self._record, not_mounted=tuple(filter(None, failed)))
+
+    def _see_beneath(self) -> None:
+        """Note who uses what the mounts will hide: nobody would hear of it afterwards."""
+        ground = self._going.ground
+        bare = [each.place for each in self._record.mounts if not ground.is_mounted(each)]
+        if words := beneath_words(ground.users_at(bare)):
+            known = dict.fromkeys((*self._record.beneath, *words))
+            self._note(replace(self._record, beneath=tuple(known)))
 
     def _try(self, use: Callable[..., None]) -> Callable[..., str]:
         """Return the same that tells why it failed, where the snapshots are what is to be used.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from snap_self.errors import DiskNotReady, RollbackGoesOn, SnapSelfError, TopologyError
+from snap_self.model.disks import Layout
 from snap_self.model.going_back import (
     ReturnId,
     ReturningDisk,
@@ -54,14 +55,28 @@ def judge_online(here: Here, going: GoingBack, wanted: str, units: Sequence[str]
     layout = judged.layout
     if layout is None:
         raise TopologyError("what lies on which disk could not be looked at")
-    facts = units_touched(going.ground.unit, unit_names(units))
     devices = _devices(going, judged)
     standing = going.ground.survey(devices)
-    around = Around(layout=layout, standing=standing, units=facts, kept=going.kept)
+    around = _around(going, layout, standing, unit_names(units))
     _refuse(refusals_online(judged.plan, around))
     _refuse_unreset(here, going, judged)
     record = _record(here, going, judged, around, devices)
     return OnlineJudged(judged=judged, record=record, standing=standing)
+
+
+def _around(going: GoingBack, layout: Layout, standing: Standing, named: Sequence[str]) -> Around:
+    """Return what lies around the disks, with the units that are stopped meanwhile."""
+    ask = going.ground.unit
+    meant = {unit.name for unit in units_touched(ask, named)}
+    bound = [name for name in standing.bound_units if ask(name).active]
+    units = units_touched(ask, (*bound, *named))
+    return Around(
+        layout=layout,
+        standing=standing,
+        units=units,
+        kept=going.kept,
+        unmeant=frozenset(unit.name for unit in units) - meant,
+    )
 
 
 def _refuse_oos(here: Here) -> None:
@@ -101,8 +116,9 @@ def unit_names(units: Sequence[str]) -> tuple[str, ...]:
 def units_touched(ask: Callable[[str], UnitFacts], names: Sequence[str]) -> tuple[UnitFacts, ...]:
     """Return the named units and the active ones that are stopped for them, in order of the stop.
 
-    What needs a unit is stopped before it and started after it. What triggers it comes after it,
-    and so is started first: systemd refuses to start a socket while its service runs.
+    What needs a unit is stopped before it and started after it, and so is what upholds it: systemd
+    would start it again at once. What triggers it comes after it, and so is started first: systemd
+    refuses to start a socket while its service runs.
     """
     seen: dict[str, UnitFacts] = {}
     found: list[UnitFacts] = []
@@ -111,7 +127,7 @@ def units_touched(ask: Callable[[str], UnitFacts], names: Sequence[str]) -> tupl
         if name in seen:
             return
         seen[name] = facts = ask(name)
-        for each in facts.stopped_with:
+        for each in (*facts.stopped_with, *facts.upheld_by):
             visit(each)
         if facts.active or name in names:
             found.append(facts)

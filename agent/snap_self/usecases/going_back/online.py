@@ -10,7 +10,7 @@ from snap_self.model.disks import Selection
 from snap_self.model.going_back import ReturnRecord
 from snap_self.model.request import Request
 from snap_self.model.snapshots import WaitFor
-from snap_self.recovery.online import GOES_ON, younger_places
+from snap_self.recovery.online import GOES_ON, damaged_hint, younger_places
 from snap_self.usecases.going_back.journey import travel
 from snap_self.usecases.going_back.judging import OnlineJudged, judge_online
 from snap_self.usecases.going_back.request import OnlineRequest
@@ -100,8 +100,7 @@ def _refuse_second(going: GoingBack) -> None:
         raise RollbackGoesOn(
             f"{each.where} cannot be read ({each.why}), so whether a rollback is half-way is not "
             "known",
-            hint="see in the ECS console that all disks are attached, and mount what is missing; "
-            "then remove that file",
+            hint=damaged_hint(each),
         )
 
 

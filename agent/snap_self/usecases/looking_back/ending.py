@@ -16,6 +16,7 @@ from snap_self.model.opening import Closed, Opened
 from snap_self.model.snapshots import RESTORE_TAG, TEMPORARY_TAG
 from snap_self.model.temporary import CopyRecord, DiskStage, Stage, TemporaryDisk
 from snap_self.ports_looking_back import TemporaryDisks
+from snap_self.recovery.temporary.booted import doubt_words, may_be_written, written_to
 from snap_self.recovery.temporary.rules import (
     FIND_S,
     IN_USE,
@@ -66,7 +67,14 @@ def disk_left(record: CopyRecord) -> DiskLeft:
     return DiskLeft(
         f"a temporary disk is left and costs money until it is deleted: {what}, made for "
         f"{record.purpose.value} {record.restore_id}{why}",
-        hint=ENDS_IT,
+        hint=_asks(record) if record.doubt else ENDS_IT,
+    )
+
+
+def _asks(record: CopyRecord) -> str:
+    return (
+        "it is not deleted unasked: attach it to another instance to look into it, then `snap-self "
+        f"unmount {record.restore_id}` deletes it"
     )
 
 
@@ -77,14 +85,19 @@ def end_copy(
     opened: Opened | None = None,
     *,
     patience_s: float = DETACH_S,
+    sure: bool = False,
 ) -> Ended:
     """End a copy, as far as that is possible; never raises what the cloud or the machine says.
 
     Args:
         opened: it, where it is still open in this process.
         patience_s: how long each disk may take to be let go; 0 for one look and one request.
+        sure: somebody named it, so that it goes too if a boot may have written to it.
     """
-    return _Ending(tools, cloud, record, patience_s).end(opened)
+    ending = _Ending(tools, cloud, record, patience_s)
+    if sure:
+        ending.drop_doubt()
+    return ending.end(opened)
 
 
 def end_disk(tools: LookingBack, cloud: TemporaryDisks, record: CopyRecord, place: int) -> Ended:
@@ -107,9 +120,15 @@ class _Ending:
         self._record = record
         self._patience_s = patience_s
         self._unsaved = ""
+        self._sure = False
+
+    def drop_doubt(self) -> None:
+        """Have its disks deleted although a boot may have written to them."""
+        self._sure = True
+        self._record = replace(self._record, doubt="")
 
     def end(self, opened: Opened | None) -> Ended:
-        why = self._close(opened)
+        why = self._look_for_boots() or self._close(opened)
         if not why:
             # Each disk is tried: one that cannot go must not keep the others.
             faults = [self._end_disk(place) for place in range(len(self._record.disks))]
@@ -154,6 +173,36 @@ class _Ending:
         """Write down what begins; what may have been done before is not forgotten by that."""
         if not self._record.stage.at_least(stage):
             self._save(self._record.at(stage))
+
+    def _look_for_boots(self) -> str:
+        """See whether a boot may have written to it; return what still uses it here, if anything.
+
+        Once that is in doubt it stays so: of a disk that is detached nothing can be read.
+        """
+        if not may_be_written(self._record, self._tools.boot_id):
+            return ""
+        try:
+            looks = [self._written(disk) for disk in self._record.disks if not disk.stage.is_over]
+        except SnapSelfError as error:
+            return error.told
+        if used := [place for _, places in looks for place in places]:
+            return f"it is in use since this machine was started: {', '.join(used)}"
+        doubt = self._record.doubt or "; ".join(filter(None, (words for words, _ in looks)))
+        if self._sure or not doubt:
+            # Of what is detached next nothing can be read: it is settled for this boot.
+            self._save(replace(self._record, boot_id=self._tools.boot_id))
+        else:
+            self._save(replace(self._record, doubt=doubt))
+        return ""
+
+    def _written(self, disk: TemporaryDisk) -> tuple[str, tuple[str, ...]]:
+        """Return why a disk is not to be deleted unasked, and where it is in use."""
+        if disk.disk_id is None:
+            return "", ()
+        device = self._tools.opener.device_of(disk.serial) if disk.serial else None
+        signs = self._tools.opener.signs(disk.serial, device) if device else None
+        used = signs.used_at if signs else ()
+        return doubt_words(disk.disk_id, written_to(signs, disk.made)), used
 
     def _close(self, opened: Opened | None) -> str:
         """Undo what was done here; return why the disks cannot go yet, else nothing."""
@@ -253,6 +302,8 @@ class _Ending:
                 if seen is not None:
                     return self._never_seen(place)
                 seen = Seen(disk=None)
+            if todo.act is Act.DELETE and self._record.doubt:
+                return self._record.doubt
             if todo.act is Act.ASK_AGAIN:
                 seen = Seen(disk=None, asked_again=True)
             self._do(place, todo, seen)

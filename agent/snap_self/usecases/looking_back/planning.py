@@ -92,6 +92,7 @@ def plan_copy(
         ),
         attached_before=tuple(disk.disk_id for disk in found.survey.disks),
         source=source.mount.path,
+        boot_id=tools.boot_id,
     )
     return Plan(
         record=record,

@@ -80,7 +80,13 @@ def unmount(tools: Tools, looking: LookingBack, which: str | None, *, every: boo
                 f"several are open: {names}", hint="name one, or close all of them with --all"
             )
         ids = {each.restore_id for each in chosen}
-        swept = _sweep(tools, looking, lambda record: record.restore_id in ids, patience_s=DETACH_S)
+        swept = _sweep(
+            tools,
+            looking,
+            lambda record: record.restore_id in ids,
+            patience_s=DETACH_S,
+            sure=which is not None,
+        )
         return _mended(tools, looking, swept, damaged) if damaged else swept
 
 
@@ -112,7 +118,12 @@ def _is_meant(record: CopyRecord, which: str) -> bool:
 
 
 def _sweep(
-    tools: Tools, looking: LookingBack, due: Callable[[CopyRecord], bool], *, patience_s: float
+    tools: Tools,
+    looking: LookingBack,
+    due: Callable[[CopyRecord], bool],
+    *,
+    patience_s: float,
+    sure: bool = False,
 ) -> Swept:
     records = looking.copies.unfinished()
     damaged = looking.copies.damaged()
@@ -121,11 +132,13 @@ def _sweep(
     if not ending:
         return Swept(open=stay, damaged=damaged)
     here = tools.here()
-    ended = tuple(_end(looking, here, record, patience_s) for record in ending)
+    ended = tuple(_end(looking, here, record, patience_s, sure=sure) for record in ending)
     return Swept(ended=ended, open=stay, damaged=damaged)
 
 
-def _end(looking: LookingBack, here: Here, record: CopyRecord, patience_s: float) -> Ended:
+def _end(
+    looking: LookingBack, here: Here, record: CopyRecord, patience_s: float, *, sure: bool
+) -> Ended:
     if record.instance_id != here.identity.instance_id:
         # This machine was made of another one's image: that one's disks are its own affair.
         ended = replace(record.at(Stage.DONE), ended=looking.clock.now())
@@ -133,4 +146,4 @@ def _end(looking: LookingBack, here: Here, record: CopyRecord, patience_s: float
             looking.copies.save(ended)
         return Ended(record=ended, elsewhere=True)
     looking.step(f"end what {record.purpose.value} {record.restore_id} left open")
-    return end_copy(looking, looking.disks(here), record, patience_s=patience_s)
+    return end_copy(looking, looking.disks(here), record, patience_s=patience_s, sure=sure)

@@ -27,6 +27,7 @@ class LookingBack:
         ask_packages: begins to ask which packages paths belong to; what it returns is then told a
             run, and tells which of them have another version by now, in words.
         prepare: begins what takes this process time, while the cloud makes a disk.
+        boot_id: of the boot that goes on.
         max_gib: how large a disk may be that is made without ``--yes``.
     """
 
@@ -42,6 +43,7 @@ class LookingBack:
     new_id: Callable[[], RestoreId]
     ask_packages: Callable[[Sequence[str]], Warnings] = lambda paths: lambda run: ()  # noqa: ARG005
     prepare: Callable[[], None] = lambda: None
+    boot_id: str = ""
     max_gib: int = 500
 
     def step(self, text: str) -> None:

@@ -12,7 +12,7 @@ from snap_self.model.going_back import MountedPlace, UnitFacts
 from snap_self.system.going_back import ground as module
 from snap_self.system.going_back.ground import SystemGround
 from snap_self.system.going_back.mounted import Mounted, options
-from snap_self.system.going_back.units import Units
+from snap_self.system.going_back.units import Units, unit_of_path
 from snap_self.system.opening.finding import Serials
 
 Answer = tuple[int, str, str]
@@ -72,10 +72,41 @@ def test_units_that_stop_with_it_or_start_it_are_told() -> None:
     said = (
         "LoadState=loaded\nActiveState=active\nRequiredBy=web.service app.target\n"
         "BoundBy=web.service\nConsistsOf=worker@1.service\nTriggeredBy=db.socket\n"
+        "UpheldBy=keeper.service\n"
     )
     facts = Units(Programs((0, said, ""))).facts("db.service")
     assert facts.stopped_with == ("web.service", "app.target", "worker@1.service")
     assert facts.triggered_by == ("db.socket",)
+    assert facts.upheld_by == ("keeper.service",)
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/srv/data", "srv-data.mount"),
+        ("/", "-.mount"),
+        ("/srv//a-b/", r"srv-a\x2db.mount"),
+        ("/.hidden/.x", r"\x2ehidden-.x.mount"),
+        ("/srv/ü b", r"srv-\xc3\xbc\x20b.mount"),
+    ],
+)
+def test_unit_of_a_path_is_spelt_as_systemd_does(path: str, unit: str) -> None:
+    assert unit_of_path(path, "mount") == unit
+
+
+def test_units_bound_to_mounts_and_devices_are_told_once_without_what_goes_with_the_disks() -> None:
+    said = (
+        "BoundBy=app.service\nUpheldBy=keeper.service\n\n"
+        "BoundBy=srv-data.mount dev-vdb.swap app.service\nUpheldBy=\n"
+    )
+    programs = Programs((0, said, ""))
+    assert Units(programs).bound_to(["srv-data.mount", "dev-vdb.device"]) == (
+        "app.service",
+        "keeper.service",
+    )
+    assert programs.asked[0][-3:] == ("--", "srv-data.mount", "dev-vdb.device")
+    assert Units(programs).bound_to([]) == ()
+    assert len(programs.asked) == 1
 
 
 def test_what_could_start_a_unit_is_stopped_in_the_same_call() -> None:

@@ -33,7 +33,9 @@ def torn() -> Journeys:
 def end(world: Journeys, wanted: str = "r1") -> ReturnRecord:
     """Give it up."""
     tools = SimpleNamespace(lock=FakeLock(world.clock), lock_wait_s=0.0)
-    return give_up(cast("Tools", tools), world.tools(), wanted)
+    closed = give_up(cast("Tools", tools), world.tools(), wanted)
+    assert isinstance(closed, ReturnRecord)
+    return closed
 
 
 def test_what_is_given_up_is_not_gone_on_with_and_never_told_as_gone_back() -> None:

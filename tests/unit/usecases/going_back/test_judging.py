@@ -22,6 +22,16 @@ KNOWN = {
     ),
     "idle.timer": UnitFacts(name="idle.timer", known=True, active=True),
     "front.service": UnitFacts(name="front.service", known=True, active=True),
+    "kept.service": UnitFacts(
+        name="kept.service",
+        known=True,
+        active=True,
+        upheld_by=("keeper.service", "idle-keeper.service"),
+    ),
+    "keeper.service": UnitFacts(
+        name="keeper.service", known=True, active=True, stopped_with=("front.service",)
+    ),
+    "idle-keeper.service": UnitFacts(name="idle-keeper.service", known=True, active=False),
 }
 
 
@@ -48,3 +58,7 @@ def test_named_ones_are_kept_though_they_do_not_run_or_are_not_known() -> None:
 
 def test_each_unit_is_touched_once() -> None:
     assert touched("front.service", "db.service", "web.service").count("front.service") == 1
+
+
+def test_what_upholds_a_unit_is_stopped_before_it_as_systemd_would_start_it_again() -> None:
+    assert touched("kept.service") == ["front.service", "keeper.service", "kept.service"]

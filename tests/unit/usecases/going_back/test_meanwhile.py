@@ -8,20 +8,23 @@ from dataclasses import replace
 import pytest
 
 from fakes.going_back import INSTANCE, UNIT, Journeys
+from fakes.looking_back import Killed
 from snap_self.errors import (
     CloudRefused,
     CloudUnreachable,
     DiskNotSettled,
     DisksInUse,
+    ExitStatus,
     PermissionRefused,
     RollbackUnfinished,
     SnapSelfError,
     StateUnusable,
 )
 from snap_self.model.disks import CloudDisk
-from snap_self.model.going_back import DiskState, Heading, ReturnRecord, Step
+from snap_self.model.going_back import DiskState, Heading, ReturnRecord, Step, User
 from snap_self.model.ids import DiskId
 from snap_self.model.progress import EventKind
+from snap_self.output.rollback_online import returned_notes, status_of
 from snap_self.usecases.going_back.journey import travel
 
 
@@ -261,6 +264,36 @@ def test_place_that_is_not_mounted_after_a_turn_back_is_tried_again() -> None:
     go_on(world)
     assert world.all_is_in_use()
     assert world.untouched()
+
+
+# --- what a mount hides ----------------------------------------------------------------------
+
+
+LOGGER = User(pid=7, program="logger", unit="log.service", path="/srv/a.log")
+
+
+def test_who_works_below_a_place_that_is_mounted_over_is_told_and_not_forgotten() -> None:
+    world = Journeys("one")
+    world.ground.beneath = (LOGGER,)
+    record = go(world)
+    assert record.went_back
+    assert world.all_is_in_use()
+    (told,) = record.beneath
+    assert "logger (pid 7, unit log.service) goes on with /srv/a.log" in told
+    assert status_of(record) is ExitStatus.RESTORED_IN_PART
+    (note,) = returned_notes(world.returns.done(), "run")
+    assert told in note
+
+
+def test_who_works_below_is_known_after_a_kill_too() -> None:
+    whole, world = Journeys("one"), Journeys("one")
+    whole.ground.beneath = world.ground.beneath = (LOGGER,)
+    go(whole)
+    world.life.die_at = whole.life.effects.index(f"start {UNIT}") + 1
+    with pytest.raises(Killed):
+        go(world)
+    world.new_process()
+    assert "logger (pid 7" in go_on(world).beneath[0]
 
 
 # --- a detach that comes late ----------------------------------------------------------------
