@@ -62,8 +62,7 @@ def _set_aside(here: Here, going: GoingBack, damaged: DamagedReturn) -> SetAside
 
 def _of_the_last_run(here: Here) -> Sequence[DiskId]:
     """Return the disks that this instance's last run snapshotted."""
-    own = here.identity.instance_id
-    runs = [r for r in journal_records(here.tools.store).values() if r.instance_id == own]
+    runs = journal_records(here.tools.store, here.identity.instance_id).values()
     last = max(runs, key=lambda run: run.started, default=None)
     orders = last.orders if last else ()
     return tuple(disk_id for order in orders for disk_id in order.snapshot_ids)
