@@ -84,7 +84,8 @@ def test_a_marker_of_a_freeze_is_told_once_no_freeze_lasts_so_long(
 ) -> None:
     marker = tmp_path / "frozen.json"
     marker.write_text("{}", encoding="utf-8")
-    os.utime(marker, (NOW - age_s, NOW - age_s))
+    written = time.time() - age_s
+    os.utime(marker, (written, written))
     assert ("STILL BE FROZEN: snap-self thaw" in login("")) is told
     assert login(LINES).endswith(SHOWN)
 

@@ -78,7 +78,7 @@ def test_output_is_written_before_what_is_left_is_ended(
     monkeypatch.setattr(
         module,
         use_case,
-        lambda *_, **__: SimpleNamespace(exit_status=0, snapshots=()),
+        lambda *_, **__: SimpleNamespace(exit_status=0, snapshots=(), outcomes=()),
     )
     monkeypatch.setattr(module, "noted", lambda found, *_: found, raising=False)
     monkeypatch.setattr(module, write, lambda *_, **__: done.append("write"))

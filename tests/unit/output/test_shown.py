@@ -68,7 +68,7 @@ def test_run_of_a_lost_journal_has_its_name_and_text_all_the_same() -> None:
     out = io.StringIO()
     streams = make_streams(out, io.StringIO(), env={}, verbosity=0, json=False)
     shown = sample(Shown, lambda place: place.rpartition(".")[2])
-    write_shown(streams, replace(shown, record=None), now=NOW)
+    write_shown(streams, replace(shown, record=None, unknown=False), now=NOW)
     first, *_ = out.getvalue().splitlines()
     assert first == "Run        run_id, before 'before'; this journal has nothing of it"
 

@@ -30,6 +30,7 @@ OTHERS: dict[str, Any] = {
     "change_of": "4711:99",
     "confirm_within_s": 1800,
     "check": "true",
+    "trigger": "apt",
 }
 
 
