@@ -35,7 +35,7 @@ from signed_repository import PROGRAMS, Signer, make_signed, signer
 from run_directory import RunDirectory
 from snap_self.config.keys import BY_DOTTED
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.own_root, pytest.mark.slow]
 
 SWITCH = "/etc/snap-self/conf.d/80-package-managers.toml"
 PROGRAM = "/usr/bin/snap-self"
