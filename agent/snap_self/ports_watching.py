@@ -24,8 +24,13 @@ class TallyStore(Protocol):
         """
         ...
 
-    def change(self, changed: Callable[[Tally], Tally]) -> Tally:
-        """Put a changed tally in place of the one before, and return it.
+    def change(
+        self, changed: Callable[[Tally], Tally], then: Callable[[Tally], None] = ...
+    ) -> None:
+        """Put a changed tally in place of the one before.
+
+        Args:
+            then: what is made from it, before anybody else may change it.
 
         Raises:
             StateUnusable, LockHeld: it could not be; the one before is still there.
@@ -50,6 +55,22 @@ class SummaryStore(Protocol):
         Raises:
             StateUnusable: it could not be written.
         """
+        ...
+
+
+class Untold(Protocol):
+    """Keeps what could not be counted, on tmpfs: a disk may be full or frozen."""
+
+    def keep(self, happened: Sequence[Occurrence]) -> None:
+        """Add it to what is kept; it is no fault if that cannot be done."""
+        ...
+
+    def take(self) -> Sequence[Occurrence]:
+        """Return what is kept."""
+        ...
+
+    def drop(self) -> None:
+        """Forget it, now that it is counted."""
         ...
 
 

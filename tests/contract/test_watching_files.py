@@ -10,6 +10,7 @@ import pytest
 
 from fakes.records import STARTED
 from snap_self.errors import LockHeld, StateUnusable
+from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import (
     Counts,
@@ -23,6 +24,7 @@ from snap_self.system.clock import SystemClock
 from snap_self.system.state.lock import FileLock
 from snap_self.system.watching.summary_file import NAME, read_summary, write_summary
 from snap_self.system.watching.tally import LOCK, TallyFile
+from snap_self.system.watching.untold import UntoldFile
 
 COUNTS = Counts(
     runs={"apt": {"done": 2, "failed": 1}}, unprotected={"apt": 1}, calls={"CreateSnapshot": 3}
@@ -36,6 +38,7 @@ TALLY = Tally(
     seen={"d-1": 7},
     gone=("s-1",),
 )
+BARE = Occurrence(kind=Occasion.UNPROTECTED, at=STARTED, text="bare", trigger="apt", code="paused")
 SUMMARY = Summary(
     written=STARTED,
     version="1",
@@ -56,7 +59,9 @@ def state(tmp_path: Path) -> Path:
 def test_tally_is_read_as_it_was_written(state: Path) -> None:
     file = TallyFile(state, SystemClock())
     assert (file.is_there(), file.read()) == (False, Tally())
-    assert file.change(lambda before: replace(TALLY, seen={**before.seen, "d-1": 7})) == TALLY
+    after: list[Tally] = []
+    file.change(lambda before: replace(TALLY, seen={**before.seen, "d-1": 7}), after.append)
+    assert after == [TALLY]
     assert (file.is_there(), file.read()) == (True, TALLY)
     assert (state / "watch").stat().st_mode & 0o777 == 0o700
 
@@ -66,7 +71,8 @@ def test_tally_that_is_damaged_is_begun_anew(state: Path) -> None:
     file.change(lambda _: TALLY)
     (state / "watch/tally.json").write_text("{", encoding="utf-8")
     assert file.read() == Tally()
-    assert file.change(lambda before: replace(before, instance_id="i-2")).instance_id == "i-2"
+    file.change(lambda before: replace(before, instance_id="i-2"))
+    assert file.read().instance_id == "i-2"
 
 
 def test_tally_is_changed_by_one_at_a_time(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +112,30 @@ def test_summary_of_another_user_is_not_believed(state: Path) -> None:
     os.chown(state / NAME, 65534, 65534)
     with pytest.raises(StateUnusable):
         read_summary(state)
+
+
+def test_what_could_not_be_counted_is_kept_until_it_is_dropped(tmp_path: Path) -> None:
+    file = UntoldFile(tmp_path / "run")
+    assert file.take() == ()
+    file.keep([BARE])
+    file.keep([BARE, BARE])
+    assert tuple(file.take()) == (BARE,) * 3
+    with (tmp_path / "run" / "untold.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write("{\n[]\n")
+    assert tuple(file.take()) == (BARE,) * 3
+    file.drop()
+    file.drop()
+    assert file.take() == ()
+
+
+def test_what_cannot_be_kept_either_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    UntoldFile(tmp_path / "run").keep([BARE])
+    assert UntoldFile(tmp_path / "run").take() == ()
+
+
+def test_what_is_kept_has_an_end(tmp_path: Path) -> None:
+    file = UntoldFile(tmp_path / "run")
+    for _ in range(40):
+        file.keep([replace(BARE, text="x" * 10_000)])
+    assert 0 < (tmp_path / "run" / "untold.jsonl").stat().st_size < 300_000

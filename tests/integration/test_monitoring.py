@@ -153,6 +153,7 @@ def test_file_is_served_and_alerts_come_by_the_real_tools(tmp_path: Path) -> Non
             ("SnapSelfSnapshotOld", "d-old", "firing"),
             ("SnapSelfSnapshotLimitNear", "d-old", "firing"),
             ("SnapSelfUploadFailed", None, "firing"),
+            ("SnapSelfUnprotected", None, "firing"),
             ("SnapSelfWentBack", None, "firing"),
             # For two minutes first.
             ("SnapSelfFrozen", None, "pending"),

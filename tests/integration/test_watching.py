@@ -208,6 +208,23 @@ def test_a_summary_that_cannot_be_written_fails_no_run(
     assert (done.status, done.json["result"]) == (0, "done")
 
 
+def test_what_could_not_be_counted_is_counted_by_the_next_command(
+    hook: AgentRunner, user: AgentRunner, job: tuple[str, ...], simulator: Simulator
+) -> None:
+    refuse_creates(simulator)
+    broken = user.state / "watch/tally.json"
+    broken.mkdir(parents=True)
+    user.state.chmod(0o700)
+    broken.parent.chmod(0o700)
+    assert hook.run(stdin=RISKY).status == 0
+    told = user.run("check")
+    assert (told.status, "could not be counted" in told.out) == (2, True)
+    broken.rmdir()
+    assert user.run(*job).status != 0
+    assert tally(user).counts.unprotected == {"apt": 1}
+    assert tally(user).counts.runs == {"apt": {"failed": 1}, "cli": {"failed": 1}}
+
+
 def told(
     user: AgentRunner, folder: Path, *arguments: str, stdin: bytes | None = None
 ) -> Sequence[Mapping[str, Any]]:

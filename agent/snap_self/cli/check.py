@@ -16,9 +16,9 @@ from types import FrameType
 
 from snap_self.cli.console import console
 from snap_self.cli.options import Manner
-from snap_self.cli.places import MARKER
+from snap_self.cli.places import MARKER, RUN_DIRECTORY
 from snap_self.config import parsers
-from snap_self.config.load import Sources, load_config
+from snap_self.config.load import Sources, default_config, load_config
 from snap_self.config.settings import CheckSettings, Config
 from snap_self.errors import EnvironmentFault, StateUnusable, UsageError
 from snap_self.model.duration import format_duration
@@ -31,6 +31,8 @@ from snap_self.system.configfiles import distrust_config, list_config_folder, re
 from snap_self.system.watching.summary_file import read_summary
 from snap_self.watching.check import Finding, Kind, Present, Thresholds, judge
 
+# As ``system/watching/untold.py`` calls it, which would load more.
+UNTOLD = "untold.jsonl"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SYSTEMD = Path("/run/systemd/system")
 TIMER = Path("/etc/systemd/system/timers.target.wants/snap-self-metrics.timer")
@@ -56,7 +58,7 @@ def run_check(options: CheckOptions, manner: Manner) -> int:
         config = readable_settings()
         thresholds = thresholds_of(options, config.check)
         summary, unreadable = _summary(config.state.dir)
-        present = read_present()
+        present = read_present(config.state.dir)
     judged = judge(summary, thresholds, present, disk_id=options.disk or "", unreadable=unreadable)
     write_judged(console(verbosity=manner.verbosity, json=manner.json), judged)
     return int(judged.status)
@@ -97,8 +99,13 @@ def thresholds_of(options: CheckOptions, settings: CheckSettings) -> Thresholds:
     return Thresholds(warning_s=warning_s, critical_s=critical_s, level=chosen)
 
 
-def read_present() -> Present:
-    """Return what is seen of the machine now."""
+def read_present(state: Path) -> Present:
+    """Return what is seen of the machine now.
+
+    Args:
+        state: the state directory.
+    """
+    own = RUN_DIRECTORY if state == default_config().state.dir else state
     since, hidden = None, False
     try:
         since = datetime.fromtimestamp(MARKER.stat().st_mtime, tz=timezone.utc)
@@ -112,6 +119,7 @@ def read_present() -> Present:
         frozen_since=since,
         marker_hidden=hidden,
         timer=SYSTEMD.is_dir() and os.path.lexists(TIMER),
+        untold=os.path.lexists(own / UNTOLD),
     )
 
 

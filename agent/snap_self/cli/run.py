@@ -47,7 +47,7 @@ class _View:
     def snapshot_ended(self, report: Report, *, starting: bool) -> None:
         self.session.end_progress()
         # The command may take away what it needs.
-        self.session.tell_watchers()
+        self.session.tell_watchers(last=False)
         command.write_before(self.session.streams, report, starting=starting)
         sys.stdout.flush()
 

@@ -56,10 +56,16 @@ class Session:
         """Keep the report of a run that has asked the cloud, for when a signal ends it."""
         self.cut_short = report
 
-    def tell_watchers(self) -> None:
-        """Tell those who watch what this command has to tell them."""
+    def tell_watchers(self, *, last: bool = True) -> None:
+        """Tell those who watch what this command has to tell them.
+
+        Args:
+            last: the command has nothing more to do.
+        """
         if self.adapters.has_news:
-            self.adapters.watch.close()
+            from snap_self.cli.watching import close_watch
+
+            close_watch(self.adapters.watch, last=last)
 
     def end_progress(self) -> None:
         """Give the terminal back before the session ends."""

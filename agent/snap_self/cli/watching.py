@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from snap_self import __version__
 from snap_self.cli.adapters import Adapters, text_of
-from snap_self.cli.boundary import ENDED_BY_SIGNAL, Interrupted
+from snap_self.cli.boundary import ENDED_BY_SIGNAL, ENDING_SIGNALS, Interrupted, write_details
 from snap_self.cli.places import MARKER, RUN_DIRECTORY
 from snap_self.cli.wiring import BOOT_ID, usable_settings
 from snap_self.config.load import default_config
@@ -18,11 +19,13 @@ from snap_self.config.settings import Config
 from snap_self.errors import ExitStatus
 from snap_self.model.progress import Event
 from snap_self.model.summary import Summary
+from snap_self.system.system_log import write_notice
 from snap_self.system.watching.journald import send_to_journal
 from snap_self.system.watching.login_file import show_frozen_text, write_login_lines
 from snap_self.system.watching.notifier import start_notifier
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
+from snap_self.system.watching.untold import UntoldFile
 from snap_self.usecases.watching import Watch, WatchTools
 from snap_self.watching.happened import BUG, unprotected
 from snap_self.watching.login import FROZEN_TEXT, login_lines
@@ -44,6 +47,7 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         clock=adapters.clock,
         log=_Log(config.watch.journal),
         tally=TallyFile(state, adapters.clock),
+        untold=UntoldFile(RUN_DIRECTORY if _is_machines_own(config) else state),
         summary=_Summary(state),
         records=adapters.store.newest,
         moment=partial(_moment, adapters),
@@ -54,6 +58,30 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         calls=adapters.calls,
         refused_calls=adapters.refused_calls,
     )
+
+
+def close_watch(watch: Watch, *, last: bool = True) -> None:
+    """Tell everybody what happened; whatever goes wrong with it changes nothing of what did.
+
+    Args:
+        last: nothing follows, so a signal that comes meanwhile has nothing to end. Else it is
+            taken when all is told.
+    """
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    heeded = [number for number in handlers if handlers[number] is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        watch.close()
+    # The border: a fault of ours in the telling is no fault of the run that is told of.
+    except Exception as error:  # noqa: BLE001
+        write_notice(f"what happened is not told: {write_details(error)}")
+    finally:
+        for number in heeded:
+            signal.signal(number, handlers[number])
+    if came and not last:
+        signal.raise_signal(came[0])
 
 
 def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None:
@@ -69,7 +97,7 @@ def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None
     )
     now = adapters.clock.now()
     adapters.watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
-    adapters.watch.close()
+    close_watch(adapters.watch)
 
 
 def _unheard(event: Event) -> None:
@@ -129,8 +157,6 @@ class _Log:
 
     def complain(self, text: str) -> None:
         if self._wanted:
-            from snap_self.system.system_log import write_notice
-
             write_notice(text)
 
 

@@ -20,6 +20,7 @@ class DiskSummary:
         cut: when its content was fixed; None where no good snapshot is known.
         consistency: what it is worth; None where that is not known.
         snapshots: how many the disk was last seen to have; None where they were never counted.
+        expires: when it may be deleted; None for never.
     """
 
     disk_id: str
@@ -28,6 +29,7 @@ class DiskSummary:
     cut: datetime | None = None
     consistency: Consistency | None = None
     snapshots: int | None = None
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class Tally:
         seen: how many snapshots each disk was last seen to have.
         gone: snapshots that were deleted, or that the cloud does not show any more.
         attached: the disks that the last run saw; empty where none has looked.
+        wanted: of them those that a snapshot is to be made of: nobody left them out.
     """
 
     instance_id: str = ""
@@ -104,6 +107,7 @@ class Tally:
     seen: Mapping[str, int] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

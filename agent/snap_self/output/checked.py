@@ -34,6 +34,7 @@ MEANING: Mapping[Kind, str] = {
     Kind.UNPROTECTED_CHANGE: "A package manager changed packages without a good snapshot, and none "
     "was made since.",
     Kind.UPLOAD_FAILED: "A snapshot's upload failed, and no good one was made since.",
+    Kind.NOT_COUNTED: "Something happened and could not be counted: a disk is full or frozen.",
     Kind.NO_SNAPSHOT: "No good snapshot of a disk, or none at all, is known.",
     Kind.VERY_OLD: "A disk's newest good snapshot is older than `--critical`.",
     Kind.UNREADABLE: "The summary is damaged, or this user may not read it.",
@@ -293,6 +294,9 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
     Kind.UNPROTECTED_CHANGE: _change,
     Kind.UPLOAD_FAILED: _fixed(
         "upload failed, and no good snapshot since (runs: {count})", "as root: snap-self list"
+    ),
+    Kind.NOT_COUNTED: _fixed(
+        "something happened here that could not be counted", "as root: snap-self metrics --refresh"
     ),
     Kind.NO_SNAPSHOT: _none,
     Kind.VERY_OLD: _old,

@@ -373,6 +373,8 @@ class BeforeChange:
             self._bare(self._manager, code=UNSEEN, text=text, run_id=run_id)
             return self._conversation.proceed()
         self._say(f"{text}. {self._told_to_stop()}")
+        if not self._conversation.can_veto:
+            self._bare(self._manager, code=UNSEEN, text=text, run_id=run_id)
         return self._conversation.stop(text)
 
     def _failed(
@@ -396,6 +398,8 @@ class BeforeChange:
             self._bare(self._manager, code=code, text=why, run_id="")
             return self._conversation.proceed()
         self._say(f"{what}: {why}{there}. {self._told_to_stop()}")
+        if not self._conversation.can_veto:
+            self._bare(self._manager, code=code, text=why, run_id="")
         return self._conversation.stop(f"{what.lower()}: {why}")
 
     def _may_wait(self) -> str:

@@ -17,9 +17,9 @@ from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import RunRecord
-from snap_self.model.summary import Holdings, LastRun, Summary
+from snap_self.model.summary import Holdings, LastRun, Summary, Tally
 from snap_self.ports import Clock
-from snap_self.ports_watching import EventLog, Notifier, SummaryStore, TallyStore
+from snap_self.ports_watching import EventLog, Notifier, SummaryStore, TallyStore, Untold
 from snap_self.watching.counting import News, counted
 from snap_self.watching.happened import LOOK, begun, changed, ended, failed, last_run, pruned
 from snap_self.watching.journal import journal_fields
@@ -36,6 +36,7 @@ class WatchTools:
     """Who is told.
 
     Args:
+        untold: what earlier commands could not count.
         records: the journal, newest first, read as far as it is asked for.
         moment: when and where it is told.
         show: puts a summary where those look who watch.
@@ -48,6 +49,7 @@ class WatchTools:
     clock: Clock
     log: EventLog
     tally: TallyStore
+    untold: Untold
     summary: SummaryStore
     records: Callable[[], Iterable[RunRecord]]
     moment: Callable[[], Moment]
@@ -74,6 +76,7 @@ class Watch:
     _seen: Holdings | None = None
     _deleted: list[str] = field(default_factory=list)
     _attached: Sequence[str] = ()
+    _wanted: Sequence[str] = ()
 
     def tell(self, *happened: Occurrence) -> None:
         """Tell the system's journal, and keep it for the others."""
@@ -107,11 +110,11 @@ class Watch:
                 the exit status.
         """
         clock = self.tools.clock
-        first = begun(request, clock.now())
-        self.tell(first)
-        self._notify([first])
         run = Run(trigger=request.trigger, watch=self)
         try:
+            first = begun(request, clock.now())
+            self.tell(first)
+            self._notify([first])
             yield run
         except SnapSelfError as error:
             run.told = True
@@ -136,8 +139,9 @@ class Watch:
         """Tell how a run has ended."""
         now = self.tools.clock.now()
         self.tell(*ended(report, trigger, now))
-        skipped = (each.disk_id for each in report.skipped)
-        self._attached = [*(each.cloud.disk_id for each in report.targets), *skipped]
+        targets = [each.cloud.disk_id for each in report.targets]
+        self._attached = [*targets, *(each.disk_id for each in report.skipped)]
+        self._wanted = [*targets, *(each.disk_id for each in report.skipped if not each.asked)]
         self._last = last_run(report, trigger, now)
 
     def close(self) -> None:
@@ -148,19 +152,23 @@ class Watch:
             return
         try:
             if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
-                self.tools.show_frozen()  # whoever writes to a disk then may hang
+                # Whoever writes to a disk then may hang; it is counted when that is over.
+                self.tools.untold.keep(happened)
+                self.tools.show_frozen()
             else:
                 self._count(happened)
         except SnapSelfError as error:
             if happened:
-                self.tools.log.complain(f"what happened is not counted: {error.told}")
+                self.tools.untold.keep(happened)
+                self.tools.log.complain(f"what happened is not counted yet: {error.told}")
         self._notify([one for one in happened if one.kind is not Occasion.BEGUN])
 
     def _count(self, happened: Sequence[Occurrence]) -> None:
         moment = self.tools.moment()
+        late = self.tools.untold.take()
         records = tuple(islice(self.tools.records(), LOOKED_AT))
         news = News(
-            happened=happened,
+            happened=(*late, *happened),
             last=self._last,
             calls=Counter(self.tools.calls),
             throttled=Counter(self.tools.refused_calls),
@@ -169,15 +177,20 @@ class Watch:
             made=_made(records, moment.now),
             machine=moment.machine,
             attached=self._attached,
+            wanted=self._wanted,
         )
-        idle = not happened and self._seen is None
+        idle = not news.happened and self._seen is None
+
+        def sum_up(tally: Tally) -> None:
+            self.tools.untold.drop()
+            if not idle:
+                known = self._known() if len(records) == LOOKED_AT else None
+                show(self.tools, summarize(records, tally, moment, known))
+
+        self.tools.tally.change(lambda before: counted(before, news), sum_up)
         self.tools.calls.clear()
         self.tools.refused_calls.clear()
         self._last, self._seen, self._deleted = None, None, []
-        tally = self.tools.tally.change(lambda before: counted(before, news))
-        if not idle:
-            known = self._known() if len(records) == LOOKED_AT else None
-            show(self.tools, summarize(records, tally, moment, known))
 
     def _known(self) -> Summary | None:
         try:
@@ -205,8 +218,8 @@ class Run:
 
     def ended(self, report: Report) -> None:
         """Tell how it has ended."""
-        self.told = True
         self.watch.ended(report, self.trigger)
+        self.told = True
 
 
 def refresh(tools: WatchTools) -> Summary:
@@ -217,12 +230,20 @@ def refresh(tools: WatchTools) -> Summary:
     Raises:
         StateUnusable: the state cannot be read, or the summary not be written.
     """
-    summary = summarize(tools.records(), tools.tally.read(), tools.moment())
+    made: list[Summary] = []
+    late = tools.untold.take()
+
+    def sum_up(tally: Tally) -> None:
+        tools.untold.drop()
+        made.append(summarize(tools.records(), tally, tools.moment()))
+        show(tools, made[-1])
+
     if tools.frozen():
         tools.show_frozen()
-    else:
-        show(tools, summary)
-    return summary
+        return summarize(tools.records(), tools.tally.read(), tools.moment())
+    news = News(happened=late)
+    tools.tally.change(lambda before: counted(before, news) if late else before, sum_up)
+    return made[-1]
 
 
 def show(tools: WatchTools, summary: Summary) -> None:

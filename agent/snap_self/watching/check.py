@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum, unique
 
-from snap_self.model.result import Result
+from snap_self.model.command import MADE
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import DiskSummary, LastRun, Summary
 
@@ -46,6 +46,7 @@ class Kind(Enum):
     FROZEN = "frozen"
     UNPROTECTED_CHANGE = "unprotected-change"
     UPLOAD_FAILED = "upload-failed"
+    NOT_COUNTED = "not-counted"
     NO_SNAPSHOT = "no-snapshot"
     VERY_OLD = "very-old"
     UNREADABLE = "summary-unreadable"
@@ -75,6 +76,7 @@ _STATUS_OF = {
             Kind.FROZEN,
             Kind.UNPROTECTED_CHANGE,
             Kind.UPLOAD_FAILED,
+            Kind.NOT_COUNTED,
             Kind.NO_SNAPSHOT,
             Kind.VERY_OLD,
         ),
@@ -131,6 +133,7 @@ class Present:
         frozen_since: when the marker of a freeze was written; None without one.
         marker_hidden: whether there is one cannot be seen by this user.
         timer: the timer that renews the summary is on.
+        untold: something happened that could not be counted.
     """
 
     now: datetime
@@ -138,6 +141,7 @@ class Present:
     frozen_since: datetime | None = None
     marker_hidden: bool = False
     timer: bool = False
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +256,8 @@ def _unusable(summary: Summary | None, present: Present) -> Finding | None:
 
 
 def _of_marker(present: Present) -> Iterator[Finding]:
+    if present.untold:
+        yield Finding(kind=Kind.NOT_COUNTED)
     if present.marker_hidden:
         yield Finding(kind=Kind.MARKER_HIDDEN)
     since = present.frozen_since
@@ -271,7 +277,7 @@ def _of_disks(
 
 def _of_disk(disk: DiskSummary, thresholds: Thresholds, now: datetime) -> Iterator[Finding]:
     age = age_s(disk, now)
-    if age is None:
+    if age is None or (disk.expires is not None and disk.expires <= now):
         yield Finding(kind=Kind.NO_SNAPSHOT, disk=disk)
     elif age > thresholds.critical_s:
         yield Finding(kind=Kind.VERY_OLD, disk=disk, at=disk.cut)
@@ -296,7 +302,7 @@ def _of_machine(summary: Summary, now: datetime) -> Iterator[Finding]:
     if summary.goes_back is not None:
         yield Finding(kind=Kind.GOES_BACK, at=summary.goes_back)
     newest = max(summary.runs, key=lambda run: run.started, default=None)
-    if newest is not None and newest.result == Result.FAILED.value:
+    if newest is not None and newest.exit_status not in (None, *MADE):
         yield _failed(newest)
     pending = summary.retention_pending
     if pending and (newest is None or now - newest.started > RETENTION_SET):

@@ -31,6 +31,7 @@ class News:
         made: those that the journal has, and that would be shown by now if they were there.
         machine: the firmware's name of this machine; empty where it is not known.
         attached: the disks that the run saw; empty where it did not come so far.
+        wanted: of them those that nobody left out.
     """
 
     happened: Sequence[Occurrence] = ()
@@ -42,6 +43,7 @@ class News:
     made: Sequence[str] = ()
     machine: str = ""
     attached: Sequence[str] = ()
+    wanted: Sequence[str] = ()
 
 
 def is_of_another(tally: Tally, *, machine: str, instance_id: str = "") -> bool:
@@ -73,6 +75,7 @@ def counted(tally: Tally, news: News) -> Tally:
         seen={**tally.seen, **(news.seen.counts if news.seen else {})},
         gone=_gone(tally.gone, news),
         attached=tuple(news.attached) or tally.attached,
+        wanted=tuple(news.wanted) if news.attached else tally.wanted,
     )
 
 

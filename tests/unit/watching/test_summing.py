@@ -15,6 +15,7 @@ from snap_self.model.result import Result
 from snap_self.model.run import ArmedRecord, RunRecord, Stage, Upload
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import DiskSummary, Summary, Tally, Unprotected
+from snap_self.model.verification import Verdict, Verification
 from snap_self.watching.summing import Moment, summarize
 
 DISK = DiskId("d-bp1aaaabbbbccccdddd1")
@@ -75,11 +76,54 @@ def test_what_is_not_proved_is_no_good_snapshot(record: RunRecord) -> None:
     assert newest(of(record, made(1))) == "s-1"
 
 
-@pytest.mark.parametrize("result", [Result.FAILED, Result.ASKED, Result.INTERRUPTED])
-def test_a_snapshot_that_was_seen_accomplished_is_good_however_its_run_ended(
+@pytest.mark.parametrize("result", [Result.ASKED, Result.INTERRUPTED])
+def test_a_snapshot_that_nobody_waited_for_is_good_once_it_was_seen_accomplished(
     result: Result,
 ) -> None:
     assert newest(of(made(2, result=result, upload=ended(accomplished=True)), made(1))) == "s-2"
+
+
+def test_of_runs_that_failed_only_one_whose_wait_ran_out_may_have_become_good() -> None:
+    late = made(2, result=Result.FAILED, upload=ended(accomplished=True))
+    assert newest(of(late, made(1))) == "s-1"
+    assert newest(of(replace(late, exit_status=12), made(1))) == "s-2"
+
+
+def test_an_upload_whose_end_nobody_saw_makes_no_good_snapshot() -> None:
+    lost = of(made(2, upload=ended()), made(1))
+    assert (newest(lost), lost.upload_failed) == ("s-1", 1)
+
+
+def test_a_snapshot_is_good_until_it_may_be_deleted() -> None:
+    assert newest(of(replace(made(2), expires=NOW), made(1))) == "s-1"
+    later = replace(made(2), expires=NOW + timedelta(seconds=1))
+    assert newest(of(later, made(1))) == "s-2"
+    (disk,) = of(later).disks
+    assert disk.expires == later.expires
+
+
+def test_a_snapshot_that_was_opened_and_found_damaged_is_not_good() -> None:
+    looked = Verification(result=Verdict.DAMAGED, at=NOW)
+    bad = replace(made(2), verified={SnapshotId("s-2"): looked})
+    assert newest(of(bad, made(1))) == "s-1"
+
+
+def test_a_run_of_the_future_hides_none_and_settles_nothing() -> None:
+    ahead = replace(made(3), started=NOW + timedelta(hours=1))
+    bare = Unprotected(at=made(2).started, manager="apt")
+    summary = of(ahead, made(1), tally=replace(TALLY, unprotected=bare))
+    assert (newest(summary), summary.unprotected) == ("s-1", bare)
+
+
+def test_a_disk_that_a_snapshot_is_wanted_of_is_told_before_there_is_one() -> None:
+    tally = replace(TALLY, attached=(DISK, "d-new"), wanted=(DISK, "d-new"))
+    assert [each.snapshot_id for each in of(made(1), tally=tally).disks] == ["s-1", ""]
+
+
+def test_a_change_is_not_settled_by_a_snapshot_of_one_disk_of_two() -> None:
+    bare = Unprotected(at=made(1).started, manager="apt")
+    tally = replace(TALLY, unprotected=bare, attached=(DISK, "d-2"), wanted=(DISK, "d-2"))
+    assert of(made(2), tally=tally).unprotected == bare
 
 
 def test_a_disk_without_any_good_snapshot_is_told_without_one() -> None:

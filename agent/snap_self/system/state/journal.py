@@ -73,12 +73,17 @@ class Journal:
         Raises:
             StateUnusable: it could not be saved; the record before is still there.
         """
-        before = self.load(record.run_id) if self._told else None
+        before = self._before(record) if self._told else None
         write_text(path_of(self._runs, record.run_id), _text(record))
         if record.stage is Stage.FINISHED:
             self._prune()
         if self._told:
             self._told(before, record)
+
+    def _before(self, record: RunRecord) -> RunRecord | None:
+        with suppress(StateUnusable):  # the write tells it better
+            return self.load(record.run_id)
+        return None
 
     def load(self, run_id: RunId) -> RunRecord | None:
         """Return one record, or None if there is none that can be read.

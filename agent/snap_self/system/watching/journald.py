@@ -38,7 +38,11 @@ def send_to_journal(fields: Mapping[str, str], *, path: str = SOCKET) -> bool:
     """
     datagram = journal_datagram(fields)
     flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_UNIX, flags) as sender:
+    try:
+        made = socket.socket(socket.AF_UNIX, flags)
+    except OSError:  # no descriptor is left, or a sandbox allows no such socket
+        return False
+    with made as sender:
         try:
             sender.connect(path)
         except OSError:

@@ -24,7 +24,12 @@ FOLDER = "watch"
 NAME = "tally.json"
 LOCK = "watch.lock"
 # Whoever holds the lock writes one small file.
-LOCK_WAIT_S = 2.0
+LOCK_WAIT_S = 1.0
+
+
+def _nothing(tally: Tally) -> None:
+    """Make nothing of it."""
+    del tally
 
 
 class TallyFile:
@@ -53,13 +58,20 @@ class TallyFile:
             return found
         return Tally()
 
-    def change(self, changed: Callable[[Tally], Tally]) -> Tally:
-        """Put a changed tally in place of the one before, and return it.
+    def change(
+        self, changed: Callable[[Tally], Tally], then: Callable[[Tally], None] = _nothing
+    ) -> None:
+        """Put a changed tally in place of the one before.
+
+        Args:
+            then: what is made from it, before anybody else may change it.
 
         Raises:
             StateUnusable, LockHeld: it could not be; the one before is still there.
         """
         with self._lock.hold(timeout_s=LOCK_WAIT_S, purpose="count what happened"):
-            tally = changed(self.read())
-            write_text(self._path, json_text({"schema": SCHEMA, **to_plain(tally)}))
-            return tally
+            before = self.read()
+            tally = changed(before)
+            if tally != before:
+                write_text(self._path, json_text({"schema": SCHEMA, **to_plain(tally)}))
+            then(tally)
