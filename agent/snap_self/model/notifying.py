@@ -88,12 +88,14 @@ class Pace:
         muted_until: the vendor takes no more until then.
         held: how many were not told since, by their events.
         held_since: when the first of these happened.
+        grave: the last one told of what nobody should learn late.
     """
 
     sent: datetime | None = None
     muted_until: datetime | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     held_since: datetime | None = None
+    grave: bool = False
 
 
 class SecretFault(Exception):

@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from snap_self.model.notifying import Pace
+from snap_self.model.occurrences import Occasion
 
 GAP = timedelta(minutes=10)
+# Told at once after a message of less, as that a snapshot failed: once in ten minutes all the same.
+GRAVE = frozenset(
+    each.value for each in (Occasion.UNPROTECTED, Occasion.FROZEN, Occasion.WENT_BACK)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +32,12 @@ class Turn:
 
 def take_turn(pace: Pace, events: Iterable[str], now: datetime) -> Turn:
     """Return whether a message about these events may be sent; its turn is taken then."""
-    if _is_near(pace.sent, now) or _is_ahead(pace.muted_until, now):
-        return Turn(granted=False, told=Pace(), pace=_with_held(pace, _counts(events), now))
-    return Turn(granted=True, told=pace, pace=Pace(sent=now))
+    counts = _counts(events)
+    grave = not GRAVE.isdisjoint(counts)
+    too_soon = _is_near(pace.sent, now) and not (grave and not pace.grave)
+    if too_soon or _is_ahead(pace.muted_until, now):
+        return Turn(granted=False, told=Pace(), pace=_with_held(pace, counts, now))
+    return Turn(granted=True, told=pace, pace=Pace(sent=now, grave=grave))
 
 
 def turn_lost(
