@@ -22,6 +22,7 @@ from agent_runner import AgentRunner
 from ecs_simulator.simulator import Simulator
 from fakes.configfiles import FakeConfigFiles
 from pasted_commands import check_syntax
+from snap_self.changes.skipping import SKIP_VARIABLE
 from snap_self.config.load import load_config
 from snap_self.config.settings import Config
 
@@ -95,6 +96,23 @@ def _elsewhere(argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess
 
 def test_command_that_the_program_does_not_know_would_be_seen(agent: AgentRunner) -> None:
     assert agent.run("fly").status == 2
+
+
+def test_what_keeps_hooks_still_while_an_image_is_built_is_said_with_its_condition() -> None:
+    section = GUIDE_TEXT.split("## Images\n")[1].split("\n## ")[0]
+    assert "sudo --preserve-env=PACKER_BUILD_NAME" in section
+    assert f"sudo {SKIP_VARIABLE}=1" in section
+    assert "`policy-rc.d`\nis `exit 101`" in section
+
+
+# --- Ansible -------------------------------------------------------------------------------------
+
+
+def test_role_installs_with_what_it_has_tasks_for_and_leaves_others_to_its_own_message() -> None:
+    role = PACKAGING / "ansible/roles/snap_self"
+    ways = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))["snap_self_ways"]
+    assert set(ways) == {"apt", "dnf", "dnf5"}
+    assert all((role / f"tasks/repository_{way}.yml").is_file() for way in ways.values())
 
 
 # --- the settings and cloud-init ---------------------------------------------------------------
