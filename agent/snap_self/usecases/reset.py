@@ -7,11 +7,11 @@ a machine that was made of another one's image, what the other one has open is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from snap_self.errors import StateInUse
+from snap_self.errors import LockHeld, StateInUse
 from snap_self.model.going_back import ReturnRecord
 from snap_self.model.ids import InstanceId
 from snap_self.model.kept_state import KeptState
@@ -26,6 +26,8 @@ from snap_self.usecases.aftercare.uploads import goes_on
 from snap_self.usecases.tools import Process
 
 PURPOSE = "reset"
+# What has told its end may hold its locks for a moment more: a run, or the follower that it started.
+WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +99,14 @@ def reset(tools: ResetTools, agree: Callable[[KeptState], bool]) -> Forgotten | 
 
 @contextmanager
 def _alone(tools: ResetTools) -> Iterator[None]:
-    """Keep others out of the state inside the block, which begins only if nothing needs it."""
+    """Keep others out of the state inside the block, which begins only if nothing needs it.
+
+    The follower's lock is first, as it takes that of runs too before it ends.
+    """
     with (
-        tools.lock.hold(timeout_s=0.0, purpose=PURPOSE),
-        tools.copies_lock.hold(timeout_s=0.0, purpose=PURPOSE),
-        tools.follow_lock.attempt(purpose=PURPOSE) as unwatched,
+        _unwatched(tools.follow_lock) as unwatched,
+        tools.lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
+        tools.copies_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
     ):
         found = [*_of_the_machine(tools, unwatched=unwatched), *_of_the_instance(tools)]
         if found:
@@ -111,6 +116,19 @@ def _alone(tools: ResetTools) -> Iterator[None]:
                 hint="; ".join(dict.fromkeys(each.way_out for each in found)),
             )
         yield
+
+
+@contextmanager
+def _unwatched(follow_lock: RunLock) -> Iterator[bool]:
+    """Keep the follower out inside the block; yield whether it is."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(follow_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE))
+        except LockHeld:
+            unwatched = False
+        else:
+            unwatched = True
+        yield unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

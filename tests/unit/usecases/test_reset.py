@@ -32,7 +32,7 @@ from snap_self.model.run import (
 from snap_self.model.temporary import CopyRecord, DamagedRecord, Purpose, RestoreId
 from snap_self.model.temporary import Stage as CopyStage
 from snap_self.usecases.aftercare.pending import MOST_TRIES
-from snap_self.usecases.reset import Forgotten, ResetTools, reset
+from snap_self.usecases.reset import WAIT_S, Forgotten, ResetTools, reset
 from snap_self.usecases.tools import Process
 
 AT = datetime(2026, 11, 22, 8, 32, 25, tzinfo=timezone.utc)
@@ -211,6 +211,13 @@ def test_command_at_work_forbids_it(world: World, lock: str) -> None:
     with pytest.raises(LockHeld):
         world.reset()
     assert world.folder.files
+
+
+@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s", "follower_s"])
+def test_lock_of_what_has_just_ended_is_waited_for(world: World, lock: str) -> None:
+    setattr(world, lock, WAIT_S - 1)
+    assert world.reset() is not None
+    assert not world.folder.files
 
 
 @pytest.mark.parametrize(
