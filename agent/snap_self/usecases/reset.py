@@ -14,7 +14,7 @@ from pathlib import Path
 from snap_self.errors import LockHeld, StateInUse
 from snap_self.model.going_back import ReturnRecord
 from snap_self.model.ids import InstanceId
-from snap_self.model.kept_state import KeptState
+from snap_self.model.kept_state import KeptState, TextfileEnd
 from snap_self.model.run import RunRecord, rebooted
 from snap_self.model.shell import command
 from snap_self.model.temporary import CopyRecord
@@ -26,7 +26,7 @@ from snap_self.usecases.aftercare.uploads import goes_on
 from snap_self.usecases.tools import Process
 
 PURPOSE = "reset"
-# What has told its end may hold its locks for a moment more: a run, or the follower that it started.
+# What has just ended may hold its locks for a moment more: a run, or the follower of it.
 WAIT_S = 5.0
 
 
@@ -42,6 +42,7 @@ class ResetTools:
         frozen: whether a freeze has left its marker.
         instance_id: who this instance is; None where that cannot be told. Asked at most once.
         asides: where files lie that restores have replaced, as far as these places are there.
+        remove_textfile: removes the file of the metrics, if it is ours.
     """
 
     clock: Clock
@@ -58,6 +59,7 @@ class ResetTools:
     frozen: Callable[[], bool]
     instance_id: Callable[[], InstanceId | None]
     asides: Callable[[], Sequence[str]]
+    remove_textfile: Callable[[], TextfileEnd]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +68,12 @@ class Forgotten:
 
     Args:
         asides: directories with files that restores have replaced, which stay.
+        textfile: what became of the file of the metrics.
     """
 
     kept: KeptState
     asides: tuple[str, ...] = ()
+    textfile: TextfileEnd = TextfileEnd.NONE
 
 
 def reset(tools: ResetTools, agree: Callable[[KeptState], bool]) -> Forgotten | None:
@@ -92,9 +96,11 @@ def reset(tools: ResetTools, agree: Callable[[KeptState], bool]) -> Forgotten | 
         return None
     with _alone(tools):
         kept, asides = tools.folder.look(), tuple(tools.asides())
+        # First: after a kill it is looked for again, as long as the state holds something.
+        textfile = tools.remove_textfile()
         for _ in tools.folder.forget(kept):
             pass
-    return Forgotten(kept=kept, asides=asides)
+    return Forgotten(kept=kept, asides=asides, textfile=textfile)
 
 
 @contextmanager

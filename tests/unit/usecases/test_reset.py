@@ -20,7 +20,7 @@ from snap_self.errors import LockHeld, StateInUse
 from snap_self.model.awaited import AwaitedChange
 from snap_self.model.going_back import ReturnId, ReturnRecord
 from snap_self.model.ids import InstanceId, RegionId, SnapshotId
-from snap_self.model.kept_state import KeptPart, KeptState
+from snap_self.model.kept_state import KeptPart, KeptState, TextfileEnd
 from snap_self.model.run import (
     ArmedRecord,
     CommandRecord,
@@ -76,6 +76,7 @@ class World:
     follower_s: float = 0.0
     lock_s: float = 0.0
     copies_lock_s: float = 0.0
+    textfile: TextfileEnd = TextfileEnd.NONE
 
     def tools(self) -> ResetTools:
         """Return what it works with."""
@@ -94,7 +95,15 @@ class World:
             frozen=lambda: self.frozen,
             instance_id=self.instance_id,
             asides=lambda: ["/srv/.snap-self-replaced/a1"],
+            remove_textfile=self.remove_textfile,
         )
+
+    def remove_textfile(self) -> TextfileEnd:
+        """Remove the metrics; there are none a second time."""
+        if self.textfile is TextfileEnd.REMOVED:
+            self.textfile = TextfileEnd.NONE
+            return TextfileEnd.REMOVED
+        return self.textfile
 
     def instance_id(self) -> InstanceId | None:
         """Tell who this is."""
@@ -272,6 +281,20 @@ def test_damaged_record_of_a_copy_forbids_it(world: World) -> None:
 def test_nothing_goes_unless_it_is_agreed_to(world: World) -> None:
     assert world.reset(agree=False) is None
     assert world.folder.files
+
+
+def test_metrics_go_too_unless_it_is_refused_or_not_agreed_to(world: World) -> None:
+    world.textfile = TextfileEnd.REMOVED
+    world.reset(agree=False)
+    world.frozen = True
+    with pytest.raises(StateInUse):
+        world.reset()
+    assert world.textfile is TextfileEnd.REMOVED
+    world.frozen = False
+    forgotten = world.reset()
+    assert forgotten is not None
+    assert forgotten.textfile is TextfileEnd.REMOVED
+    assert world.remove_textfile() is TextfileEnd.NONE
 
 
 def test_what_begins_while_it_is_asked_forbids_it(world: World) -> None:
