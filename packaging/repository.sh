@@ -367,12 +367,17 @@ check_earlier() {
     [ -e "$output" ] && [ -n "$(ls -A "$output")" ] || return 0
     [ -f "$output/$SETTINGS" ] ||
         refuse "$output holds something that is no repository of $NAME" "name an empty or a new folder"
-    gpgv --quiet --keyring "$scratch/keys.gpg" "$output/$MANIFEST.asc" "$output/$MANIFEST" 2>"$scratch/log" ||
+    no_links "$output" >"$scratch/log" ||
+        told "$output holds a symbolic link, whose target can change" "put the file itself there, or $ANEW"
+    # Copied before they are read twice.
+    cp "$output/$MANIFEST" "$output/$MANIFEST.asc" "$scratch/" 2>"$scratch/log" ||
+        told "$output lacks its signed list" "put it back, or $ANEW"
+    gpgv --quiet --keyring "$scratch/keys.gpg" "$scratch/$MANIFEST.asc" "$scratch/$MANIFEST" 2>"$scratch/log" ||
         told "what $output holds is not signed by key $key${also:+ or $also}" \
             "if another key of yours signed it, name that with --also-key; else $ANEW"
     files_of "$output" >"$scratch/files"
-    cut -c 67- "$output/$MANIFEST" >"$scratch/listed"
-    (diff "$scratch/listed" "$scratch/files" && cd "$output" && sha256sum --check --quiet --strict "$MANIFEST") \
+    cut -c 67- "$scratch/$MANIFEST" >"$scratch/listed"
+    (diff "$scratch/listed" "$scratch/files" && cd "$output" && sha256sum --check --quiet --strict "$scratch/$MANIFEST") \
         >"$scratch/log" 2>&1 || told "$output was changed by something else since it was signed" \
         "the lines above name the files; put them back, or $ANEW"
     [ "$(setting format)" = "$FORMAT" ] ||
@@ -382,6 +387,15 @@ check_earlier() {
     [ -n "$valid_for" ] || valid_for="$(setting valid-for)"
     [ ! -d "$output/deb" ] || need_for_deb
     [ ! -d "$output/rpm" ] || need_for_rpm
+}
+
+# no_links FOLDER: print what there is a symbolic link, and fail if there is one. Its target can change at any time.
+no_links() {
+    found_links="$(cd "$1" && find . -type l | sed 's,^\./,,')"
+    [ -z "$found_links" ] || {
+        printf 'a symbolic link: %s\n' "$found_links"
+        return 1
+    }
 }
 
 # files_of FOLDER: print all that is there but folders, the signed list and its signature left out.
@@ -408,19 +422,30 @@ END
 
 # --- building --------------------------------------------------------------------------------
 
-# Bring the packages together: those that are there, without room for a copy, and the new ones.
+# Bring the packages together: those that are there and the new ones. Copies, not links: what is changed through another
+# name of the same file after it was compared would be signed.
 gather() {
     for folder in deb/pool rpm; do
         [ -d "$output/$folder" ] || continue
         place="$new/$folder"
         mkdir -p "${place%/*}"
-        cp -al "$output/$folder" "$place" 2>/dev/null || {
-            rm -rf "$place"
-            cp -a "$output/$folder" "$place"
-        }
+        cp -a "$output/$folder" "$place"
     done
+    check_copies
     for folder in "$new"/rpm/*/repodata; do rm -rf "$folder"; done
     cp -R "$scratch/new/." "$new/"
+}
+
+# What was copied is still what the signed list says; its copy in $scratch has been checked with its signature.
+check_copies() {
+    [ "$earlier" = yes ] || return 0
+    (cd "$new" && find . ! -type d | sed 's,^\./,,' | LC_ALL=C sort) >"$scratch/files"
+    grep -E '^[0-9a-f]{64}  (deb/pool|rpm)/' "$scratch/$MANIFEST" >"$scratch/listed" || :
+    cut -c 67- "$scratch/listed" >"$scratch/names"
+    (diff "$scratch/names" "$scratch/files" && no_links "$new" &&
+        { [ ! -s "$scratch/listed" ] || (cd "$new" && sha256sum --check --quiet --strict "$scratch/listed"); }) \
+        >"$scratch/log" 2>&1 || told "$output was changed by something else while it was copied" \
+        "the lines above name the files; call this again, or $ANEW"
 }
 
 make_apt() {

@@ -16,6 +16,7 @@ from snap_self.model.going_back import ReturnId, ReturnRecord, Step
 from snap_self.model.ids import InstanceId, RegionId, RunId
 from snap_self.model.packages import Transaction
 from snap_self.model.run import Stage
+from snap_self.model.summary import Summary
 from snap_self.model.temporary import CopyRecord, Kept, KeptFiles, Purpose, RestoreId
 from snap_self.model.temporary import Stage as CopyStage
 from snap_self.system.managers.state import ManagerState
@@ -27,6 +28,7 @@ from snap_self.system.state.lock import FileLock
 from snap_self.system.state.manifests import Manifests
 from snap_self.system.state.parts import StateParts
 from snap_self.system.state.returns import ReturnJournal
+from snap_self.system.watching.summary_file import write_summary
 
 AT = datetime(2026, 11, 22, 8, 32, 25, tzinfo=timezone.utc)
 OWN = InstanceId("i-bp1iiiijjjjkkkkllllm")
@@ -154,6 +156,24 @@ def test_folder_of_another_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateUnusable, match="not known to be a state directory"):
         StateParts(tmp_path).look()
     assert (tmp_path / "runs/7.json").exists()
+
+
+@pytest.mark.parametrize("held", ["{}", "not JSON", '{"schema": "1"}', '{"schema": 99}'])
+def test_lock_of_another_program_proves_nothing(tmp_path: Path, held: str) -> None:
+    (tmp_path / "lock").touch(mode=0o600)
+    (tmp_path / "runs").mkdir(mode=0o700)
+    (tmp_path / "runs/7.json").write_text(held)
+    with pytest.raises(StateUnusable, match="no record beside it"):
+        StateParts(tmp_path).look()
+    assert (tmp_path / "runs/7.json").exists()
+
+
+def test_one_record_or_the_summary_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(mode=0o600)
+    write_summary(tmp_path, Summary(written=AT, version="1"))
+    (tmp_path / "runs").mkdir(mode=0o700)
+    (tmp_path / "runs/7.json").write_text("cut")
+    assert {part.name for part in StateParts(tmp_path).look().parts} == {"watched", "runs"}
 
 
 def test_link_in_the_place_of_a_folder_is_not_followed(state: Path, tmp_path: Path) -> None:

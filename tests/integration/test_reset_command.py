@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +15,11 @@ from fakes.records import run_record
 from json_schemas import hold
 from snap_self.model.ids import InstanceId
 from snap_self.model.run import Stage, Upload
+from snap_self.model.summary import Summary
 from snap_self.system.clock import SystemClock
 from snap_self.system.state.journal import Journal
 from snap_self.system.state.lock import FileLock
+from snap_self.watching.metrics import exposition
 
 STAYING = ["copies.lock", "follow.lock", "hook-limit", "lock"]
 MANY = 3000
@@ -107,6 +112,43 @@ def test_run_at_work_forbids_it(used: AgentRunner) -> None:
     assert refused.status == 13
     assert "before os upgrade" in refused.err
     assert left(used) == ["runs"]
+
+
+@pytest.fixture
+def ours() -> str:
+    """Return what stands in the file of the metrics."""
+    summary = Summary(written=datetime(2026, 11, 22, tzinfo=timezone.utc), version="1")
+    return exposition(summary, frozen=False)
+
+
+def test_metrics_outside_the_state_go_too(used: AgentRunner, tmp_path: Path, ours: str) -> None:
+    metrics = tmp_path / "snap-self.prom"
+    metrics.write_text(ours)
+    said = used.with_env(SNAP_SELF_METRICS_TEXTFILE=str(metrics)).run("reset", "--yes", "--json")
+    hold(said.json, "reset")
+    assert said.json["notes"] == [f"the metrics in {metrics} (metrics.textfile) were removed too"]
+    assert not metrics.exists()
+
+
+@pytest.mark.parametrize("kind", ["another's", "link", "folder"])
+def test_what_is_not_known_to_be_our_metrics_stays_and_is_told(
+    used: AgentRunner, tmp_path: Path, ours: str, kind: str
+) -> None:
+    metrics, target = tmp_path / "snap-self.prom", tmp_path / "target"
+    target.write_text(ours)
+    if kind == "link":
+        metrics.symlink_to(target)
+    elif kind == "folder":
+        metrics.mkdir()
+    else:
+        metrics.write_text(f"# HELP other_info Another's.\n{ours}")
+    said = used.with_env(SNAP_SELF_METRICS_TEXTFILE=str(metrics)).run("reset", "--yes", "--json")
+    assert said.status == 0
+    (note,) = said.json["notes"]
+    assert note.startswith(f"{metrics} (metrics.textfile) is still there")
+    assert os.path.lexists(metrics)
+    assert target.read_text() == ours
+    assert left(used) == []
 
 
 def test_killed_in_the_middle_it_does_the_rest_when_started_again(used: AgentRunner) -> None:

@@ -6,12 +6,14 @@ real instance, a real image or a real account: its lines are read by a shell and
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,11 +22,13 @@ from agent_runner import AgentRunner
 from ecs_simulator.simulator import Simulator
 from fakes.configfiles import FakeConfigFiles
 from pasted_commands import check_syntax
+from snap_self.changes.skipping import SKIP_VARIABLE
 from snap_self.config.load import load_config
 from snap_self.config.settings import Config
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 GUIDE = PACKAGING / "docs/roll-out.md"
+REPOSITORY = PACKAGING / "repository.sh"
 CLOUD_INIT = PACKAGING / "cloud-init/snap-self.yml"
 RUN, CLOUD = "sh", "sh cloud"
 # `doctor` ends with the status of its worst finding, and the machine that runs tests has no disk of
@@ -94,6 +98,23 @@ def test_command_that_the_program_does_not_know_would_be_seen(agent: AgentRunner
     assert agent.run("fly").status == 2
 
 
+def test_what_keeps_hooks_still_while_an_image_is_built_is_said_with_its_condition() -> None:
+    section = GUIDE_TEXT.split("## Images\n")[1].split("\n## ")[0]
+    assert "sudo --preserve-env=PACKER_BUILD_NAME" in section
+    assert f"sudo {SKIP_VARIABLE}=1" in section
+    assert "`policy-rc.d`\nis `exit 101`" in section
+
+
+# --- Ansible -------------------------------------------------------------------------------------
+
+
+def test_role_installs_with_what_it_has_tasks_for_and_leaves_others_to_its_own_message() -> None:
+    role = PACKAGING / "ansible/roles/snap_self"
+    ways = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))["snap_self_ways"]
+    assert set(ways) == {"apt", "dnf", "dnf5"}
+    assert all((role / f"tasks/repository_{way}.yml").is_file() for way in ways.values())
+
+
 # --- the settings and cloud-init ---------------------------------------------------------------
 
 
@@ -101,18 +122,64 @@ def settings(text: str) -> Config:
     return load_config(FakeConfigFiles({"conf.d/50-fleet.toml": text}).sources({}))
 
 
-def cloud_config() -> dict[str, list[dict[str, str]]]:
+def cloud_config() -> dict[str, Any]:
     value = yaml.safe_load(CLOUD_INIT.read_text(encoding="utf-8"))
     assert isinstance(value, dict)
     return value
 
 
+def written_files() -> dict[str, str]:
+    return {each["path"]: each["content"] for each in cloud_config()["write_files"]}
+
+
+def written_by_the_script(ending: str) -> str:
+    """Return the template of a file that the script of the repository writes."""
+    text = REPOSITORY.read_text(encoding="utf-8")
+    found = re.search(rf'cat >"\$new/\$NAME\.{ending}" <<END\n(.*?)^END$', text, re.M | re.S)
+    suite = re.search(r"^SUITE=(\S+)$", text, re.M)
+    assert found is not None
+    assert suite is not None
+    values = {"$(address)": "https://REPOSITORY", "$NAME": "snap-self", "$SUITE": suite[1]}
+    made = found[1].replace("\\$", "\0")
+    for name, value in values.items():
+        made = made.replace(name, value)
+    assert "$" not in made
+    return made.replace("\0", "$")
+
+
 def test_settings_of_the_guide_and_of_cloud_init_are_read_and_are_the_same() -> None:
-    (written,) = cloud_config()["write_files"]
-    assert written["path"] == "/etc/snap-self/conf.d/50-fleet.toml"
+    written = written_files()["/etc/snap-self/conf.d/50-fleet.toml"]
     told = "\n".join(line for line in lines_of(GUIDE_TEXT, "toml"))
-    assert settings(told) == settings(written["content"])
+    assert settings(told) == settings(written)
     assert settings(told) != settings("")
+
+
+def test_cloud_init_asks_the_apt_repository_that_the_script_makes() -> None:
+    sources = dict(
+        line.split(": ", 1)
+        for line in written_by_the_script("sources").splitlines()
+        if not line.startswith("#")
+    )
+    (made,) = cloud_config()["apt"]["sources"].values()
+    place = f"{sources['URIs']} {sources['Suites']} {sources['Components']}"
+    assert made["source"] == f"{sources['Types']} [signed-by=$KEY_FILE] {place}"
+
+
+def test_cloud_init_asks_the_rpm_repository_that_the_script_makes() -> None:
+    parser = configparser.RawConfigParser()
+    parser.read_string(written_by_the_script("repo"))
+    script = parser["snap-self"]
+    made = cloud_config()["yum_repos"]["snap-self"]
+    assert (made["baseurl"], made["gpgkey"]) == (script["baseurl"], script["gpgkey"])
+    for name in ("enabled", "gpgcheck", "repo_gpgcheck"):
+        assert made[name] is script.getboolean(name) is True
+
+
+def test_cloud_init_writes_the_key_that_rpm_reads_and_it_is_that_of_apt() -> None:
+    value = cloud_config()
+    place = value["yum_repos"]["snap-self"]["gpgkey"].removeprefix("file://")
+    (apt,) = value["apt"]["sources"].values()
+    assert written_files()[place] == apt["key"]
 
 
 def test_cloud_init_installs_the_package_and_ends_with_the_verdict() -> None:

@@ -82,10 +82,14 @@ def test_second_run_changes_nothing(bench: Bench) -> None:
 
 def test_new_version_lies_beside_the_older_one(bench: Bench) -> None:
     (old_deb,), (old_rpm,) = bench.output.glob("deb/pool/*"), bench.output.glob("rpm/*/*.rpm")
-    before = {path: (path.stat().st_ino, path.read_bytes()) for path in (old_deb, old_rpm)}
+    before = {path: path.read_bytes() for path in (old_deb, old_rpm)}
+    another_name = bench.packages.folder / "another name"
+    another_name.hardlink_to(old_deb)
     done = add(bench, *bench.packages.both("2.0"))
     assert "2 Debian and 2 rpm packages (2 new)" in done.stderr
-    assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
+    assert {path: path.read_bytes() for path in before} == before
+    another_name.write_bytes(b"through this nothing that is signed can be changed")
+    assert old_deb.read_bytes() == before[old_deb]
     listed = (bench.output / LISTS / f"main/binary-{DEB_HERE}/Packages").read_text()
     assert re.findall(r"^Version: (.*)$", listed, re.MULTILINE) == ["1.0", "2.0"]
     assert sorted(path.name for path in bench.place.iterdir()) == ["repository"]

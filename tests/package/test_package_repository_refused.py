@@ -334,6 +334,29 @@ def test_repository_with_a_file_more_is_not_signed_again(bench: Bench, name: str
     assert (bench.output / name).exists()
 
 
+@pytest.mark.parametrize("kind", ["deb/pool/*.deb", "rpm/*/*.rpm"])
+def test_what_is_changed_after_it_was_compared_is_not_signed(
+    bench: Bench, tmp_path: Path, kind: str
+) -> None:
+    (changed,) = bench.output.glob(kind)
+    copier = tmp_path / "cp"
+    copier.write_text(f'#!/bin/sh\n[ "$1" != -a ] || echo x >>{changed}\nexec /bin/cp "$@"\n')
+    copier.chmod(0o755)
+    path = f"PATH={tmp_path}:{os.environ['PATH']}"
+    done = bench.run(bench.packages.deb("2.0"), before=("env", path))
+    refused(done, str(changed.relative_to(bench.output)), "while it was copied")
+    assert sorted(each.name for each in bench.place.iterdir()) == ["repository"]
+
+
+@pytest.mark.parametrize("name", ["deb", "deb/pool/snap-self_6.6_amd64.deb"])
+def test_repository_with_a_symbolic_link_is_not_signed_again(bench: Bench, name: str) -> None:
+    link = bench.output / name
+    if link.exists():
+        link.rename(bench.place / "elsewhere")
+    link.symlink_to(bench.place / "elsewhere")
+    refused(bench.run(bench.packages.deb("2.0")), f"a symbolic link: {name}\n")
+
+
 def test_repository_with_a_file_less_is_not_signed_again(bench: Bench) -> None:
     (lost,) = bench.output.glob("rpm/*/*.rpm")
     lost.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 
 from snap_self.cli.adapters import Adapters, text_of
 from snap_self.cli.asking import agreed, refuse_unasked
@@ -21,15 +22,17 @@ from snap_self.cli.wiring import (
 )
 from snap_self.errors import SnapSelfError
 from snap_self.model.ids import InstanceId
-from snap_self.model.kept_state import KeptState
+from snap_self.model.kept_state import KeptState, TextfileEnd
 from snap_self.output.forgotten import kept_lines, write_declined, write_forgotten
 from snap_self.system.state.awaited import AwaitedFiles
 from snap_self.system.state.copies import CopyJournal
 from snap_self.system.state.lock import FileLock
 from snap_self.system.state.parts import StateParts
 from snap_self.system.state.returns import ReturnJournal
+from snap_self.system.watching.textfile import remove_textfile
 from snap_self.usecases.reset import ResetTools, reset
 from snap_self.usecases.tools import Process
+from snap_self.watching.metrics import is_exposition
 
 
 def run_reset(manner: Manner, *, yes: bool) -> int:
@@ -41,16 +44,23 @@ def run_reset(manner: Manner, *, yes: bool) -> int:
         agree = (lambda kept: True) if yes else partial(_agree, session)  # noqa: ARG005
         forgotten = reset(_tools(session.adapters), agree)
         session.end_progress()
-        mapped = session.config.disks.map
+        config = session.config
         if forgotten is None:
             write_declined(session.streams)
         else:
-            write_forgotten(session.streams, forgotten, mapped=tuple(mapped))
+            write_forgotten(
+                session.streams,
+                forgotten,
+                mapped=tuple(config.disks.map),
+                textfile=config.metrics.textfile,
+            )
     return 0
 
 
 def _agree(session: Session, kept: KeptState) -> bool:
-    return agreed(session, "Forget all this?", *kept_lines(kept))
+    return agreed(
+        session, "Forget all this?", *kept_lines(kept, textfile=session.config.metrics.textfile)
+    )
 
 
 def _tools(adapters: Adapters) -> ResetTools:
@@ -71,7 +81,17 @@ def _tools(adapters: Adapters) -> ResetTools:
         frozen=_frozen,
         instance_id=partial(_instance_id, adapters),
         asides=copies.asides,
+        remove_textfile=partial(_remove_textfile, adapters.config.metrics.textfile),
     )
+
+
+def _remove_textfile(name: str) -> TextfileEnd:
+    if not name:
+        return TextfileEnd.NONE
+    gone = remove_textfile(Path(name), is_ours=is_exposition)
+    if gone is None:
+        return TextfileEnd.NONE
+    return TextfileEnd.REMOVED if gone else TextfileEnd.LEFT
 
 
 def _frozen() -> bool:

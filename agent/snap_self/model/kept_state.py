@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+
+
+class TextfileEnd(Enum):
+    """What became of the file of the key ``metrics.textfile``, which lies outside the state."""
+
+    NONE = "none"  # none is set, or there is none
+    REMOVED = "removed"
+    LEFT = "left"  # what it holds is not ours, or it could not be removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

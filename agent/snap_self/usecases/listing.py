@@ -112,7 +112,8 @@ def list_snapshots(tools: Tools, wanted: Wanted = ALL) -> Listing:
 def list_here(here: Here) -> Listing:
     """Return the list for a command that has more to ask."""
     instance_id = here.identity.instance_id
-    remembered = Remembered.of(journal_records(here.tools.store, instance_id).values(), instance_id)
+    known = readable_records(here.tools.store, instance_id)
+    remembered = Remembered.of((known or {}).values(), instance_id)
     own = own_snapshots(here.cloud, instance_id, remembered)
     notes = [*filter(None, (own.incomplete,)), *_aftercare(here, own)]
     if not own.found:
@@ -126,7 +127,7 @@ def list_here(here: Here) -> Listing:
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
     shots = tuple(sorted(by_disk, key=newness, reverse=True))
     notes += _without_retention(shots)
-    notes += unknown_notes(own.unknown)
+    notes += unknown_notes(own.unknown, journal_read=known is not None)
     return Listing(
         identity=here.identity,
         snapshots=shots,
@@ -151,15 +152,23 @@ def unproved(own: OwnSnapshot) -> ListedSnapshot:
     return listed(bare, None)
 
 
-def unknown_notes(unknown: Sequence[OwnSnapshot]) -> Iterator[str]:
-    """Tell in one line of what carries the tag and is not known to be of this instance."""
+def unknown_notes(unknown: Sequence[OwnSnapshot], *, journal_read: bool) -> Iterator[str]:
+    """Tell in one line of what carries the tag and is not known to be of this instance.
+
+    Args:
+        journal_read: the journal had its say; if not, they may well be of disks detached by now.
+    """
+    why = (
+        "are of no disk that is attached here or in its journal, or were not made by snap-self"
+        if journal_read
+        else "the journal cannot be read, so whether they are of this instance is not known"
+    )
     names = [one.shot.snapshot_id for one in unknown]
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield (
-            f"unknown: {', '.join(names[:SHOWN])}{more} carry this instance's tag, but are of no "
-            "disk that is attached here or in its journal, or were not made by snap-self: they "
-            "are neither counted nor used nor deleted"
+            f"unknown: {', '.join(names[:SHOWN])}{more} carry this instance's tag, but {why}: "
+            "they are neither counted nor used nor deleted"
         )
 
 
@@ -222,11 +231,18 @@ def journal_records(store: RunStore, instance_id: InstanceId | None) -> Mapping[
         instance_id: a journal that was copied with its disk also has records of another one; None
             for those too.
     """
+    return readable_records(store, instance_id) or {}
+
+
+def readable_records(
+    store: RunStore, instance_id: InstanceId | None
+) -> Mapping[RunId, RunRecord] | None:
+    """Return the same; None where the journal cannot be read, which is not the same as empty."""
     try:
         every = store.all()
-        return {each.run_id: each for each in every if instance_id in (None, each.instance_id)}
     except StateUnusable:
-        return {}
+        return None
+    return {each.run_id: each for each in every if instance_id in (None, each.instance_id)}
 
 
 def listed(own: OwnSnapshot, record: RunRecord | None) -> ListedSnapshot:

@@ -32,7 +32,7 @@ from snap_self.usecases.aftercare.manifests import (
 from snap_self.usecases.aftercare.pending import see_to_retention
 from snap_self.usecases.inventory.keep import Holdings, PrunePolicy, PruneStep, prune_steps
 from snap_self.usecases.inventory.own import OwnSnapshots, Remembered, own_snapshots
-from snap_self.usecases.listing import journal_records, listed, unknown_notes
+from snap_self.usecases.listing import listed, readable_records, unknown_notes
 from snap_self.usecases.tools import Here, Tools
 
 POLICY_HINT = (
@@ -129,7 +129,8 @@ def prune(tools: Tools, policy: PrunePolicy, *, dry_run: bool) -> Pruned:
 
 def _planned(here: Here, policy: PrunePolicy) -> Pruned:
     instance_id = here.identity.instance_id
-    records = journal_records(here.tools.store, instance_id)
+    known = readable_records(here.tools.store, instance_id)
+    records = known or {}
     own = own_snapshots(here.cloud, instance_id, Remembered.of(records.values(), instance_id))
     groups = _groups(here.cloud, own)
     now = here.tools.clock.now()
@@ -140,7 +141,8 @@ def _planned(here: Here, policy: PrunePolicy) -> Pruned:
         awaited=frozenset(run_id for run_id, record in records.items() if record.waiting),
     )
     steps = prune_steps(holdings, policy, now=now)
-    notes = [*filter(None, (own.incomplete,)), *unknown_notes(own.unknown)]
+    told = unknown_notes(own.unknown, journal_read=known is not None)
+    notes = [*filter(None, (own.incomplete,)), *told]
     if not own.found:
         notes.append(
             "the cloud shows no snapshots of this instance made by snap-self; a role that may not "

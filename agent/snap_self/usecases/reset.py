@@ -7,14 +7,14 @@ a machine that was made of another one's image, what the other one has open is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from snap_self.errors import StateInUse
+from snap_self.errors import LockHeld, StateInUse
 from snap_self.model.going_back import ReturnRecord
 from snap_self.model.ids import InstanceId
-from snap_self.model.kept_state import KeptState
+from snap_self.model.kept_state import KeptState, TextfileEnd
 from snap_self.model.run import RunRecord, rebooted
 from snap_self.model.shell import command
 from snap_self.model.temporary import CopyRecord
@@ -26,6 +26,8 @@ from snap_self.usecases.aftercare.uploads import goes_on
 from snap_self.usecases.tools import Process
 
 PURPOSE = "reset"
+# What has just ended may hold its locks for a moment more: a run, or the follower of it.
+WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class ResetTools:
         frozen: whether a freeze has left its marker.
         instance_id: who this instance is; None where that cannot be told. Asked at most once.
         asides: where files lie that restores have replaced, as far as these places are there.
+        remove_textfile: removes the file of the metrics, if it is ours.
     """
 
     clock: Clock
@@ -56,6 +59,7 @@ class ResetTools:
     frozen: Callable[[], bool]
     instance_id: Callable[[], InstanceId | None]
     asides: Callable[[], Sequence[str]]
+    remove_textfile: Callable[[], TextfileEnd]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +68,12 @@ class Forgotten:
 
     Args:
         asides: directories with files that restores have replaced, which stay.
+        textfile: what became of the file of the metrics.
     """
 
     kept: KeptState
     asides: tuple[str, ...] = ()
+    textfile: TextfileEnd = TextfileEnd.NONE
 
 
 def reset(tools: ResetTools, agree: Callable[[KeptState], bool]) -> Forgotten | None:
@@ -90,18 +96,23 @@ def reset(tools: ResetTools, agree: Callable[[KeptState], bool]) -> Forgotten | 
         return None
     with _alone(tools):
         kept, asides = tools.folder.look(), tuple(tools.asides())
+        # First: after a kill it is looked for again, as long as the state holds something.
+        textfile = tools.remove_textfile()
         for _ in tools.folder.forget(kept):
             pass
-    return Forgotten(kept=kept, asides=asides)
+    return Forgotten(kept=kept, asides=asides, textfile=textfile)
 
 
 @contextmanager
 def _alone(tools: ResetTools) -> Iterator[None]:
-    """Keep others out of the state inside the block, which begins only if nothing needs it."""
+    """Keep others out of the state inside the block, which begins only if nothing needs it.
+
+    The follower's lock is first, as it takes that of runs too before it ends.
+    """
     with (
-        tools.lock.hold(timeout_s=0.0, purpose=PURPOSE),
-        tools.copies_lock.hold(timeout_s=0.0, purpose=PURPOSE),
-        tools.follow_lock.attempt(purpose=PURPOSE) as unwatched,
+        _unwatched(tools.follow_lock) as unwatched,
+        tools.lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
+        tools.copies_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
     ):
         found = [*_of_the_machine(tools, unwatched=unwatched), *_of_the_instance(tools)]
         if found:
@@ -111,6 +122,19 @@ def _alone(tools: ResetTools) -> Iterator[None]:
                 hint="; ".join(dict.fromkeys(each.way_out for each in found)),
             )
         yield
+
+
+@contextmanager
+def _unwatched(follow_lock: RunLock) -> Iterator[bool]:
+    """Keep the follower out inside the block; yield whether it is."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(follow_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE))
+        except LockHeld:
+            unwatched = False
+        else:
+            unwatched = True
+        yield unwatched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,11 @@ class Metric:
     samples: Callable[[Seen], Iterator[Sample]]
 
 
+def is_exposition(text: str) -> bool:
+    """Tell whether a text begins as ``exposition`` does; the first metric always has a sample."""
+    return text.startswith(f"# HELP {METRICS[0].name} ")
+
+
 def exposition_lines(summary: Summary, *, frozen: bool | None) -> tuple[str, ...]:
     """Return the lines of ``exposition``."""
     seen = Seen(summary=summary, frozen=frozen)

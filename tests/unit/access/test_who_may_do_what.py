@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +139,24 @@ def test_table_of_the_readme_is_what_the_evaluator_says() -> None:
     lines = README.read_text(encoding="utf-8").splitlines()
     start = lines.index(table()[0])
     assert lines[start : start + len(table())] == table()
+
+
+def test_operator_s_policy_locks_and_copies_snapshots_of_ours_and_no_more() -> None:
+    text = (README.parent / "snap-self-keeper.json").read_text(encoding="utf-8")
+    filled = text.replace("REGION", HOLDER.region).replace("ACCOUNT", HOLDER.account)
+    keeper = (json.loads(filled),)
+    allowed = {name for name, call in {**NEVER, **COLUMNS}.items() if may(keeper, call)}
+    assert allowed == {"lock a snapshot", "copy a snapshot"}
+    for action in ("LockSnapshot", "CopySnapshot"):
+        assert not may(keeper, (action, (Touch("snapshot", "s-1", {}),), ()))
+
+
+def test_readme_names_each_file_and_what_a_thief_of_the_operator_s_could_do() -> None:
+    text = README.read_text(encoding="utf-8")
+    files = {path.name for path in README.parent.glob("*.json")}
+    assert set(re.findall(r"^\| `(\S+\.json)` \|", text, re.MULTILINE)) == files
+    assert "| an operator elsewhere, `snap-self-keeper.json` |" in text
+    assert "No policy here lets anybody on the instance" in text
 
 
 @pytest.mark.parametrize("name", ROWS)

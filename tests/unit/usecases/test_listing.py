@@ -187,6 +187,21 @@ def test_user_who_may_not_read_the_journal_still_has_the_clouds_tags() -> None:
     assert listing.notes[0].startswith("the journal was left alone: the lock for list ")
 
 
+@pytest.mark.parametrize("readable", [True, False])
+def test_snapshot_of_a_detached_disk_is_unknown_for_a_reason_that_is_true(readable: bool) -> None:
+    taken = Taken.of("nvme")
+    detached = snapshot_of("d-detached")
+    taken.answers["DescribeSnapshots"] = lambda params: {
+        "Snapshots": {"Snapshot": [detached] if "Tag.1.Key" in params else []}
+    }
+    tools = taken.tools if readable else replace(taken.tools, store=_Closed(), lock=_ClosedLock())
+    listing = list_snapshots(tools)
+    assert [shot.disk_id for shot in listing.unknown] == ["d-detached"]
+    (note,) = [note for note in listing.notes if note.startswith("unknown: ")]
+    assert ("the journal cannot be read, so whether they are of" in note) is not readable
+    assert ("are of no disk that is attached here or in its journal" in note) is readable
+
+
 def test_snapshot_of_another_instance_is_not_listed() -> None:
     taken = Taken.of("one-virtio-disk")
     taken.snapshots.append(snapshot_of("d-2", Tags=tags(**{**TAGS, "snap-self-owner": "i-2"})))

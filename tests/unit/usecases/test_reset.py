@@ -20,7 +20,7 @@ from snap_self.errors import LockHeld, StateInUse
 from snap_self.model.awaited import AwaitedChange
 from snap_self.model.going_back import ReturnId, ReturnRecord
 from snap_self.model.ids import InstanceId, RegionId, SnapshotId
-from snap_self.model.kept_state import KeptPart, KeptState
+from snap_self.model.kept_state import KeptPart, KeptState, TextfileEnd
 from snap_self.model.run import (
     ArmedRecord,
     CommandRecord,
@@ -32,7 +32,7 @@ from snap_self.model.run import (
 from snap_self.model.temporary import CopyRecord, DamagedRecord, Purpose, RestoreId
 from snap_self.model.temporary import Stage as CopyStage
 from snap_self.usecases.aftercare.pending import MOST_TRIES
-from snap_self.usecases.reset import Forgotten, ResetTools, reset
+from snap_self.usecases.reset import WAIT_S, Forgotten, ResetTools, reset
 from snap_self.usecases.tools import Process
 
 AT = datetime(2026, 11, 22, 8, 32, 25, tzinfo=timezone.utc)
@@ -76,6 +76,7 @@ class World:
     follower_s: float = 0.0
     lock_s: float = 0.0
     copies_lock_s: float = 0.0
+    textfile: TextfileEnd = TextfileEnd.NONE
 
     def tools(self) -> ResetTools:
         """Return what it works with."""
@@ -94,7 +95,15 @@ class World:
             frozen=lambda: self.frozen,
             instance_id=self.instance_id,
             asides=lambda: ["/srv/.snap-self-replaced/a1"],
+            remove_textfile=self.remove_textfile,
         )
+
+    def remove_textfile(self) -> TextfileEnd:
+        """Remove the metrics; there are none a second time."""
+        if self.textfile is TextfileEnd.REMOVED:
+            self.textfile = TextfileEnd.NONE
+            return TextfileEnd.REMOVED
+        return self.textfile
 
     def instance_id(self) -> InstanceId | None:
         """Tell who this is."""
@@ -213,6 +222,13 @@ def test_command_at_work_forbids_it(world: World, lock: str) -> None:
     assert world.folder.files
 
 
+@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s", "follower_s"])
+def test_lock_of_what_has_just_ended_is_waited_for(world: World, lock: str) -> None:
+    setattr(world, lock, WAIT_S - 1)
+    assert world.reset() is not None
+    assert not world.folder.files
+
+
 @pytest.mark.parametrize(
     "begin",
     [
@@ -265,6 +281,20 @@ def test_damaged_record_of_a_copy_forbids_it(world: World) -> None:
 def test_nothing_goes_unless_it_is_agreed_to(world: World) -> None:
     assert world.reset(agree=False) is None
     assert world.folder.files
+
+
+def test_metrics_go_too_unless_it_is_refused_or_not_agreed_to(world: World) -> None:
+    world.textfile = TextfileEnd.REMOVED
+    world.reset(agree=False)
+    world.frozen = True
+    with pytest.raises(StateInUse):
+        world.reset()
+    assert world.textfile is TextfileEnd.REMOVED
+    world.frozen = False
+    forgotten = world.reset()
+    assert forgotten is not None
+    assert forgotten.textfile is TextfileEnd.REMOVED
+    assert world.remove_textfile() is TextfileEnd.NONE
 
 
 def test_what_begins_while_it_is_asked_forbids_it(world: World) -> None:

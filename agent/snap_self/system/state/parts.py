@@ -25,6 +25,7 @@ from snap_self.system.state.files import (
     open_private_folder,
     state_faults,
 )
+from snap_self.system.state.jsonfiles import Damaged, is_record_name, json_object, read_raw
 from snap_self.system.state.left import FOLDER as COPIES
 from snap_self.system.state.left import RETURNS
 from snap_self.system.state.manifest_names import MANIFEST_SUFFIXES, MANIFESTS
@@ -125,10 +126,10 @@ class StateParts:
             for name in words
             if name in files
         ]
-        if parts and not self._is_ours():
+        if parts and not self._is_ours([path for path, part in found if part is not None]):
             raise StateUnusable(
                 f"{self._folder} is not known to be a state directory of snap-self: it has no lock "
-                "of a run",
+                "of a run, or no record beside it that can be read",
                 hint="look at state.dir in the configuration and at SNAP_SELF_STATE_DIR; nothing "
                 "was removed",
             )
@@ -161,17 +162,33 @@ class StateParts:
                 if f"{place}/{name}".lstrip("/") not in _INNER:
                     yield folder / name, _part_of(place, name) if is_file else None
 
-    def _is_ours(self) -> bool:
+    def _is_ours(self, files: Sequence[Path]) -> bool:
         """Tell whether a run has ever been here; what is the package's own folder needs no proof.
 
-        Each run takes the lock before it writes.
+        Each run takes the lock before it writes. Others have files of that name too, so one file
+        at least must hold what this program writes.
+
+        Args:
+            files: those whose names are of our forms.
         """
         if self._folder == Path(STATE_DIR):
             return True
         with suppress(OSError):
             found = (self._folder / LOCK).lstat()
-            return stat.S_ISREG(found.st_mode) and found.st_uid in (0, os.geteuid())
+            if stat.S_ISREG(found.st_mode) and found.st_uid in (0, os.geteuid()):
+                # From the runs on: nearly always there is one.
+                return any(map(_is_record, reversed(files)))
         return False
+
+
+def _is_record(path: Path) -> bool:
+    """Tell whether a file can be read and has the schema of a record or of the summary."""
+    if not is_record_name(path.name):
+        return False
+    with suppress(Damaged, FileNotFoundError, StateUnusable):
+        json_object(read_raw(path))
+        return True
+    return False
 
 
 def _entries(folder: Path, *, private: bool) -> Sequence[tuple[str, bool]]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from snap_self.model.shown import printable
 from snap_self.system.system_log import write_notice
+from snap_self.system.textfile import read_text_file
 
 # The collector runs as a user of its own.
 PUBLIC = 0o644
@@ -42,6 +44,23 @@ def replace_textfile(path: Path, text: str) -> None:
         # It is there only where that failed, which is what is told then.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_textfile(path: Path, *, is_ours: Callable[[str], bool]) -> bool | None:
+    """Remove the file, if it is one of ours; None if there is none.
+
+    Returns:
+        Whether it is gone. A link, a folder, and what cannot be read or removed stay.
+    """
+    if not os.path.lexists(path):
+        return None
+    try:
+        if path.is_symlink() or not is_ours(read_text_file(str(path)).text):
+            return False
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def write_textfile(path: Path, text: str) -> None:

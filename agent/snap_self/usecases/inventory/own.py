@@ -77,8 +77,8 @@ class OwnSnapshots:
     Args:
         incomplete: why some may be missing; empty if none should be.
         groups: those that carry the tag themselves.
-        on_disks: how many snapshots each disk here has, whosever they are; empty where not all
-            were read.
+        on_disks: how many manual snapshots each disk here has, whosever they are; empty where not
+            all were read. Automatic ones have a limit of their own.
         unknown: what carries the tag, and is not known to be of this instance. Whoever may make a
             snapshot of any disk may give it the tag, so nothing is done with these but to tell.
     """
@@ -152,7 +152,7 @@ def own_snapshots(
         incomplete="; ".join(told),
         groups=found,
         unknown=tuple(one for one in own if not judge.knows(one)),
-        on_disks=Counter(shot.disk_id for shot in here),
+        on_disks=Counter(shot.disk_id for shot in here if not shot.automatic),
     )
 
 

@@ -174,6 +174,11 @@ def test_records_of_another_instance_vouch_for_nothing() -> None:
     assert "s-2" in Remembered.of([theirs, own], ME).snapshot_ids
 
 
+def test_automatic_snapshots_do_not_count_among_the_manual_ones_of_a_disk() -> None:
+    own = found(ours("s-1"), shot("s-2", SnapshotType="user"), shot("s-3", SnapshotType="auto"))
+    assert own.on_disks == {"d-1": 2}
+
+
 def test_automatic_snapshot_with_our_tag_is_not_one_of_ours() -> None:
     own = of_others(here=(ours("s-1", SnapshotType="auto"),), remembered=Remembered())
     assert (ids(own), unknown_ids(own)) == ([], ["s-1"])
