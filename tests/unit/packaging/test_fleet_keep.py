@@ -35,9 +35,9 @@ class KeeperCloud(OosCloud):
         self.ours = [self.shot("d-sys", 14, run="one"), self.shot("d-data", 7, run="two")]
         self.foreign = self.shot("d-data", 14)
 
-    def shot(self, disk: str, days: int | None, *, run: str = "") -> str:
+    def shot(self, disk: str, days: int | None, *, run: str = "", owner: str = "i-own") -> str:
         """Make a finished snapshot."""
-        tags = {"snap-self-owner": "i-own", "snap-self-run": run} if run else {"team": "db"}
+        tags = {"snap-self-owner": owner, "snap-self-run": run} if run else {"team": "db"}
         numbered = {
             f"Tag__{number}__{part}": value
             for number, pair in enumerate(tags.items(), 1)
@@ -117,6 +117,54 @@ def test_keep_when_an_event_names_a_foreign_snapshot_then_nothing_is_done() -> N
     cloud = KeeperCloud()
     assert cloud.keep(snapshotId=cloud.foreign)["Status"] == "Success"
     assert cloud.called("LockSnapshot", "CopySnapshot") == []
+
+
+def many(cloud: KeeperCloud, count: int) -> None:
+    """Make as many more snapshots of ours, of an instance with this name."""
+    shots = cloud.cloud.state.snapshots
+    first = shots[cloud.ours[0]]
+    for number in range(count):
+        tags = {"snap-self-owner": "i-many"}
+        cloud.cloud.state.add_snapshot(
+            replace(first, snapshot_id=f"s-many{number}", number=10_000 + number, tags=tags)
+        )
+
+
+def test_keep_when_there_may_be_more_than_a_listing_shows_then_does_nothing() -> None:
+    cloud = KeeperCloud()
+    many(cloud, 999)
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert (ended["Status"], cloud.called("LockSnapshot", "CopySnapshot")) == ("Failed", [])
+    assert cloud.statuses(ended["ExecutionId"])["fewerThanAThousandAreFound"] == "Failed"
+    one = cloud.keep(copyRegionId="cn-beijing", tagValue="i-own")
+    assert one["Status"] == "Success", one["StatusMessage"]
+    assert sorted(cloud.locks()) == sorted(cloud.ours)
+    assert sorted(each["SourceSnapshotId"] for each in cloud.copies()) == sorted(cloud.ours)
+
+
+def test_keep_when_there_would_be_more_copies_than_a_listing_shows_then_does_nothing() -> None:
+    cloud = KeeperCloud()
+    cloud.keep(copyRegionId="cn-beijing")
+    copies = cloud.cloud.state.copies["cn-beijing"]
+    first = copies[next(iter(copies))]
+    for number in range(997):
+        name = f"s-copy{number}"
+        copies[name] = replace(first, snapshot_id=name, number=10_000 + number)
+    new = cloud.shot("d-sys", 14, run="three")
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert (ended["Status"], new in cloud.locks()) == ("Failed", False)
+    assert cloud.statuses(ended["ExecutionId"])["fewerThanAThousandCopies"] == "Failed"
+    # An event names one, whose copy is looked for alone.
+    assert cloud.keep(copyRegionId="cn-beijing", snapshotId=new)["Status"] == "Success"
+    assert new in cloud.locks()
+
+
+def test_keep_when_an_instance_is_named_then_only_its_own_are_kept() -> None:
+    cloud = KeeperCloud()
+    other = cloud.shot("d-data", 14, run="three", owner="i-else")
+    assert cloud.keep(copyRegionId="cn-beijing", tagValue="i-else")["Status"] == "Success"
+    assert [*cloud.locks()] == [other]
+    assert [each["SourceSnapshotId"] for each in cloud.copies()] == [other]
 
 
 def test_keep_when_little_time_is_left_then_that_one_is_passed_over() -> None:
@@ -203,6 +251,7 @@ def test_policy_when_a_snapshot_is_not_ours_then_it_cannot_be_locked() -> None:
         {"coolOffPeriod": "a day"},
         {"snapshotId": "all"},
         {"copyRegionId": "x"},
+        {"tagValue": "web"},
     ],
     ids=str,
 )
