@@ -174,6 +174,25 @@ def test_keep_when_little_time_is_left_then_that_one_is_passed_over() -> None:
     assert [*cloud.locks()] == [cloud.ours[0]]
 
 
+@pytest.mark.parametrize(("given", "days"), [({}, 90), ({"maxDays": 30}, 30)], ids=str)
+def test_keep_when_a_retention_lasts_for_decades_then_the_lock_does_not(
+    given: Json, days: int
+) -> None:
+    cloud = KeeperCloud()
+    junk = cloud.shot("d-sys", 36000, run="three")
+    assert cloud.keep(**given)["Status"] == "Success"
+    assert cloud.locks() == {cloud.ours[0]: 12, cloud.ours[1]: 5, junk: days}
+
+
+def test_keep_when_a_limited_lock_has_ended_then_it_is_locked_again() -> None:
+    cloud = KeeperCloud()
+    cloud.keep(maxDays=2)
+    cloud.pass_time(2 * DAY_S + 600)
+    assert cloud.locks() == {}
+    assert cloud.keep(maxDays=2)["Status"] == "Success"
+    assert cloud.locks() == dict.fromkeys(cloud.ours, 2)
+
+
 def test_keep_when_a_snapshot_is_kept_for_ever_then_it_is_left() -> None:
     cloud = KeeperCloud()
     forever = cloud.shot("d-sys", None, run="three")
@@ -250,6 +269,8 @@ def test_policy_when_a_snapshot_is_not_ours_then_it_cannot_be_locked() -> None:
         {"coolOffPeriod": 73},
         {"coolOffPeriod": "a day"},
         {"snapshotId": "all"},
+        {"maxDays": 0},
+        {"maxDays": 36501},
         {"copyRegionId": "x"},
         {"tagValue": "web"},
     ],
