@@ -10,6 +10,7 @@ import pytest
 
 from ecs_simulator.config import RoleConfig
 from ecs_simulator.faults import Fault
+from ecs_simulator.records import Snapshot
 from fakes.fleet_oos import OOS, Json, template_of
 from fakes.simulated_cloud import TWO_DISKS
 from fakes.simulated_oos import OosCloud
@@ -97,6 +98,10 @@ def test_keep_when_a_region_is_named_then_copies_with_tags_and_what_is_left_of_t
     assert ended["Status"] == "Success", ended["StatusMessage"]
     copies = {each["SourceSnapshotId"]: each for each in cloud.copies()}
     assert sorted(copies) == sorted(cloud.ours)
+    assert (ended["Outputs"]["copied"], sorted(ended["Outputs"]["copying"])) == (
+        [],
+        sorted(cloud.ours),
+    )
     first = copies[cloud.ours[0]]
     tags = {tag["TagKey"]: tag["TagValue"] for tag in first["Tags"]["Tag"]}
     assert tags == {
@@ -217,6 +222,53 @@ def test_keep_when_one_copy_is_refused_then_it_is_named_and_made_the_next_time()
     assert len(names_of_missing(cloud, ended, "everyOneIsCopied")) == 1
     assert cloud.keep(copyRegionId="cn-beijing")["Status"] == "Success"
     assert len(cloud.copies()) == 2
+
+
+def copies_made(cloud: KeeperCloud) -> dict[str, Snapshot]:
+    """Keep with a region, and return its records by what they are copies of."""
+    assert cloud.keep(copyRegionId="cn-beijing")["Status"] == "Success"
+    return {each.source_id: each for each in cloud.cloud.state.copies["cn-beijing"].values()}
+
+
+def test_keep_when_a_copy_has_failed_then_it_is_made_again() -> None:
+    cloud = KeeperCloud()
+    copies_made(cloud)[cloud.ours[0]].failed_at = 0.0
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    assert ended["Outputs"]["copied"] == [cloud.ours[1]]
+    assert ended["Outputs"]["copying"] == [cloud.ours[0]]
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert sorted(ended["Outputs"]["copied"]) == sorted(cloud.ours)
+    tokens = [c.params["ClientToken"] for c in cloud.api.calls.all() if c.action == "CopySnapshot"]
+    assert len({*tokens}) == len(tokens) == 3
+    assert all(token.endswith("-cn-beijing") and len(token) <= 64 for token in tokens)
+
+
+def test_keep_when_a_copy_is_under_way_then_it_is_told_and_is_no_proof() -> None:
+    cloud = KeeperCloud()
+    copy = copies_made(cloud)[cloud.ours[0]]
+    copy.visible_at = copy.accepted_at = cloud.cloud.clock.now()
+    copy.cut_at = cloud.cloud.clock.now() + DAY_S
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    assert ended["Outputs"]["copying"] == [cloud.ours[0]]
+    assert ended["Outputs"]["copied"] == [cloud.ours[1]]
+    assert len(cloud.called("CopySnapshot")) == 2
+
+
+def test_keep_when_a_stranger_there_has_the_tag_then_it_is_no_copy() -> None:
+    cloud = KeeperCloud()
+    tagged = replace(
+        cloud.cloud.state.snapshots[cloud.foreign],
+        snapshot_id="s-stranger",
+        tags={"snap-self-copy-of": cloud.ours[0]},
+        source_id="s-else",
+    )
+    cloud.cloud.state.copies["cn-beijing"] = {"s-stranger": tagged}
+    ended = cloud.keep(copyRegionId="cn-beijing")
+    assert sorted(ended["Outputs"]["copying"]) == sorted(cloud.ours)
+    assert ended["Outputs"]["copied"] == []
+    assert {each["SourceSnapshotId"] for each in cloud.copies()} == {*cloud.ours, "s-else"}
 
 
 def test_keep_when_the_answer_to_a_copy_is_lost_then_there_is_still_one_copy() -> None:
