@@ -44,22 +44,34 @@ class Said:
         return read
 
 
-def run(folder: Path, name: str, *, agent: bool = True, **parameters: Any) -> Said:
+def content(name: str, **parameters: Any) -> bytes:
+    """Return the script that a template has an instance run."""
     region = FleetRegion("i-1")
     region.go(name, **parameters)
     ((_, command),) = region.guest.begun
-    programs, called = folder / "bin", folder / "called"
+    return command.content
+
+
+def environment_in(folder: Path, *, agent: bool = True) -> dict[str, str]:
+    """Return the variables of a machine whose programs lie in a folder."""
+    programs = folder / "bin"
     programs.mkdir()
     if agent:
         (programs / "snap-self").write_text(AGENT, "utf-8")
         (programs / "snap-self").chmod(0o755)
+    path = f"{programs}:/usr/bin:/bin"
+    return {"PATH": path, "CALLED": str(folder / "called"), "LANG": "C.UTF-8"}
+
+
+def run(folder: Path, name: str, *, agent: bool = True, **parameters: Any) -> Said:
+    called = folder / "called"
     done = subprocess.run(
         ["sh", "-s"],
-        input=command.content,
+        input=content(name, **parameters),
         capture_output=True,
         check=False,
         cwd=folder,
-        env={"PATH": f"{programs}:/usr/bin:/bin", "CALLED": str(called), "LANG": "C.UTF-8"},
+        env=environment_in(folder, agent=agent),
     )
     words = json.loads(called.read_text("utf-8")) if called.exists() else []
     return Said(done.returncode, (done.stderr + done.stdout).decode(), words)
@@ -86,6 +98,30 @@ def test_patch_when_the_command_speaks_json_then_it_is_not_taken_for_the_report(
 ) -> None:
     said = run(tmp_path, "patch", before="x", command='echo \'{"run": {"id": "forged"}}\'')
     assert '{"run": {"id": "forged"}}' in said.out
+    assert said.last["run"]["id"] == "r"
+
+
+def test_patch_when_nobody_listens_any_more_then_the_command_goes_on(tmp_path: Path) -> None:
+    command = "while [ ! -e gone ]; do sleep 0.1; done; echo one; echo two; touch made"
+    script = content("patch", before="x", command=command)
+    with subprocess.Popen(
+        ["sh", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=tmp_path,
+        env=environment_in(tmp_path),
+    ) as shell:
+        assert shell.stdout is not None
+        shell.stdout.close()
+        (tmp_path / "gone").touch()
+        assert shell.wait(timeout=60) == 0
+    assert (tmp_path / "made").exists()
+
+
+def test_patch_when_the_output_is_long_then_its_end_and_the_report_are_told(tmp_path: Path) -> None:
+    said = run(tmp_path, "patch", before="x", command="seq 20000")
+    assert "\n20000\n" in said.out
+    assert len(said.out) < 13_000
     assert said.last["run"]["id"] == "r"
 
 
