@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_rig import package_served
 
 from fakes.fleet_oos import FleetRegion
 
@@ -153,6 +154,25 @@ def test_install_when_the_source_is_of_no_use_then_nothing_is_changed(
     said = run(tmp_path, "install", version="9.9.9", **given)
     assert (said.status, said.last["changed"], said.last["error"]["code"]) == (1, False, code)
     assert "nothing was changed" in said.out
+
+
+def test_install_when_settings_were_edited_then_dpkg_is_told_to_keep_them(tmp_path: Path) -> None:
+    environment, served = environment_in(tmp_path, agent=False), tmp_path / "served"
+    served.mkdir()
+    manager = tmp_path / "bin/apt-get"
+    manager.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" >words\nexit 1\n", "utf-8")
+    manager.chmod(0o755)
+    with package_served(served) as package:
+        source = {"packageUrl": package.url, "packageSha256": package.sha256}
+        script = content("install", version="9.9.9", **source)
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+    *words, what = (tmp_path / "words").read_text("utf-8").splitlines()
+    kept = [f"Dpkg::Options::=--force-{each}" for each in ("confdef", "confold")]
+    assert words == ["install", "-y", "-o", kept[0], "-o", kept[1]]
+    assert what.endswith("/snap-self.deb")
+    assert (done.returncode, b'"code": "not-installed"' in done.stdout) == (1, True)
 
 
 def test_report_when_there_is_no_agent_then_says_so_and_does_not_fail(tmp_path: Path) -> None:
