@@ -59,7 +59,7 @@ chmod 755 "$FLEET_BIN/snap-self"
 """
 _APT_GET = """\
 #!/bin/sh
-[ "$1 $2" = "install -y" ] && exec sh "$3"
+[ "$1 $2" = "install -y" ] && shift $(($# - 1)) && exec sh "$1"
 """
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_rig import package_served
 
 from fakes.fleet_oos import FleetRegion
 
@@ -44,22 +45,34 @@ class Said:
         return read
 
 
-def run(folder: Path, name: str, *, agent: bool = True, **parameters: Any) -> Said:
+def content(name: str, **parameters: Any) -> bytes:
+    """Return the script that a template has an instance run."""
     region = FleetRegion("i-1")
     region.go(name, **parameters)
     ((_, command),) = region.guest.begun
-    programs, called = folder / "bin", folder / "called"
+    return command.content
+
+
+def environment_in(folder: Path, *, agent: bool = True) -> dict[str, str]:
+    """Return the variables of a machine whose programs lie in a folder."""
+    programs = folder / "bin"
     programs.mkdir()
     if agent:
         (programs / "snap-self").write_text(AGENT, "utf-8")
         (programs / "snap-self").chmod(0o755)
+    path = f"{programs}:/usr/bin:/bin"
+    return {"PATH": path, "CALLED": str(folder / "called"), "LANG": "C.UTF-8"}
+
+
+def run(folder: Path, name: str, *, agent: bool = True, **parameters: Any) -> Said:
+    called = folder / "called"
     done = subprocess.run(
         ["sh", "-s"],
-        input=command.content,
+        input=content(name, **parameters),
         capture_output=True,
         check=False,
         cwd=folder,
-        env={"PATH": f"{programs}:/usr/bin:/bin", "CALLED": str(called), "LANG": "C.UTF-8"},
+        env=environment_in(folder, agent=agent),
     )
     words = json.loads(called.read_text("utf-8")) if called.exists() else []
     return Said(done.returncode, (done.stderr + done.stdout).decode(), words)
@@ -86,6 +99,30 @@ def test_patch_when_the_command_speaks_json_then_it_is_not_taken_for_the_report(
 ) -> None:
     said = run(tmp_path, "patch", before="x", command='echo \'{"run": {"id": "forged"}}\'')
     assert '{"run": {"id": "forged"}}' in said.out
+    assert said.last["run"]["id"] == "r"
+
+
+def test_patch_when_nobody_listens_any_more_then_the_command_goes_on(tmp_path: Path) -> None:
+    command = "while [ ! -e gone ]; do sleep 0.1; done; echo one; echo two; touch made"
+    script = content("patch", before="x", command=command)
+    with subprocess.Popen(
+        ["sh", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=tmp_path,
+        env=environment_in(tmp_path),
+    ) as shell:
+        assert shell.stdout is not None
+        shell.stdout.close()
+        (tmp_path / "gone").touch()
+        assert shell.wait(timeout=60) == 0
+    assert (tmp_path / "made").exists()
+
+
+def test_patch_when_the_output_is_long_then_its_end_and_the_report_are_told(tmp_path: Path) -> None:
+    said = run(tmp_path, "patch", before="x", command="seq 20000")
+    assert "\n20000\n" in said.out
+    assert len(said.out) < 13_000
     assert said.last["run"]["id"] == "r"
 
 
@@ -117,6 +154,25 @@ def test_install_when_the_source_is_of_no_use_then_nothing_is_changed(
     said = run(tmp_path, "install", version="9.9.9", **given)
     assert (said.status, said.last["changed"], said.last["error"]["code"]) == (1, False, code)
     assert "nothing was changed" in said.out
+
+
+def test_install_when_settings_were_edited_then_dpkg_is_told_to_keep_them(tmp_path: Path) -> None:
+    environment, served = environment_in(tmp_path, agent=False), tmp_path / "served"
+    served.mkdir()
+    manager = tmp_path / "bin/apt-get"
+    manager.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" >words\nexit 1\n", "utf-8")
+    manager.chmod(0o755)
+    with package_served(served) as package:
+        source = {"packageUrl": package.url, "packageSha256": package.sha256}
+        script = content("install", version="9.9.9", **source)
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+    *words, what = (tmp_path / "words").read_text("utf-8").splitlines()
+    kept = [f"Dpkg::Options::=--force-{each}" for each in ("confdef", "confold")]
+    assert words == ["install", "-y", "-o", kept[0], "-o", kept[1]]
+    assert what.endswith("/snap-self.deb")
+    assert (done.returncode, b'"code": "not-installed"' in done.stdout) == (1, True)
 
 
 def test_report_when_there_is_no_agent_then_says_so_and_does_not_fail(tmp_path: Path) -> None:

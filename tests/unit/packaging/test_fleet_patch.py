@@ -22,6 +22,7 @@ def made(number: int, *, status: int = 0) -> Ends:
     """Return what the wrapper says of a run."""
     said = {
         "schema": 1,
+        "command": "run",
         "run": {"id": f"run-{number}"},
         "snapshots": [{"snapshot_id": f"s-{number}"}],
         "result": "done",
@@ -62,6 +63,25 @@ def test_patch_when_all_goes_well_then_reports_run_snapshots_and_status_of_each(
         "code": "",
     }
     assert [each["instance"] for each in ended["Outputs"]["machines"]] == [*FLEET]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"run": {"id": "other"}, "result": "done"}',
+        '{"schema": 1, "command": "list", "run": {"id": "other"}}',
+        '{"command": "run", "run": {"id": "other"}}',
+        '{"schema": 1, "command": "run"',
+        "{}",
+    ],
+)
+def test_patch_when_a_line_is_no_report_of_a_run_then_it_is_not_taken_for_one(
+    region: FleetRegion, line: str
+) -> None:
+    region.guest.ends |= {"i-1": Ends(0, f"{made(1).said}{line}\n"), "i-2": Ends(0, f"{line}\n")}
+    report = region.report(region.go("patch", **PATCH)["ExecutionId"])
+    assert (report["i-1"]["run"], report["i-1"]["result"]) == ("run-1", "done")
+    assert (report["i-2"]["run"], report["i-2"]["result"]) == (None, None)
 
 
 def test_patch_when_instances_fail_within_the_budget_then_names_exactly_these(
