@@ -51,8 +51,8 @@ def record() -> RunRecord:
 
 @pytest.fixture
 def user(agent: AgentRunner, simulator: Simulator) -> User:
-    Journal(agent.state).save(record())
     instance_id = simulator.cloud.own_instance.instance_id
+    Journal(agent.state).save(replace(record(), instance_id=instance_id))
     return User(agent.against(simulator), agent.state, instance_id, record().run_id)
 
 
