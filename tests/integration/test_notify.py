@@ -25,6 +25,8 @@ from fakes.loopback import LoopbackServer, serving, speaking
 from json_schemas import hold
 from snap_self.ports import HttpRequest, HttpResponse
 
+# How a connection ends that the other side gives up is the kernel's choice.
+BROKEN = ("broke off", "Connection reset by peer")
 pytestmark = pytest.mark.root
 TOKEN, SECRET = "t0ken5f2c", "SECs3cret77"
 LIMIT_S = 90.0
@@ -156,7 +158,7 @@ def test_robot_is_told_by_a_process_that_nobody_waits_for(world: World, name: st
         # It returns although the process goes on: that holds none of these pipes.
         world.starts("failed")
         until(lambda: kind.texts, "the message")
-        world.starts("frozen")
+        world.starts("asked")
         until(lambda: "less than ten minutes" in world.read_log(), "that it was held back")
     assert "the cloud refused" in kind.texts[0]
     assert "RUN-1" in kind.texts[0]
@@ -254,21 +256,21 @@ def test_ping_answered_otherwise_is_told_without_its_url(
 
 
 @pytest.mark.parametrize(
-    ("pieces", "word"),
+    ("pieces", "words"),
     [
-        ([b""], "no whole answer in"),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], "broke off"),
-        ([b"\x16\x03 this is no HTTP\r\n\r\n"], "broke off"),
+        ([b""], ("no whole answer in",)),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], BROKEN),
+        ([b"\x16\x03 this is no HTTP\r\n\r\n"], BROKEN),
     ],
 )
 def test_server_that_hangs_or_breaks_off_is_told(
-    world: World, pieces: list[bytes], word: str
+    world: World, pieces: list[bytes], words: tuple[str, ...]
 ) -> None:
     with speaking(iter(pieces)) as url:
         world.configure(robot="wecom", robot_url_file=world.secret("url", f"{url}/?key={TOKEN}"))
         result = world.tests()
     assert result.status == 4
-    assert word in result.out
+    assert any(word in result.out for word in words)
     without_secrets(result.out, result.err)
 
 

@@ -22,7 +22,7 @@ from snap_self.system.state.lock import FileLock
 from snap_self.watching.metrics import exposition
 
 STAYING = ["copies.lock", "follow.lock", "hook-limit", "lock"]
-MANY = 3000
+MANY = 20_000
 
 
 @pytest.fixture

@@ -109,13 +109,13 @@ def test_second_message_is_held_back_and_the_third_tells_of_it(
     rig, settings = robot_rig(kind), by_robot(kind)
     kind.now = lambda: rig.clock.now().timestamp()
     rig.tell(settings, Occasion.FAILED)
-    (held,) = rig.tell(settings, Occasion.FROZEN)
+    (held,) = rig.tell(settings, Occasion.ASKED)
     rig.clock.advance(600)
     rig.tell(settings, Occasion.FAILED)
     assert held.outcome is Outcome.HELD_BACK
     assert len(kind.texts) == 2
     assert "1 more" in kind.texts[1]
-    assert "1 frozen" in kind.texts[1]
+    assert "1 asked" in kind.texts[1]
 
 
 @pytest.mark.parametrize("make", ROBOTS)
