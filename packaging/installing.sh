@@ -407,7 +407,7 @@ activate() {
         ! systemd_runs || systemctl start --no-block snap-self-unmount.service
     fi
     mkdir -p "$RUN"
-    chmod 711 "$RUN" # for root only, whoever made it
+    chmod 711 "$RUN" # others may see that a file is there, whoever made it
     if have restorecon && have selinuxenabled && selinuxenabled; then
         cut -d ' ' -f 3- "$work/manifest" | grep '^/' | xargs -d '\n' restorecon -F 2>/dev/null || :
         restorecon -RF "$PREFIX" "$CONFIG" 2>/dev/null || :

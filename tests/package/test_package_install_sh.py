@@ -181,7 +181,7 @@ def test_install_without_systemd_leaves_its_units_out(
 
 
 @pytest.mark.parametrize("before", [None, 0o755])
-def test_install_leaves_the_folder_of_the_marker_to_root_alone(
+def test_install_lets_others_only_pass_through_the_folder_of_the_marker(
     machine: Machine, checkout: Path, tree: Path, before: int | None
 ) -> None:
     folder = machine.path("/run/snap-self")
@@ -190,7 +190,7 @@ def test_install_leaves_the_folder_of_the_marker_to_root_alone(
         folder.mkdir()
         folder.chmod(before)
     assert install(machine, checkout, tree).returncode == 0
-    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o711
 
 
 def test_install_of_a_checkout_that_is_not_whole_changes_nothing(
