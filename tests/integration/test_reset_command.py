@@ -21,7 +21,7 @@ from snap_self.system.state.journal import Journal
 from snap_self.system.state.lock import FileLock
 from snap_self.watching.metrics import exposition
 
-STAYING = ["copies.lock", "follow.lock", "hook-limit", "lock"]
+STAYING = ["copies.lock", "follow.lock", "hook-limit", "lock", "watch.lock"]
 MANY = 20_000
 
 

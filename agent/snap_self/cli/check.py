@@ -16,7 +16,7 @@ from types import FrameType
 
 from snap_self.cli.console import console
 from snap_self.cli.options import Manner
-from snap_self.cli.places import MARKER, RUN_DIRECTORY
+from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
 from snap_self.config import parsers
 from snap_self.config.load import Sources, default_config, load_config
 from snap_self.config.settings import CheckSettings, Config
@@ -25,15 +25,12 @@ from snap_self.model.duration import format_duration
 from snap_self.model.shell import command
 from snap_self.model.shown import shown
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import Summary
+from snap_self.model.summary import UNTOLD, Summary
 from snap_self.output.checked import write_judged
 from snap_self.system.configfiles import distrust_config, list_config_folder, read_config_file
 from snap_self.system.watching.summary_file import read_summary
 from snap_self.watching.check import Finding, Kind, Present, Thresholds, judge
 
-# As ``system/watching/untold.py`` calls it, which would load more.
-UNTOLD = "untold.jsonl"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SYSTEMD = Path("/run/systemd/system")
 TIMER = Path("/etc/systemd/system/timers.target.wants/snap-self-metrics.timer")
 # A file may lie on a filesystem that does not answer; Nagios gives a plugin 60 s, NRPE 10.

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from snap_self.cli.adapters import Adapters, text_of
-from snap_self.cli.wiring import BOOT_ID, copies_lock
+from snap_self.cli.places import BOOT_ID
+from snap_self.cli.wiring import copies_lock
 from snap_self.errors import RootNeeded
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.temporary import RestoreId

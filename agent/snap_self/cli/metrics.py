@@ -10,7 +10,6 @@ from snap_self.cli.console import console
 from snap_self.cli.options import Manner
 from snap_self.cli.places import MARKER
 from snap_self.errors import EnvironmentFault, RootNeeded, UsageError
-from snap_self.model.progress import Event
 from snap_self.model.shell import command
 from snap_self.model.shown import shown
 from snap_self.model.summary import Summary
@@ -44,22 +43,17 @@ def _summary() -> Summary:
 
 
 def _renew() -> Summary:
-    from snap_self.cli.adapters import Adapters
+    from snap_self.cli.adapters import Adapters, unheard
     from snap_self.cli.watching import make_watch_tools
     from snap_self.cli.wiring import load_settings
     from snap_self.system.state.files import make_private_folder, state_faults
     from snap_self.usecases.watching import refresh
 
-    adapters = Adapters(config=load_settings(os.environ), env=os.environ, listener=_unheard)
+    adapters = Adapters(config=load_settings(os.environ), env=os.environ, listener=unheard)
     folder = adapters.config.state.dir
     with state_faults(folder, doing="made"):
         make_private_folder(folder)
     return refresh(make_watch_tools(adapters))
-
-
-def _unheard(event: Event) -> None:
-    """Tell nobody of the steps: there are none."""
-    del event
 
 
 def _read() -> Summary:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-from snap_self.cli.adapters import Adapters
+from snap_self.cli.adapters import Adapters, unheard
 from snap_self.cli.options import Manner
 from snap_self.cli.places import RUN_DIRECTORY
 from snap_self.cli.session import open_session
@@ -18,7 +18,6 @@ from snap_self.config.settings import NotifySettings
 from snap_self.errors import ConfigError, UsageError
 from snap_self.model.notifying import Notice, Outcome
 from snap_self.model.occurrences import Occasion, Occurrence
-from snap_self.model.progress import Event
 from snap_self.notifying.message import TEST_TEXT
 from snap_self.notifying.sinks import configured
 from snap_self.output.notified import log_line, write_notified
@@ -53,7 +52,7 @@ def run_notifier() -> int:
             "--occurrences is for snap-self itself", hint="to try it: snap-self notify --test"
         ) from None
     loaded = usable_settings(os.environ)
-    adapters = Adapters(config=loaded.config, env=os.environ, listener=_unheard)
+    adapters = Adapters(config=loaded.config, env=os.environ, listener=unheard)
     settings = loaded.config.notify
     made = notify([Notice(occurrence=each) for each in occurrences], settings, tools_of(adapters))
     for delivery in made:
@@ -140,7 +139,3 @@ def _outlive_the_starter() -> None:
 
 def _go_on(number: int, frame: FrameType | None) -> None:
     del number, frame
-
-
-def _unheard(event: Event) -> None:
-    del event

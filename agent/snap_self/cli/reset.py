@@ -10,10 +10,9 @@ from snap_self.cli.adapters import Adapters, text_of
 from snap_self.cli.asking import agreed, refuse_unasked
 from snap_self.cli.follow import LOCK as FOLLOW_LOCK
 from snap_self.cli.options import Manner
-from snap_self.cli.places import MARKER
+from snap_self.cli.places import BOOT_ID, MARKER
 from snap_self.cli.session import Session, open_session, streams_of
 from snap_self.cli.wiring import (
-    BOOT_ID,
     copies_lock,
     has_marker,
     identify,
@@ -29,6 +28,7 @@ from snap_self.system.state.copies import CopyJournal
 from snap_self.system.state.lock import FileLock
 from snap_self.system.state.parts import StateParts
 from snap_self.system.state.returns import ReturnJournal
+from snap_self.system.watching.tally import LOCK as WATCH_LOCK
 from snap_self.system.watching.textfile import remove_textfile
 from snap_self.usecases.reset import ResetTools, reset
 from snap_self.usecases.tools import Process
@@ -72,6 +72,7 @@ def _tools(adapters: Adapters) -> ResetTools:
         lock=run_lock(adapters),
         copies_lock=copies_lock(state, adapters.clock),
         follow_lock=FileLock(state, adapters.clock, name=FOLLOW_LOCK),
+        watch_lock=FileLock(state, adapters.clock, name=WATCH_LOCK),
         store=adapters.store,
         copies=copies,
         returns=ReturnJournal(state),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from snap_self.cli.asking import agreed, note, refuse_unasked
 from snap_self.cli.console import console
 from snap_self.cli.options import Manner
+from snap_self.cli.places import BOOT_ID
 from snap_self.cli.session import open_session, streams_of
-from snap_self.cli.wiring import BOOT_ID, copies_lock
+from snap_self.cli.wiring import copies_lock
 from snap_self.errors import RootNeeded, SnapSelfError
 from snap_self.model.going_back import ReturnId, SetAside
 from snap_self.model.request import Request

@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from snap_self import __version__
-from snap_self.cli.adapters import Adapters, text_of
+from snap_self.cli.adapters import Adapters, text_of, unheard
 from snap_self.cli.boundary import ENDED_BY_SIGNAL, ENDING_SIGNALS, Interrupted, write_details
-from snap_self.cli.places import MARKER, RUN_DIRECTORY
-from snap_self.cli.wiring import BOOT_ID, usable_settings
+from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
+from snap_self.cli.wiring import usable_settings
 from snap_self.config.load import default_config
 from snap_self.config.settings import Config
 from snap_self.errors import ExitStatus
-from snap_self.model.progress import Event
 from snap_self.model.summary import Summary
 from snap_self.system.system_log import write_notice
 from snap_self.system.watching.journald import send_to_journal
@@ -92,17 +91,12 @@ def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None
     adapters = Adapters(
         config=usable_settings(os.environ).config,
         env=os.environ,
-        listener=_unheard,
+        listener=unheard,
         watching=make_watch,
     )
     now = adapters.clock.now()
     adapters.watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
     close_watch(adapters.watch)
-
-
-def _unheard(event: Event) -> None:
-    """Tell nobody: the package manager's own screen is told by the hook."""
-    del event
 
 
 def trouble() -> tuple[str, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snap_self.cli.adapters import Adapters, text_of
-from snap_self.cli.places import MARKER, RUN_DIRECTORY
+from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
 from snap_self.config.load import Loaded, Sources, load_config, load_usable
 from snap_self.config.settings import Config
 from snap_self.errors import RootNeeded
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from snap_self.cloud.client import EcsClient
     from snap_self.model.summary import Holdings
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Busy enough that a snapshot's slow-down is felt: more runnable or waiting tasks than processors.
 BUSY_LOAD_PER_CPU = 1.5
 COPIES_LOCK = "copies.lock"

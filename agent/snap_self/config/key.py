@@ -12,6 +12,10 @@ ENV_PREFIX = "SNAP_SELF_"
 Merge = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
 
 
+# What a key or an option of that kind accepts, in words.
+DURATION = "a duration: 90s, 30m, 12h, 14d"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Key:
     """One key of the configuration.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from snap_self.config import parsers
 from snap_self.config.bringing_back_keys import BRINGING_BACK_KEYS
-from snap_self.config.key import Key, merge_tables, merge_tags
+from snap_self.config.key import DURATION, Key, merge_tables, merge_tags
 from snap_self.config.notify_keys import NOTIFY_KEYS
 from snap_self.config.settings import (
     ApplicationsSettings,
@@ -60,7 +60,6 @@ SECTIONS: Mapping[str, type] = {
     "package_managers": PackageManagersSettings,
 }
 
-_DURATION = "a duration: 90s, 30m, 12h, 14d"
 _PATTERNS = "patterns of package names, with * and ?"
 _APPLICATION = "off, auto, on; or a table of use, socket, user, password_file, server_user"
 _NOTES = {
@@ -102,7 +101,7 @@ KEYS: tuple[Key, ...] = (
         field="timeout_s",
         parse=parsers.duration,
         default="30m",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="How long that wait may last; the snapshot goes on when it runs out.",
     ),
     Key(
@@ -111,7 +110,7 @@ KEYS: tuple[Key, ...] = (
         field="keep_s",
         parse=parsers.retention,
         default="14d",
-        accepted=f"{_DURATION}; or forever",
+        accepted=f"{DURATION}; or forever",
         doc="How long snapshots are kept; the cloud rounds up to whole days.",
     ),
     Key(
@@ -139,7 +138,7 @@ KEYS: tuple[Key, ...] = (
         field="reuse_s",
         parse=parsers.duration_or_off,
         default="off",
-        accepted=f"{_DURATION}; or off",
+        accepted=f"{DURATION}; or off",
         doc="Be content with a good snapshot of the same disks at most this old.",
     ),
     Key(
@@ -245,7 +244,7 @@ KEYS: tuple[Key, ...] = (
         field="resume_s",
         parse=parsers.duration_or_zero,
         default="10m",
-        accepted=f"{_DURATION}; 0s for never",
+        accepted=f"{DURATION}; 0s for never",
         doc="An interrupted run of the same request is finished when at most this old.",
     ),
     Key(
@@ -263,7 +262,7 @@ KEYS: tuple[Key, ...] = (
         parse=parsers.duration,
         # A first snapshot of hundreds of GiB takes hours; next morning nobody is to be hindered.
         default="6h",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="For no longer than that; the upload itself goes on.",
     ),
     Key(
@@ -272,7 +271,7 @@ KEYS: tuple[Key, ...] = (
         field="pause_s",
         parse=parsers.duration,
         default="10m",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="The longest pause between two looks at an upload, give or take a quarter. A reboot "
         "may be held back for so long after the upload's end.",
     ),
@@ -310,7 +309,7 @@ KEYS: tuple[Key, ...] = (
         field="timeout_s",
         parse=parsers.duration,
         default="30s",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="Limit for each run of a hook, where its protocol has none of its own.",
     ),
     Key(
@@ -359,7 +358,7 @@ KEYS: tuple[Key, ...] = (
         field="timeout_s",
         parse=parsers.duration,
         default="20s",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="How long each application may take to come to rest; then it is released.",
     ),
     Key(
@@ -443,7 +442,7 @@ KEYS: tuple[Key, ...] = (
         field="reuse_s",
         parse=parsers.duration_or_off,
         default="30m",
-        accepted=f"{_DURATION}; or off",
+        accepted=f"{DURATION}; or off",
         doc="Be content with a good snapshot of the same disks at most this old.",
     ),
     Key(

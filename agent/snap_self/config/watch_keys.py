@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from snap_self.config import parsers
-from snap_self.config.key import Key
+from snap_self.config.key import DURATION, Key
 from snap_self.model.snapshots import Consistency
-
-_DURATION = "a duration: 90s, 30m, 12h, 14d"
 
 WATCH_KEYS: tuple[Key, ...] = (
     Key(
@@ -23,7 +21,7 @@ WATCH_KEYS: tuple[Key, ...] = (
         field="old_after_s",
         parse=parsers.duration_or_off,
         default="7d",
-        accepted=f"{_DURATION}; or off",
+        accepted=f"{DURATION}; or off",
         doc="Whoever logs in is told of a disk whose newest good snapshot is this old.",
     ),
     Key(
@@ -32,7 +30,7 @@ WATCH_KEYS: tuple[Key, ...] = (
         field="warning_s",
         parse=parsers.duration,
         default="7d",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="`snap-self check` warns if a disk's newest good snapshot is older.",
     ),
     Key(
@@ -41,7 +39,7 @@ WATCH_KEYS: tuple[Key, ...] = (
         field="critical_s",
         parse=parsers.duration,
         default="14d",
-        accepted=_DURATION,
+        accepted=DURATION,
         doc="The same for critical.",
     ),
     Key(

@@ -10,6 +10,8 @@ from snap_self.model.snapshots import Consistency
 
 # The cloud's limit of manual snapshots of a disk.
 SNAPSHOT_LIMIT = 256
+# The file of what happened and could not be counted so far.
+UNTOLD = "untold.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,8 +78,7 @@ def _look(tools: Tools, cloud: EcsClient, instance_id: InstanceId, run_id: RunId
         record = None  # a journal that was copied with its disk has runs of another instance
     shown: Mapping[SnapshotId, Snapshot]
     if record is None:
-        remembered = Remembered.of(tools.store.all(), instance_id)
-        shown = _by_tag(cloud, instance_id, remembered, run_id)
+        shown = _by_tag(tools, cloud, instance_id, run_id)
         ids = tuple(shown)
     else:
         record = _with_all_that_is_known(cloud, record)
@@ -108,9 +107,9 @@ def _with_all_that_is_known(cloud: EcsClient, record: RunRecord) -> RunRecord:
 
 
 def _by_tag(
-    cloud: EcsClient, instance_id: InstanceId, remembered: Remembered, run_id: RunId
+    tools: Tools, cloud: EcsClient, instance_id: InstanceId, run_id: RunId
 ) -> Mapping[SnapshotId, Snapshot]:
-    own = own_snapshots(cloud, instance_id, remembered)
+    own = own_snapshots(cloud, instance_id, lambda: Remembered.of(tools.store.all(), instance_id))
     return {one.shot.snapshot_id: one.shot for one in own.found if one.run_id == run_id}
 
 

@@ -268,8 +268,8 @@ class _Finder:
         from snap_self.usecases.inventory.own import Remembered, own_snapshots
 
         here = self._tools.here()
-        remembered = Remembered.of(self._records, here.identity.instance_id)
-        own = own_snapshots(here.cloud, here.identity.instance_id, remembered)
+        own_id = here.identity.instance_id
+        own = own_snapshots(here.cloud, own_id, lambda: Remembered.of(self._records, own_id))
         for one in own.found:
             if wanted in (one.shot.snapshot_id, one.group_id, one.run_id):
                 if one.run_id:

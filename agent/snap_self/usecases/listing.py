@@ -112,8 +112,10 @@ def list_snapshots(tools: Tools, wanted: Wanted = ALL) -> Listing:
 def list_here(here: Here) -> Listing:
     """Return the list for a command that has more to ask."""
     instance_id = here.identity.instance_id
-    known = readable_records(here.tools.store, instance_id)
-    remembered = Remembered.of((known or {}).values(), instance_id)
+
+    def remembered() -> Remembered:
+        return Remembered.of(journal_records(here.tools.store, instance_id).values(), instance_id)
+
     own = own_snapshots(here.cloud, instance_id, remembered)
     notes = [*filter(None, (own.incomplete,)), *_aftercare(here, own)]
     if not own.found:
@@ -122,7 +124,8 @@ def list_here(here: Here) -> Listing:
         )
     here.tools.saw(holdings(own, instance_id))
     # What was just learned of interrupted runs is in it.
-    records = journal_records(here.tools.store, instance_id)
+    known = readable_records(here.tools.store, instance_id)
+    records = known or {}
     every = (listed(one, records.get(one.run_id) if one.run_id else None) for one in own.found)
     by_disk = sorted(every, key=lambda shot: shot.disk_id)
     shots = tuple(sorted(by_disk, key=newness, reverse=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snap_self.config.settings import NotifySettings
@@ -96,16 +96,21 @@ class _Telling:
     def tell(self, sink: Sink, notices: Sequence[Notice]) -> Iterator[Delivery]:
         """Tell one of them all that is for it."""
         self.until = self.tools.clock.monotonic() + SINK_S
-        if sink is Sink.ROBOT:
-            yield self._by_robot(notices)
-            return
-        one = self._by_ping if sink is Sink.PING else self._by_program
-        for notice in notices:
+        # A robot gets one message of them all, which is called as the first of them.
+        for each in (notices,) if sink is Sink.ROBOT else tuple((one,) for one in notices):
             try:
-                yield one(notice)
+                yield self._by[sink](each)
             except _NoTime:
                 why = f"no time was left of its {SINK_S:g} s"
-                yield _failed(sink, notice.event, why)
+                yield _failed(sink, each[0].event, why)
+
+    @property
+    def _by(self) -> Mapping[Sink, Callable[[Sequence[Notice]], Delivery]]:
+        return {
+            Sink.ROBOT: self._by_robot,
+            Sink.PING: lambda each: self._by_ping(each[0]),
+            Sink.COMMAND: lambda each: self._by_program(each[0]),
+        }
 
     def _left_s(self) -> float:
         left_s = self.until - self.tools.clock.monotonic()
@@ -173,6 +178,9 @@ class _Telling:
         except HttpFailed as failed:
             self._lose_turn(turn, notices)
             return _failed(Sink.ROBOT, events[0], failed.reason, failed.hint)
+        except _NoTime:
+            self._lose_turn(turn, notices)
+            raise
         if answer.meaning is not Meaning.TAKEN:
             self._lose_turn(turn, notices, muted=answer.meaning is Meaning.LIMITED)
         return Delivery(

@@ -131,7 +131,9 @@ def _planned(here: Here, policy: PrunePolicy) -> Pruned:
     instance_id = here.identity.instance_id
     known = readable_records(here.tools.store, instance_id)
     records = known or {}
-    own = own_snapshots(here.cloud, instance_id, Remembered.of(records.values(), instance_id))
+    own = own_snapshots(
+        here.cloud, instance_id, lambda: Remembered.of(records.values(), instance_id)
+    )
     groups = _groups(here.cloud, own)
     now = here.tools.clock.now()
     holdings = Holdings(

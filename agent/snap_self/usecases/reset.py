@@ -38,6 +38,7 @@ class ResetTools:
         lock: of runs, and of all that changes the journal.
         copies_lock: of whoever opens or ends copies of snapshots.
         follow_lock: of the process that watches uploads.
+        watch_lock: of whoever counts, and sums up for those who watch.
         process_started: as in ``Tools``.
         frozen: whether a freeze has left its marker.
         instance_id: who this instance is; None where that cannot be told. Asked at most once.
@@ -50,6 +51,7 @@ class ResetTools:
     lock: RunLock
     copies_lock: RunLock
     follow_lock: RunLock
+    watch_lock: RunLock
     store: RunStore
     copies: CopyStore
     returns: ReturnStore
@@ -113,6 +115,7 @@ def _alone(tools: ResetTools) -> Iterator[None]:
         _unwatched(tools.follow_lock) as unwatched,
         tools.lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
         tools.copies_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
+        tools.watch_lock.hold(timeout_s=WAIT_S, purpose=PURPOSE),
     ):
         found = [*_of_the_machine(tools, unwatched=unwatched), *_of_the_instance(tools)]
         if found:

@@ -16,6 +16,7 @@ from snap_self.model.result import Result
 from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.shown import shown
 from snap_self.model.summary import LastRun
+from snap_self.watching.login import TIME
 
 # What a run ends with that raised something which is no error of ours.
 BUG = "bug"
@@ -148,7 +149,7 @@ def changed(before: RunRecord | None, after: RunRecord, now: datetime) -> Iterat
         text = f"the upload of {after.label}: {after.upload.text}"
         yield _of_record(after, kind, now, text)
     if (kind := _armed_kind(before, after)) and after.armed is not None:
-        until = f"{after.armed.deadline:%Y-%m-%d %H:%M} UTC"
+        until = f"{after.armed.deadline:{TIME}}"
         text = {
             Occasion.ARMED: f"this machine goes back to {after.label} at {until} unless somebody "
             "confirms",

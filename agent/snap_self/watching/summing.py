@@ -51,10 +51,10 @@ def summarize(
     own = [
         each for each in records if each.instance_id == tally.instance_id and each.started <= latest
     ]
-    gone = frozenset(tally.gone)
+    judge = _Judge(gone=frozenset(tally.gone), now=moment.now)
     if known is not None and known.instance_id != tally.instance_id:
         known = None
-    every = _disks(own, tally, _Judge(gone=gone, now=moment.now), known)
+    every = _disks(own, tally, judge, known)
     attached = frozenset(tally.attached or (disk.disk_id for disk in every))
     disks = tuple(disk for disk in every if disk.disk_id in attached)
     # Since then each disk has a good one; None where one has none.
@@ -70,7 +70,7 @@ def summarize(
         runs=tuple(tally.last[trigger] for trigger in sorted(tally.last)),
         unprotected=_unprotected(tally.unprotected, since),
         uploading=sum(1 for each in own if each.upload and each.upload.going_on),
-        upload_failed=_upload_failed(own, _Judge(gone=gone, now=moment.now)),
+        upload_failed=_upload_failed(own, judge),
         retention_pending=sum(len(o.retention_pending) for each in own for o in each.orders),
         goes_back=min((each.waiting.deadline for each in own if each.waiting), default=None),
         went_back=_went_back(own, since),

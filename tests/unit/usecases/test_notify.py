@@ -47,6 +47,7 @@ class Rig:
     program: FakeProgram = field(default_factory=FakeProgram)
     pace: FakePace = field(default_factory=FakePace)
     clients: int = 0
+    reading_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.transport = FakeTransport(self.handler)
@@ -56,6 +57,7 @@ class Rig:
         return self.transport
 
     def read_secret(self, path: str) -> str:
+        self.clock.advance(self.reading_s)
         if path not in self.secrets:
             raise SecretFault(f"{path} cannot be read", hint="write it")
         return self.secrets[path]
@@ -299,3 +301,17 @@ def test_all_that_is_told_takes_a_set_time_at_most() -> None:
     assert rig.clock.monotonic() - FakeClock().monotonic() == SINK_S
     assert [each.outcome for each in made] == [Outcome.FAILED] * 5
     assert len(rig.program.runs) == 1
+
+
+def test_robot_whose_files_use_up_its_time_keeps_its_turn_and_the_command_is_told() -> None:
+    kind = WeCom(token="t0ken")
+    rig = robot_rig(kind)
+    settings = replace(by_robot(kind), command=("/bin/tell",))
+    rig.reading_s = 60.0
+    robot, program = rig.tell(settings, Occasion.FAILED)
+    assert (robot.sink, robot.outcome) == (Sink.ROBOT, Outcome.FAILED)
+    assert "no time was left" in robot.why
+    assert (program.sink, program.outcome) == (Sink.COMMAND, Outcome.SENT)
+    rig.reading_s = 0.0
+    again, _ = rig.tell(settings, Occasion.FAILED)
+    assert again.outcome is Outcome.SENT

@@ -76,6 +76,7 @@ class World:
     follower_s: float = 0.0
     lock_s: float = 0.0
     copies_lock_s: float = 0.0
+    watch_lock_s: float = 0.0
     textfile: TextfileEnd = TextfileEnd.NONE
 
     def tools(self) -> ResetTools:
@@ -86,6 +87,7 @@ class World:
             lock=FakeLock(self.clock, free_after_s=self.lock_s),
             copies_lock=FakeLock(self.clock, free_after_s=self.copies_lock_s),
             follow_lock=FakeLock(self.clock, free_after_s=self.follower_s),
+            watch_lock=FakeLock(self.clock, free_after_s=self.watch_lock_s),
             store=self.store,
             copies=self.copies,
             returns=self.returns,
@@ -214,7 +216,7 @@ def test_all_that_forbids_it_is_told_at_once(world: World) -> None:
         assert word in refused.value.message
 
 
-@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s"])
+@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s", "watch_lock_s"])
 def test_command_at_work_forbids_it(world: World, lock: str) -> None:
     setattr(world, lock, 9.0)
     with pytest.raises(LockHeld):
@@ -222,7 +224,7 @@ def test_command_at_work_forbids_it(world: World, lock: str) -> None:
     assert world.folder.files
 
 
-@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s", "follower_s"])
+@pytest.mark.parametrize("lock", ["lock_s", "copies_lock_s", "follower_s", "watch_lock_s"])
 def test_lock_of_what_has_just_ended_is_waited_for(world: World, lock: str) -> None:
     setattr(world, lock, WAIT_S - 1)
     assert world.reset() is not None

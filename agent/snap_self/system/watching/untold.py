@@ -10,11 +10,11 @@ from pathlib import Path
 
 from snap_self.errors import StateUnusable
 from snap_self.model.occurrences import Occurrence
+from snap_self.model.summary import UNTOLD
 from snap_self.model.trust import Distrusted
 from snap_self.system.state.files import make_run_folder, open_private_file, read_private_file
 from snap_self.system.state.plainform import ShapeError, from_plain, to_plain
 
-NAME = "untold.jsonl"
 # Whatever goes on failing is not to fill the memory.
 MAX_BYTES = 1 << 18
 
@@ -27,7 +27,7 @@ class UntoldFile:
     """
 
     def __init__(self, run: Path) -> None:
-        self._path = run / NAME
+        self._path = run / UNTOLD
 
     def keep(self, happened: Sequence[Occurrence]) -> None:
         """Add it to what is kept; it is no fault if that cannot be done."""

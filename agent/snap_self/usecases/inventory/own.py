@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TypeVar
 
 from snap_self.cloud.answers import Unclear
@@ -97,6 +98,11 @@ class Remembered:
     disk_ids: frozenset[DiskId] = frozenset()
     snapshot_ids: frozenset[SnapshotId] = frozenset()
 
+    def names(self, shot: Snapshot) -> bool:
+        """Tell whether the snapshot or its disk is among them; some have no disk any more."""
+        known_disk = bool(shot.disk_id) and shot.disk_id in self.disk_ids
+        return known_disk or shot.snapshot_id in self.snapshot_ids
+
     @classmethod
     def of(cls, records: Iterable[RunRecord], instance_id: InstanceId) -> Remembered:
         """Return what the records name; those of another instance count for nothing."""
@@ -108,7 +114,7 @@ class Remembered:
 
 
 def own_snapshots(
-    cloud: EcsClient, instance_id: InstanceId, remembered: Remembered
+    cloud: EcsClient, instance_id: InstanceId, remembered: Callable[[], Remembered]
 ) -> OwnSnapshots:
     """Return every snapshot that carries our owner tag, by itself or through its group.
 
@@ -118,6 +124,10 @@ def own_snapshots(
     The instance's disks are asked first, since a list by tag ends silently after 1000; then the
     tag, which also finds snapshots of disks that are detached by now; then the groups, whose tags
     may not reach their members.
+
+    Args:
+        remembered: reads the journal, which takes a while; called at most once, and only for a
+            snapshot of a disk that is not attached.
 
     Source: ECS API reference, DescribeSnapshots, parameter Tag.N.
     """
@@ -220,17 +230,18 @@ class _Judge:
         here: the snapshots of the disks that are attached now.
     """
 
-    def __init__(self, remembered: Remembered, here: Iterable[Snapshot]) -> None:
+    def __init__(self, remembered: Callable[[], Remembered], here: Iterable[Snapshot]) -> None:
         shown = tuple(here)
-        self._disks = {*remembered.disk_ids, *(shot.disk_id for shot in shown)} - {""}
-        self._shots = {*remembered.snapshot_ids, *(shot.snapshot_id for shot in shown)}
+        self._here = Remembered(
+            disk_ids=frozenset(shot.disk_id for shot in shown),
+            snapshot_ids=frozenset(shot.snapshot_id for shot in shown),
+        )
+        self._remembered = cache(remembered)
 
     def knows(self, one: OwnSnapshot) -> bool:
         """Tell whether it may be counted; the agent makes no automatic snapshot."""
         shot = one.shot
-        return not shot.automatic and (
-            shot.snapshot_id in self._shots or shot.disk_id in self._disks
-        )
+        return not shot.automatic and (self._here.names(shot) or self._remembered().names(shot))
 
 
 def _all_here(shots: Sequence[Snapshot], instance_id: InstanceId, judge: _Judge) -> OwnSnapshots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,7 @@ def found(*items: Mapping[str, Any], groups: tuple[Mapping[str, Any], ...] = ())
         clock=FakeClock(),
         random=lambda: 0.5,
     )
-    return own_snapshots(cloud, ME, Remembered())
+    return own_snapshots(cloud, ME, Remembered)
 
 
 def ids(own: OwnSnapshots) -> list[str]:
@@ -121,7 +121,9 @@ def test_answer_without_its_list_is_an_error_and_not_an_empty_list() -> None:
 
 
 def of_others(
-    *items: Mapping[str, Any], remembered: Remembered, here: tuple[Mapping[str, Any], ...] = ()
+    *items: Mapping[str, Any],
+    remembered: Remembered | Callable[[], Remembered],
+    here: tuple[Mapping[str, Any], ...] = (),
 ) -> OwnSnapshots:
     """Return what is found where only some of it is of disks that are attached."""
 
@@ -138,7 +140,7 @@ def of_others(
         clock=FakeClock(),
         random=lambda: 0.5,
     )
-    return own_snapshots(cloud, ME, remembered)
+    return own_snapshots(cloud, ME, remembered if callable(remembered) else lambda: remembered)
 
 
 def unknown_ids(own: OwnSnapshots) -> list[str]:
@@ -151,6 +153,19 @@ DETACHED = ours("s-2", SourceDiskId="d-2")
 def test_tag_alone_makes_nothing_our_own() -> None:
     own = of_others(DETACHED, here=(ours("s-1"),), remembered=Remembered())
     assert (ids(own), unknown_ids(own)) == (["s-1"], ["s-2"])
+
+
+def test_journal_is_read_once_and_only_for_what_is_not_attached() -> None:
+    asked: list[str] = []
+
+    def remembered() -> Remembered:
+        asked.append("read")
+        return Remembered()
+
+    of_others(here=(ours("s-1"),), remembered=remembered)
+    assert asked == []
+    of_others(DETACHED, ours("s-3", SourceDiskId="d-3"), remembered=remembered)
+    assert asked == ["read"]
 
 
 def test_disk_that_the_journal_knows_is_our_own_though_it_is_detached() -> None:
