@@ -21,7 +21,7 @@ from fakes.looking import file, manifest
 from fakes.records import order_record, run_record
 from fixtures_simulator import simulator_running
 from snap_self.errors import ExitStatus
-from snap_self.model.ids import GroupId, RunId
+from snap_self.model.ids import GroupId, InstanceId, RunId
 from snap_self.model.looking import DiffReport, Looked
 from snap_self.model.manifest import Manifest, Package
 from snap_self.model.run import Stage
@@ -75,7 +75,9 @@ def command() -> None:
             SNAP_SELF_STATE_DIR=str(state),
         )
         made_order = replace(order_record(sent=True), group_id=GroupId("ssg-1"))
-        record = run_record(stage=Stage.FINISHED, orders=(made_order,))
+        # A run of another machine, such as the one that an image was made from, is not looked at.
+        here = InstanceId(cloud.instance_id)
+        record = replace(run_record(stage=Stage.FINISHED, orders=(made_order,)), instance_id=here)
         Journal(state).save(record)
         store = Manifests(state)
         reader = MachineManifests(store.key, SystemClock())

@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="such as bench_disks (default: all)")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for each")
     parser.add_argument("--brief", action="store_true", help="measure fewer rounds")
+    parser.add_argument(
+        "--failed", type=Path, metavar="FILE", help="write the failed ones' names there"
+    )
     options = parser.parse_args(argv)
     if options.brief:
         os.environ[measuring.BRIEF] = "1"
@@ -59,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcomes = [run(program, options.timeout) for program in programs]
     for outcome in outcomes:
         print(outcome.text)
-    return int(any(outcome.status not in (0, SKIPPED) for outcome in outcomes))
+    failed = [outcome.name for outcome in outcomes if outcome.status not in (0, SKIPPED)]
+    if options.failed:
+        options.failed.write_text("".join(f"{name}\n" for name in failed), "utf-8")
+    return int(bool(failed))
 
 
 def run(program: Path, timeout_s: float) -> Outcome:

@@ -111,7 +111,13 @@ def test_signal_dispositions_are_what_the_caller_gave(user: AgentRunner) -> None
 
 def test_core_limit_is_what_the_caller_gave_and_none_of_the_agents_own(user: AgentRunner) -> None:
     limited = user.with_wrapper("prlimit", "--core=1048576:2097152")
-    look = "ulimit -S -c; ulimit -H -c; grep 'Max core' /proc/$PPID/limits"
+    # The agent takes its own limit back just after it has started the command.
+    look = """ulimit -S -c; ulimit -H -c
+        for tenth in $(seq 100); do
+            grep -q 'Max core.* 0 ' /proc/$PPID/limits && break
+            sleep 0.1
+        done
+        grep 'Max core' /proc/$PPID/limits"""
     soft, hard, agents = _run(limited, "sh", "-c", look).out.splitlines()
     assert (int(soft) * 512, int(hard) * 512) == (1048576, 2097152)
     assert agents.split()[4:6] == ["0", "2097152"]
