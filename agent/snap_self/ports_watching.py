@@ -66,11 +66,11 @@ class Untold(Protocol):
         ...
 
     def take(self) -> Sequence[Occurrence]:
-        """Return what is kept."""
+        """Return what is kept; under the lock of the tally, or two count the same."""
         ...
 
     def drop(self) -> None:
-        """Forget it, now that it is counted."""
+        """Forget what was taken, now that it is counted; what came meanwhile stays."""
         ...
 
 

@@ -7,11 +7,15 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from agent_runner import CHECKOUT
+from snap_self.model.occurrences import Occasion
+from snap_self.model.summary import UNTOLD
+from snap_self.system.watching.untold import UntoldFile
 
 GUARD = CHECKOUT / "packaging/hooks/hook-guard"
 GOES_ON = "the change goes on without a snapshot"
@@ -24,6 +28,7 @@ class Rig:
 
     Args:
         bin: the only place where it finds programs.
+        run_folder: where it leaves what is to be counted.
     """
 
     shell: str
@@ -31,6 +36,7 @@ class Rig:
     agent: Path
     limit: Path
     bin: Path
+    run_folder: Path
 
     def script(self, text: str, mode: int = 0o755) -> None:
         """Put an agent there."""
@@ -70,7 +76,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         pytest.skip(f"no {request.param} here")
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("timeout", "true", "sleep", "cat", "env", "sh"):
+    for name in ("timeout", "true", "sleep", "cat", "env", "sh", "date", "mkdir"):
         found = shutil.which(name)
         assert found, name
         # A script, since a link would make it a timeout of another family.
@@ -78,18 +84,21 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         (folder / name).chmod(0o755)
     text = GUARD.read_text(encoding="utf-8")
     agent, limit = tmp_path / "snap-self", tmp_path / "hook-limit"
-    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit), ("PATH", folder)):
+    run = tmp_path / "run"
+    places = (("AGENT", agent), ("LIMIT_FILE", limit), ("PATH", folder), ("RUN", run))
+    for name, path in places:
         (before,) = [line for line in text.splitlines() if line.startswith(f"{name}=")]
         text = text.replace(before, f"{name}={path}")
     guard = tmp_path / "hook-guard"
     guard.write_text(text, encoding="utf-8")
-    return Rig(shell=shell, guard=guard, agent=agent, limit=limit, bin=folder)
+    return Rig(shell=shell, guard=guard, agent=agent, limit=limit, bin=folder, run_folder=run)
 
 
 @pytest.mark.parametrize(("status", "passed_on"), [(0, 0), (99, 99), (98, 130)])
 def test_answer_of_the_agent_is_passed_on_in_silence(rig: Rig, status: int, passed_on: int) -> None:
     rig.script(f"#!/bin/sh\nexit {status}\n")
     assert rig.run() == (passed_on, "", "")
+    assert not rig.run_folder.exists()
 
 
 @pytest.mark.parametrize("status", [124, 125, 129, 130, 131, 137, 143])
@@ -140,6 +149,57 @@ def test_status_of_a_broken_agent_lets_the_change_go_on_aloud(rig: Rig, status: 
     assert (code, out) == (0, "")
     assert f"its hook for apt is broken (status {status})" in err
     assert GOES_ON in err
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("exit 1", "hook-broken"), ("kill -9 $$", "hook-ended"), ("exit 124", "hook-ended")],
+)
+def test_change_that_goes_on_is_left_to_be_counted(rig: Rig, ending: str, code: str) -> None:
+    rig.script(f"#!/bin/sh\n{ending}\n")
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    for manager in ("apt", "dnf"):
+        assert rig.run(manager)[0] == 0
+    kept = UntoldFile(rig.run_folder).take()
+    assert [(one.kind, one.trigger, one.code) for one in kept] == [
+        (Occasion.UNPROTECTED, "apt", code),
+        (Occasion.UNPROTECTED, "dnf", code),
+    ]
+    assert all(before <= one.at <= datetime.now(timezone.utc) and one.hint for one in kept)
+    assert all(one.text.startswith(f"{one.trigger} went on without a snapshot") for one in kept)
+    assert rig.run_folder.stat().st_mode & 0o777 == 0o700
+    assert (rig.run_folder / UNTOLD).stat().st_mode & 0o777 == 0o600
+
+
+def test_half_removed_agent_is_left_to_be_counted_and_a_removed_one_is_not(rig: Rig) -> None:
+    rig.run()
+    assert not rig.run_folder.exists()
+    rig.agent.symlink_to("nowhere")
+    rig.run()
+    (one,) = UntoldFile(rig.run_folder).take()
+    assert one.code == "hook-broken"
+
+
+@pytest.mark.parametrize("lack", ["folder", "file", "date", "mkdir"])
+def test_what_cannot_be_left_to_be_counted_changes_nothing(rig: Rig, lack: str) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    expected = rig.run()
+    shutil.rmtree(rig.run_folder)
+    if lack == "folder":
+        rig.run_folder.write_text("in its place", encoding="utf-8")
+    elif lack == "file":
+        (rig.run_folder / UNTOLD).mkdir(parents=True)
+    else:
+        (rig.bin / lack).unlink()
+    assert rig.run() == expected
+    assert UntoldFile(rig.run_folder).take() == ()
+
+
+@pytest.mark.parametrize("manager", ['apt"', "a b", "apt\n", ""])
+def test_name_that_is_no_managers_is_not_left_to_be_counted(rig: Rig, manager: str) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    assert rig.run(manager)[0] == 0
+    assert not rig.run_folder.exists()
 
 
 def test_agent_gets_the_managers_name_its_input_and_the_limit(rig: Rig) -> None:

@@ -128,6 +128,18 @@ def test_what_could_not_be_counted_is_kept_until_it_is_dropped(tmp_path: Path) -
     assert file.take() == ()
 
 
+def test_what_came_while_it_was_counted_stays(tmp_path: Path) -> None:
+    file = UntoldFile(tmp_path / "run")
+    file.keep([BARE, BARE])
+    assert len(file.take()) == 2
+    late = replace(BARE, trigger="dnf")
+    UntoldFile(tmp_path / "run").keep([late])
+    file.drop()
+    assert tuple(file.take()) == (late,)
+    file.drop()
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_what_cannot_be_kept_either_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     UntoldFile(tmp_path / "run").keep([BARE])

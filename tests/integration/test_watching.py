@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,12 +21,17 @@ from ecs_simulator.faults import Fault
 from ecs_simulator.simulator import Simulator
 from hook_samples import SAMPLES
 from recorded_job import made_up_options
+from snap_self.cli.adapters import Adapters, unheard
+from snap_self.cli.watching import make_watch, make_watch_tools
+from snap_self.config.load import default_config
 from snap_self.errors import ExitStatus
-from snap_self.model.occurrences import Occasion
+from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.summary import Summary, Tally
 from snap_self.system.clock import SystemClock
 from snap_self.system.watching.summary_file import read_summary
 from snap_self.system.watching.tally import TallyFile
+from snap_self.system.watching.untold import UntoldFile
+from snap_self.usecases.watching import Watch, refresh
 from snap_self.watching.journal import MESSAGES
 
 JOURNALD = "/usr/lib/systemd/systemd-journald"
@@ -49,6 +55,9 @@ wait "$daemon" || :
 exit "$status"
 """
 HOOK = Path(__file__).with_name("hook_on_screen.py")
+BARE = Occurrence(
+    kind=Occasion.UNPROTECTED, at=SystemClock().now(), text="bare", trigger="apt", code="paused"
+)
 RISKY = SAMPLES["apt"].replace(b"hello", b"linux-image-amd64")
 
 
@@ -223,6 +232,54 @@ def test_what_could_not_be_counted_is_counted_by_the_next_command(
     assert user.run(*job).status != 0
     assert tally(user).counts.unprotected == {"apt": 1}
     assert tally(user).counts.runs == {"apt": {"failed": 1}, "cli": {"failed": 1}}
+
+
+def test_a_change_that_the_guard_let_through_is_critical_then_counted(
+    user: AgentRunner, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert user.run(*job, "--quiet").status == 0
+    guard = (CHECKOUT / "packaging/hooks/hook-guard").read_text(encoding="utf-8")
+    broken = tmp_path / "snap-self"
+    broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    for name, path in (("AGENT", broken), ("RUN", user.state)):
+        guard = re.sub(f"(?m)^{name}=.*", f"{name}={path}", guard)
+    assert subprocess.run(["sh", "-c", guard, "hook-guard", "apt"], check=False).returncode == 0
+    told = user.run("check")
+    assert (told.status, "could not be counted" in told.out) == (2, True), told.out
+    assert user.run("metrics", "--refresh", "--quiet").status == 0
+    assert tally(user).counts.unprotected == {"apt": 1}
+    told = user.run("check")
+    assert (told.status, "hook-broken" in told.out) == (2, True), told.out
+    assert user.run(*job, "--quiet", "--json").status == 0
+    assert "hook-broken" not in user.run("check").out
+
+
+def test_two_commands_at_once_count_once_what_could_not_be_counted(state_dir: Path) -> None:
+    kept = UntoldFile(state_dir)
+    kept.keep([BARE])
+    adapters = Adapters(
+        config=replace(default_config(), state=replace(default_config().state, dir=state_dir)),
+        env={},
+        listener=unheard,
+        watching=make_watch,
+    )
+    tools = make_watch_tools(adapters)
+
+    class Outrun(TallyFile):
+        """Another command counts just before this one takes the lock."""
+
+        def change(self, *changes: Any) -> None:
+            refresh(make_watch_tools(adapters))
+            super().change(*changes)
+
+    refresh(replace(tools, tally=Outrun(state_dir, SystemClock())))
+    assert tools.tally.read().counts.unprotected == {"apt": 1}
+    kept.keep([BARE])
+    watch = Watch(replace(tools, tally=Outrun(state_dir, SystemClock())))
+    watch.tell(replace(BARE, trigger="dnf"))
+    watch.close()
+    assert tools.tally.read().counts.unprotected == {"apt": 2, "dnf": 1}
 
 
 def told(

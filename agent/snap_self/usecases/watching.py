@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -165,10 +165,9 @@ class Watch:
 
     def _count(self, happened: Sequence[Occurrence]) -> None:
         moment = self.tools.moment()
-        late = self.tools.untold.take()
         records = tuple(islice(self.tools.records(), LOOKED_AT))
         news = News(
-            happened=(*late, *happened),
+            happened=happened,
             last=self._last,
             calls=Counter(self.tools.calls),
             throttled=Counter(self.tools.refused_calls),
@@ -179,15 +178,20 @@ class Watch:
             attached=self._attached,
             wanted=self._wanted,
         )
-        idle = not news.happened and self._seen is None
+        late: list[Occurrence] = []
+
+        def add(before: Tally) -> Tally:
+            # Under the lock: two commands must not count the same.
+            late.extend(self.tools.untold.take())
+            return counted(before, replace(news, happened=(*late, *happened)))
 
         def sum_up(tally: Tally) -> None:
             self.tools.untold.drop()
-            if not idle:
+            if late or happened or self._seen is not None:
                 known = self._known() if len(records) == LOOKED_AT else None
                 show(self.tools, summarize(records, tally, moment, known))
 
-        self.tools.tally.change(lambda before: counted(before, news), sum_up)
+        self.tools.tally.change(add, sum_up)
         self.tools.calls.clear()
         self.tools.refused_calls.clear()
         self._last, self._seen, self._deleted = None, None, []
@@ -231,7 +235,10 @@ def refresh(tools: WatchTools) -> Summary:
         StateUnusable: the state cannot be read, or the summary not be written.
     """
     made: list[Summary] = []
-    late = tools.untold.take()
+
+    def add(before: Tally) -> Tally:
+        late = tools.untold.take()
+        return counted(before, News(happened=late)) if late else before
 
     def sum_up(tally: Tally) -> None:
         tools.untold.drop()
@@ -241,8 +248,7 @@ def refresh(tools: WatchTools) -> Summary:
     if tools.frozen():
         tools.show_frozen()
         return summarize(tools.records(), tools.tally.read(), tools.moment())
-    news = News(happened=late)
-    tools.tally.change(lambda before: counted(before, news) if late else before, sum_up)
+    tools.tally.change(add, sum_up)
     return made[-1]
 
 

@@ -28,6 +28,7 @@ class UntoldFile:
 
     def __init__(self, run: Path) -> None:
         self._path = run / UNTOLD
+        self._taken = 0
 
     def keep(self, happened: Sequence[Occurrence]) -> None:
         """Add it to what is kept; it is no fault if that cannot be done."""
@@ -42,13 +43,20 @@ class UntoldFile:
     def take(self) -> Sequence[Occurrence]:
         """Return what is kept; a line that cannot be read is passed over."""
         with suppress(OSError, Distrusted):
-            return tuple(_read(read_private_file(self._path, 2 * MAX_BYTES)))
+            raw = read_private_file(self._path, 2 * MAX_BYTES)
+            self._taken = len(raw)
+            return tuple(_read(raw))
         return ()
 
     def drop(self) -> None:
-        """Forget it, now that it is counted."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        """Forget what was taken, now that it is counted; what came meanwhile stays."""
+        with suppress(OSError, Distrusted):
+            more = read_private_file(self._path, 2 * MAX_BYTES)[self._taken :]
+            self._path.unlink()
+            if more:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                with os.fdopen(open_private_file(self._path, flags), "ab", buffering=0) as file:
+                    file.write(more)
 
 
 def _read(raw: bytes) -> Iterator[Occurrence]:
