@@ -47,6 +47,8 @@ CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 HEAVY = ("requests", "aliyunsdkcore", "psutil", "rich", "urllib3", "snap_self.cloud")
 
 
+# An /etc/snap-self that nobody else sees.
+OWN_ETC = 'mount -t overlay -o "lowerdir=$0/etc:/etc" overlay /etc && exec "$@"'
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 
 
@@ -220,6 +222,30 @@ def test_state_closed_to_others_is_unknown(nobody: AgentRunner) -> None:
     result = nobody.run("check")
     assert (result.status, read_plugin_output(result.out).status) == (3, "UNKNOWN")
     assert f"chmod 0711 {nobody.state}" in result.out
+
+
+@pytest.mark.parametrize("hidden", ["conf.d/50-fleet.toml", "conf.d", "config.toml", ""])
+def test_settings_that_this_user_may_not_read_are_no_defaults(
+    nobody: AgentRunner, public: Path, hidden: str
+) -> None:
+    folder = public / "etc/snap-self"
+    (folder / "conf.d").mkdir(parents=True)
+    for name in ("config.toml", "conf.d/50-fleet.toml"):
+        (folder / name).write_text('[check]\nwarning = "1h"\n', encoding="utf-8")
+    if hidden:
+        (folder / hidden).chmod(0o600)
+    own = ("unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_ETC, str(public))
+    if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no mount namespace with an overlay")
+    user = replace(nobody, wrapper=(*own, *nobody.wrapper))
+    found = {each["kind"] for each in user.run("check", "--json").json["findings"]}
+    assert ("settings-hidden" in found) is bool(hidden)
+    result = user.run("check")
+    assert (f"may not read /etc/snap-self/{hidden}" in result.out) is bool(hidden), result.out
+    assert (result.status == 3) or not hidden
+    given = user.run("check", "-w", "1d", "-c", "2d", "--level", "crash", "--json")
+    assert "settings-hidden" not in {each["kind"] for each in given.json["findings"]}
+    assert user.run("metrics").status == 0
 
 
 def test_user_without_rights_refreshes_nothing(nobody: AgentRunner) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -52,24 +52,41 @@ def run_check(options: CheckOptions, manner: Manner) -> int:
     if options.disk is not None and not options.disk.strip():
         raise UsageError("--disk is empty", hint="leave it out to look at all disks")
     with _limited():
-        config = readable_settings()
+        config, hidden = readable_settings()
         thresholds = thresholds_of(options, config.check)
         summary, unreadable = _summary(config.state.dir)
         present = read_present(config.state.dir)
+    if hidden and None in (options.warning, options.critical, options.level):
+        present = replace(present, settings_hidden=str(hidden[0]))
     judged = judge(summary, thresholds, present, disk_id=options.disk or "", unreadable=unreadable)
     write_judged(console(verbosity=manner.verbosity, json=manner.json), judged)
     return int(judged.status)
 
 
-def readable_settings() -> Config:
-    """Return the configuration as far as this user may read it.
+def readable_settings() -> tuple[Config, Sequence[Path]]:
+    """Return the configuration as far as this user may read it, and what of it may not be read.
 
     Raises:
         ConfigError: what can be read has faults.
     """
-    return load_config(
-        Sources(env=os.environ, read=_read_allowed, listing=_list_allowed, distrust=distrust_config)
-    )
+    hidden: list[Path] = []
+
+    def read(path: Path) -> bytes:
+        try:
+            return read_config_file(path)
+        except PermissionError:
+            hidden.append(path)
+            raise FileNotFoundError(str(shown(str(path)))) from None
+
+    def listing(path: Path) -> Sequence[str]:
+        try:
+            return list_config_folder(path)
+        except PermissionError:
+            hidden.append(path)
+            return ()
+
+    sources = Sources(env=os.environ, read=read, listing=listing, distrust=distrust_config)
+    return load_config(sources), hidden
 
 
 def thresholds_of(options: CheckOptions, settings: CheckSettings) -> Thresholds:
@@ -136,20 +153,6 @@ def _summary(state: Path) -> tuple[Summary | None, Finding | None]:
         if isinstance(error.__cause__, PermissionError):
             hint = f"as root: {command('chmod', '0711', str(state))}"
         return None, Finding(kind=Kind.UNREADABLE, text=error.message, hint=hint)
-
-
-def _read_allowed(path: Path) -> bytes:
-    try:
-        return read_config_file(path)
-    except PermissionError:
-        raise FileNotFoundError(str(shown(str(path)))) from None
-
-
-def _list_allowed(path: Path) -> Sequence[str]:
-    try:
-        return list_config_folder(path)
-    except PermissionError:
-        return ()
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def _renew() -> Summary:
 
 
 def _read() -> Summary:
-    summary = read_summary(readable_settings().state.dir)
+    config, _ = readable_settings()
+    summary = read_summary(config.state.dir)
     if summary is None:
         raise EnvironmentFault(
             "snap-self has noted nothing on this machine yet",

@@ -44,6 +44,8 @@ MEANING: Mapping[Kind, str] = {
     Kind.OF_THE_FUTURE: "The summary's time is not yet: the clock was set.",
     Kind.DISK_NOT_KNOWN: "No snapshot of the disk of `--disk` was asked for.",
     Kind.MARKER_HIDDEN: "This user cannot see whether a freeze goes on.",
+    Kind.SETTINGS_HIDDEN: "This user may not read a part of the configuration, which may set a "
+    "threshold that was not given.",
     Kind.WENT_BACK: "The machine has gone back, and no good snapshot was made since.",
     Kind.GOES_BACK: "The machine goes back unless somebody confirms.",
     Kind.OLD: "A disk's newest good snapshot is older than `--warning`.",
@@ -315,6 +317,10 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
     Kind.MARKER_HIDDEN: _fixed(
         "this user cannot see whether a filesystem is frozen",
         "as root: systemd-tmpfiles --create snap-self.conf",
+    ),
+    Kind.SETTINGS_HIDDEN: _fixed(
+        "this user may not read {word}, which may set a threshold",
+        "let this user read it, or give --warning, --critical and --level",
     ),
     Kind.WENT_BACK: _fixed(
         "this machine has gone back, seen at {at}, with no good snapshot since",

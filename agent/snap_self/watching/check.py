@@ -56,6 +56,7 @@ class Kind(Enum):
     OF_THE_FUTURE = "summary-of-the-future"
     DISK_NOT_KNOWN = "disk-not-known"
     MARKER_HIDDEN = "marker-hidden"
+    SETTINGS_HIDDEN = "settings-hidden"
     WENT_BACK = "went-back"
     GOES_BACK = "goes-back"
     OLD = "old"
@@ -91,6 +92,7 @@ _STATUS_OF = {
             Kind.OF_THE_FUTURE,
             Kind.DISK_NOT_KNOWN,
             Kind.MARKER_HIDDEN,
+            Kind.SETTINGS_HIDDEN,
         ),
         Status.UNKNOWN,
     ),
@@ -132,6 +134,8 @@ class Present:
         boot_id: of this boot; empty where it cannot be read.
         frozen_since: when the marker of a freeze was written; None without one.
         marker_hidden: whether there is one cannot be seen by this user.
+        settings_hidden: what of the configuration this user may not read though it counts; empty
+            for nothing.
         timer: the timer that renews the summary is on.
         untold: something happened that could not be counted.
     """
@@ -140,6 +144,7 @@ class Present:
     boot_id: str
     frozen_since: datetime | None = None
     marker_hidden: bool = False
+    settings_hidden: str = ""
     timer: bool = False
     untold: bool = False
 
@@ -260,6 +265,8 @@ def _of_marker(present: Present) -> Iterator[Finding]:
         yield Finding(kind=Kind.NOT_COUNTED)
     if present.marker_hidden:
         yield Finding(kind=Kind.MARKER_HIDDEN)
+    if present.settings_hidden:
+        yield Finding(kind=Kind.SETTINGS_HIDDEN, word=present.settings_hidden)
     since = present.frozen_since
     if since is not None and not timedelta(0) <= present.now - since <= FREEZE_ENDS:
         yield Finding(kind=Kind.FROZEN, at=since)

@@ -137,6 +137,7 @@ def test_freeze_that_is_longer_than_any_of_ours_is_critical(
         (replace(GOOD, written=NOW - 2 * DAY - SECOND), HERE, Kind.NOT_RENEWED),
         (replace(GOOD, written=NOW + timedelta(minutes=6)), HERE, Kind.OF_THE_FUTURE),
         (GOOD, replace(HERE, marker_hidden=True), Kind.MARKER_HIDDEN),
+        (GOOD, replace(HERE, settings_hidden="/etc/x.toml"), Kind.SETTINGS_HIDDEN),
     ],
 )
 def test_what_cannot_be_known_is_unknown(
