@@ -5,7 +5,7 @@ process::
 
     guests     stories in guests, which mostly wait for an emulated processor
     machine    what two may not do at once on one machine: loop devices, freezes, package managers
-    a file     all others, also those of packages whose file says ``pytest.mark.own_root``
+    a file     all others, also what needs root where its file says ``pytest.mark.own_root``
 
 The first two take longest and begin first. What looks at all that the others have left
 (``leaks/``) is run once they have ended.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,16 @@ class Worker:
     def __init__(self, output: dict[str, Any]) -> None:
         self._output = output
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Let what counts second tries be asked without a wait.
+
+        pytest-rerunfailures sends two small messages for each test; the second one waited 40 ms for
+        the first one's acknowledgement (Nagle's algorithm), which was a fifth of the whole run.
+        """
+        counted_at = getattr(getattr(session.config, "failures_db", None), "sock", None)
+        if isinstance(counted_at, socket.socket):
+            counted_at.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Begin with the groups that take longest; leave what comes last, if it was chosen."""
@@ -174,10 +185,10 @@ def _group_of_file(root: Path, name: str) -> str:
     if "vm" in parts:
         return GUESTS
     text = (root / name).read_text(encoding="utf-8")
-    if {"contract", "system", "package"} & {*parts}:
-        return name if "pytest.mark.own_root" in text else MACHINE
+    if "pytest.mark.own_root" in text:
+        return name
     # Single tests of the other tiers need loop devices too.
-    return MACHINE if "pytest.mark.root" in text else name
+    return MACHINE if {"system", "package"} & {*parts} or "pytest.mark.root" in text else name
 
 
 def is_last(item: pytest.Item) -> bool:

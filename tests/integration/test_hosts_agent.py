@@ -12,7 +12,7 @@ from hosts_rig import PUBLIC, VPC, HostsRig, hosts_rig
 from agent_runner import AgentRunner
 from authorities import HOUR, TestAuthority
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.own_root]
 
 
 @pytest.fixture

@@ -105,14 +105,35 @@ def test_what_two_may_not_do_at_once_runs_in_one_process(tmp_path: Path) -> None
     assert found["test_v"] != found["test_m"]
 
 
-@pytest.mark.parametrize(("mark", "apart"), [("root", False), ("own_root", True)])
-def test_file_of_packages_is_apart_where_it_has_roots_of_its_own(
-    tmp_path: Path, mark: str, apart: bool
+@pytest.mark.parametrize(
+    ("tier", "mark", "apart"),
+    [
+        ("package", "slow", False),
+        ("package", "own_root", True),
+        ("contract", "root", False),
+        ("contract", "slow", True),
+        ("integration", "own_root", True),
+    ],
+)
+def test_file_is_apart_where_it_needs_no_machine_or_has_roots_of_its_own(
+    tmp_path: Path, tier: str, mark: str, apart: bool
 ) -> None:
-    name = "package/test_p.py"
-    (tmp_path / "package").mkdir()
+    name = f"{tier}/test_p.py"
+    (tmp_path / tier).mkdir()
     (tmp_path / name).write_text(f"import pytest\npytestmark = pytest.mark.{mark}\n")
     assert lanes.group_of(tmp_path, f"{name}::test_x") == (name if apart else lanes.MACHINE)
+
+
+def test_second_tries_are_asked_for_without_a_wait(tmp_path: Path) -> None:
+    asks = """
+import socket
+
+def test_asks(pytestconfig):
+    sock = pytestconfig.failures_db.sock
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+"""
+    status, outcomes, out = ran(tmp_path, {"unit/test_asks.py": asks}, "--reruns", "1")
+    assert (status, outcomes) == (0, {"test_asks": "passed"}), out
 
 
 def test_what_looks_at_all_comes_last(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from snap_self.ports import HttpRequest, HttpResponse
 
 # How a connection ends that the other side gives up is the kernel's choice.
 BROKEN = ("broke off", "Connection reset by peer")
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.own_root]
 TOKEN, SECRET = "t0ken5f2c", "SECs3cret77"
 LIMIT_S = 90.0
 ROBOTS: Mapping[str, Callable[[], ChatRobot]] = {

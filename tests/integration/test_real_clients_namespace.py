@@ -22,7 +22,7 @@ import pytest
 
 from fixtures_simulator import SimulatorProcess, simulator_running
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.own_root]
 SYSTEM_PYTHON = "/usr/bin/python3"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIsimulated tester"
 ENTER = 'ip link set lo up && ip address add 100.100.100.200/32 dev lo && exec "$@"'

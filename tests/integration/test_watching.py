@@ -61,6 +61,10 @@ BARE = Occurrence(
 RISKY = SAMPLES["apt"].replace(b"hello", b"linux-image-amd64")
 
 
+# Each agent has a /run of its own there.
+pytestmark = pytest.mark.own_root
+
+
 @pytest.fixture
 def user(agent: AgentRunner, simulator: Simulator) -> AgentRunner:
     return agent.against(simulator)
