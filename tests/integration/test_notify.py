@@ -51,15 +51,20 @@ sys.path[:0] = [os.environ["AGENT"]]
 from datetime import datetime, timezone
 from snap_self.cli.wiring import load_settings
 from snap_self.model.occurrences import Occasion, Occurrence
-from snap_self.system.watching.notifier import start_notifier
+from snap_self.system.watching.notifier import Notifiers
 settings = load_settings(os.environ).notify
 now = datetime(2026, 11, 22, tzinfo=timezone.utc)
 told = [Occurrence(kind=Occasion(word), at=now, text="the cloud refused", run_id="RUN-1")
         for word in sys.argv[1:]]
 before = set(sys.modules)
-start_notifier(told, settings, os.environ)
+Notifiers(settings, os.environ)(told)
 print(sorted(set(sys.modules) - before))
 """
+# One process each, as a run tells of its begin and of its end.
+START_EACH = START.replace(
+    "Notifiers(settings, os.environ)(told)",
+    "tell = Notifiers(settings, os.environ)\n[tell([x]) for x in told]",
+)
 
 
 @dataclass
@@ -96,10 +101,10 @@ class World:
             except BlockingIOError:
                 return "\n".join(self.logged)
 
-    def starts(self, *kinds: str) -> subprocess.CompletedProcess[str]:
+    def starts(self, *kinds: str, program: str = START) -> subprocess.CompletedProcess[str]:
         """Have people told of such events by a process that ends at once."""
         return subprocess.run(
-            [*self.agent.wrapper, sys.executable, "-I", "-c", START, *kinds],
+            [*self.agent.wrapper, sys.executable, "-I", "-c", program, *kinds],
             env={**self.agent.environment(), "AGENT": str(CHECKOUT / "agent")},
             capture_output=True,
             text=True,
@@ -329,6 +334,20 @@ def test_command_gets_the_event(world: World) -> None:
     without_secrets(text)
 
 
+@pytest.mark.parametrize("ending", ["exit 0", "kill -9 $PPID"])
+def test_end_is_told_after_a_begin_that_takes_long(world: World, ending: str) -> None:
+    out = world.base / "out"
+    tell = world.program(
+        f"[ $SNAP_SELF_EVENT = failed ] || sleep 2\necho $SNAP_SELF_EVENT >>{out}\n"
+        f"[ $SNAP_SELF_EVENT = failed ] || {ending}"
+    )
+    world.configure(command=[tell], on=["begun", "failed"])
+    world.starts("begun", "failed", program=START_EACH)
+    assert not out.exists(), "the starter waited"
+    until(lambda: out.exists() and "failed" in out.read_text(encoding="utf-8"), "the end")
+    assert out.read_text(encoding="utf-8").split() == ["begun", "failed"]
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "word"),
     [
@@ -377,7 +396,7 @@ def test_robot_nobody_named_is_not_loaded(world: World) -> None:
         "run_notifier()\n"
         "print([each for each in ('requests', 'urllib3', 'ssl') if each in sys.modules])\n"
     )
-    event = [{"kind": "failed", "at": "2026-11-22T00:00:00+00:00", "text": "x"}]
+    event = {"happened": [{"kind": "failed", "at": "2026-11-22T00:00:00+00:00", "text": "x"}]}
     world.configure(command=["/bin/true"])
     done = subprocess.run(
         [*world.agent.wrapper, sys.executable, "-I", "-c", probe],

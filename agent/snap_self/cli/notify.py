@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from snap_self.cli.session import open_session
 from snap_self.cli.wiring import usable_settings
 from snap_self.config.settings import NotifySettings
 from snap_self.errors import ConfigError, UsageError
-from snap_self.model.notifying import Notice, Outcome
+from snap_self.model.notifying import Handed, Notice, Outcome
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.notifying.message import TEST_TEXT
 from snap_self.notifying.sinks import configured
@@ -43,18 +44,21 @@ LAST_S = int(ALL_S) + 10
 
 def run_notifier() -> int:
     """Tell people what the process that started this one has put into standard input."""
-    signal.alarm(LAST_S)
+    signal.alarm(2 * LAST_S)
     _outlive_the_starter()
     try:
-        occurrences = _occurrences(sys.stdin.buffer.read(MOST_BYTES))
+        handed = _handed(sys.stdin.buffer.read(MOST_BYTES))
     except (ValueError, ShapeError):
         raise UsageError(
             "--occurrences is for snap-self itself", hint="to try it: snap-self notify --test"
         ) from None
+    _wait_for_the_one_before(handed.after)
+    signal.alarm(LAST_S)
     loaded = usable_settings(os.environ)
     adapters = Adapters(config=loaded.config, env=os.environ, listener=unheard)
     settings = loaded.config.notify
-    made = notify([Notice(occurrence=each) for each in occurrences], settings, tools_of(adapters))
+    notices = [Notice(occurrence=each) for each in handed.happened]
+    made = notify(notices, settings, tools_of(adapters))
     for delivery in made:
         if delivery.outcome is not Outcome.SENT:
             write_notice(log_line(delivery))
@@ -119,11 +123,19 @@ def _refuse_nobody(settings: NotifySettings) -> None:
         )
 
 
-def _occurrences(raw: bytes) -> tuple[Occurrence, ...]:
-    read: tuple[Occurrence, ...] = from_plain(
-        tuple[Occurrence, ...], json.loads(raw), "occurrences"
-    )
+def _handed(raw: bytes) -> Handed:
+    read: Handed = from_plain(Handed, json.loads(raw), "occurrences")
     return read
+
+
+def _wait_for_the_one_before(ended: int | None) -> None:
+    """Wait until it has told all it had to, or must have."""
+    if ended is None:
+        return
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.poll(LAST_S * 1000)
+    os.close(ended)
 
 
 def _outlive_the_starter() -> None:

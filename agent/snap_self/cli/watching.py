@@ -21,7 +21,7 @@ from snap_self.model.summary import Summary
 from snap_self.system.system_log import write_notice
 from snap_self.system.watching.journald import send_to_journal
 from snap_self.system.watching.login_file import show_frozen_text, write_login_lines
-from snap_self.system.watching.notifier import start_notifier
+from snap_self.system.watching.notifier import Notifiers
 from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.system.watching.untold import UntoldFile
@@ -53,7 +53,7 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         show=partial(_show, config),
         frozen=partial(os.path.lexists, MARKER),
         show_frozen=partial(_show_frozen, config),
-        notify=partial(start_notifier, settings=config.notify, env=adapters.env),
+        notify=Notifiers(config.notify, adapters.env),
         calls=adapters.calls,
         refused_calls=adapters.refused_calls,
     )

@@ -42,6 +42,18 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a process that tells people is handed.
+
+    Args:
+        after: a descriptor of its own that is at its end once the one before it has ended.
+    """
+
+    happened: tuple[Occurrence, ...]
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """What became of one telling.
 

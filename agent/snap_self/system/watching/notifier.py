@@ -1,9 +1,11 @@
-"""Start the process that tells people what happened; nobody waits for it.
+"""Start the processes that tell people what happened; nobody waits for them.
 
 Every run calls this, and most have nobody to tell: nothing is imported before that is known.
 """
 
 from __future__ import annotations
+
+import os
 
 from snap_self.notifying.sinks import sinks_of
 
@@ -18,30 +20,46 @@ if TYPE_CHECKING:
 ARGUMENTS = ("notify", "--occurrences")
 
 
-def start_notifier(
-    occurrences: Sequence[Occurrence], settings: NotifySettings, env: Mapping[str, str]
-) -> None:
-    """Have people told what happened, as far as the configuration wants it.
+class Notifiers:
+    """Implement ``ports_watching.Notifier``.
 
-    It returns as soon as the process runs, and raises nothing. Where that cannot be started, the
-    system's log tells.
+    A process tells nothing before the one that was started before it has ended: a begin that comes
+    after its end would be a run that goes on for ever.
 
     Args:
-        env: the process's environment; it reads the configuration anew.
+        env: the processes' environment; they read the configuration anew.
     """
-    wanted = [each for each in occurrences if sinks_of(each.kind, settings)]
-    if not wanted:
-        return
-    try:
-        _start(wanted, env)
-    except (OSError, ValueError, MemoryError) as error:
-        from snap_self.system.system_log import write_notice
 
-        write_notice(f"notify: could not be started: {type(error).__name__}")
+    def __init__(self, settings: NotifySettings, env: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._env = env
+        # The end of a pipe that ends when the last one started does.
+        self._last: int | None = None
+
+    def __call__(self, happened: Sequence[Occurrence], /) -> None:
+        """Have people told what happened, as far as the configuration wants it.
+
+        It returns as soon as the process runs, and raises nothing. Where that cannot be started,
+        the system's log tells.
+        """
+        wanted = [each for each in happened if sinks_of(each.kind, self._settings)]
+        if not wanted:
+            return
+        try:
+            before, self._last = self._last, _start(wanted, self._env, self._last)
+        except (OSError, ValueError, MemoryError) as error:
+            from snap_self.system.system_log import write_notice
+
+            write_notice(f"notify: could not be started: {type(error).__name__}")
+        else:
+            if before is not None:
+                os.close(before)
 
 
-def _start(occurrences: Sequence[Occurrence], env: Mapping[str, str]) -> None:
-    """Start it without our terminal, group, streams or other descriptors.
+def _start(happened: Sequence[Occurrence], env: Mapping[str, str], after: int | None) -> int:
+    """Start one; return the end of a pipe that ends with it.
+
+    It has none of our terminal, group, streams and other descriptors.
 
     A package manager waits for every process that still holds the pipes of its hooks. And where a
     service ends with this process, systemd sends SIGTERM to all that is left of it, maybe before
@@ -51,11 +69,13 @@ def _start(occurrences: Sequence[Occurrence], env: Mapping[str, str]) -> None:
     import signal
     import subprocess
 
+    from snap_self.model.notifying import Handed
     from snap_self.system.commands import ready_to_read
     from snap_self.system.python_child import child_command
     from snap_self.system.state.plainform import to_plain
 
-    text = json.dumps(to_plain(tuple(occurrences)))
+    text = json.dumps(to_plain(Handed(happened=tuple(happened), after=after)))
+    ended, running = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
     try:
         with ready_to_read(text.encode()) as stdin:
@@ -65,11 +85,17 @@ def _start(occurrences: Sequence[Occurrence], env: Mapping[str, str]) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 close_fds=True,
+                pass_fds=(running,) if after is None else (running, after),
                 start_new_session=True,
                 cwd="/",
                 env=dict(env),
             )
+    except (OSError, ValueError, MemoryError):
+        os.close(ended)
+        raise
     finally:
+        os.close(running)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # It outlives this process, which never waits for it; Popen must not warn about that.
     process.returncode = 0
+    return ended
