@@ -160,6 +160,8 @@ def test_change_that_goes_on_is_left_to_be_counted(rig: Rig, ending: str, code: 
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
     for manager in ("apt", "dnf"):
         assert rig.run(manager)[0] == 0
+    assert rig.run_folder.stat().st_mode & 0o777 == 0o700
+    assert (rig.run_folder / UNTOLD).stat().st_mode & 0o777 == 0o600
     kept = UntoldFile(rig.run_folder).take()
     assert [(one.kind, one.trigger, one.code) for one in kept] == [
         (Occasion.UNPROTECTED, "apt", code),
@@ -167,8 +169,6 @@ def test_change_that_goes_on_is_left_to_be_counted(rig: Rig, ending: str, code: 
     ]
     assert all(before <= one.at <= datetime.now(timezone.utc) and one.hint for one in kept)
     assert all(one.text.startswith(f"{one.trigger} went on without a snapshot") for one in kept)
-    assert rig.run_folder.stat().st_mode & 0o777 == 0o700
-    assert (rig.run_folder / UNTOLD).stat().st_mode & 0o777 == 0o600
 
 
 def test_half_removed_agent_is_left_to_be_counted_and_a_removed_one_is_not(rig: Rig) -> None:
@@ -178,6 +178,62 @@ def test_half_removed_agent_is_left_to_be_counted_and_a_removed_one_is_not(rig: 
     rig.run()
     (one,) = UntoldFile(rig.run_folder).take()
     assert one.code == "hook-broken"
+
+
+def test_rehearsal_is_not_left_to_be_counted_while_it_goes_on(rig: Rig) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    hooks = rig.run_folder / "hooks"
+    (hooks / f"rehearsal-{os.getpid()}-4711").mkdir(parents=True)
+    assert GOES_ON in rig.run()[2]
+    assert UntoldFile(rig.run_folder).take() == ()
+    # One that was killed leaves its folder.
+    (hooks / f"rehearsal-{os.getpid()}-4711").rename(hooks / "rehearsal-999999999-4711")
+    rig.run()
+    assert len(UntoldFile(rig.run_folder).take()) == 1
+
+
+def test_half_a_line_takes_no_other_with_it(rig: Rig) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    rig.run()
+    untold = rig.run_folder / UNTOLD
+    untold.write_bytes(untold.read_bytes()[:60])
+    rig.run()
+    rig.run()
+    assert len(UntoldFile(rig.run_folder).take()) == 2
+
+
+def test_shells_options_and_functions_of_the_caller_stop_no_change(rig: Rig) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    functions = {f"BASH_FUNC_{name}%%": "() { exit 5; }" for name in ("printf", "date", "mkdir")}
+    for env in ({"SHELLOPTS": "errexit:nounset:noglob"}, functions):
+        code, _, err = rig.run(**env)
+        assert (code, GOES_ON in err) == (0, True)
+
+
+def test_file_that_may_not_grow_stops_no_change(rig: Rig) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    limited = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", rig.shell, str(rig.guard), "apt")
+    done = subprocess.run(
+        limited, env={"PATH": str(rig.bin)}, capture_output=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, GOES_ON in done.stderr.decode()) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "link to the folder"])
+def test_what_lies_in_the_place_of_the_file_is_not_written_to(
+    rig: Rig, tmp_path: Path, kind: str
+) -> None:
+    rig.script("#!/bin/sh\nexit 1\n")
+    target = tmp_path / "target"
+    if kind == "link to the folder":
+        target.mkdir()
+        rig.run_folder.symlink_to(target)
+    else:
+        rig.run_folder.mkdir()
+        untold = rig.run_folder / UNTOLD
+        os.mkfifo(untold) if kind == "pipe" else untold.symlink_to(target)
+    assert rig.run()[0] == 0
+    assert not target.exists() or not list(target.iterdir())
 
 
 @pytest.mark.parametrize("lack", ["folder", "file", "date", "mkdir"])

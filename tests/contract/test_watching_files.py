@@ -13,6 +13,7 @@ from snap_self.errors import LockHeld, StateUnusable
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import (
+    UNTOLD,
     Counts,
     DiskSummary,
     LastRun,
@@ -24,7 +25,7 @@ from snap_self.system.clock import SystemClock
 from snap_self.system.state.lock import FileLock
 from snap_self.system.watching.summary_file import NAME, read_summary, write_summary
 from snap_self.system.watching.tally import LOCK, TallyFile
-from snap_self.system.watching.untold import UntoldFile
+from snap_self.system.watching.untold import MAX_BYTES, UntoldFile, is_untold
 
 COUNTS = Counts(
     runs={"apt": {"done": 2, "failed": 1}}, unprotected={"apt": 1}, calls={"CreateSnapshot": 3}
@@ -118,14 +119,19 @@ def test_what_could_not_be_counted_is_kept_until_it_is_dropped(tmp_path: Path) -
     file = UntoldFile(tmp_path / "run")
     assert file.take() == ()
     file.keep([BARE])
-    file.keep([BARE, BARE])
+    file.keep([BARE])
+    with (tmp_path / "run" / UNTOLD).open("a", encoding="utf-8") as lines:
+        lines.write("\n{\n[]\n")
+    file.keep([BARE])
+    assert is_untold(tmp_path / "run")
     assert tuple(file.take()) == (BARE,) * 3
-    with (tmp_path / "run" / "untold.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write("{\n[]\n")
-    assert tuple(file.take()) == (BARE,) * 3
+    # A command that took it was killed before it was counted.
+    assert tuple(UntoldFile(tmp_path / "run").take()) == (BARE,) * 3
+    assert is_untold(tmp_path / "run")
     file.drop()
     file.drop()
     assert file.take() == ()
+    assert not is_untold(tmp_path / "run")
 
 
 def test_what_came_while_it_was_counted_stays(tmp_path: Path) -> None:
@@ -138,6 +144,38 @@ def test_what_came_while_it_was_counted_stays(tmp_path: Path) -> None:
     assert tuple(file.take()) == (late,)
     file.drop()
     assert not list((tmp_path / "run").iterdir())
+    # Nothing is there to be taken, and then something is.
+    assert file.take() == ()
+    file.keep([late])
+    file.drop()
+    assert tuple(file.take()) == (late,)
+
+
+@pytest.mark.parametrize("fault", ["too long", "of others"])
+def test_what_cannot_be_taken_does_not_stay_for_ever(tmp_path: Path, fault: str) -> None:
+    file = UntoldFile(tmp_path / "run")
+    file.keep([BARE])
+    path = tmp_path / "run" / UNTOLD
+    if fault == "too long":
+        path.write_bytes(path.read_bytes() * (2 * MAX_BYTES // path.stat().st_size + 2))
+    else:
+        path.chmod(0o666)
+    taken = file.take()
+    assert (set(taken) == {BARE}) if fault == "too long" else (taken == ())
+    file.drop()
+    # The rest of what is too long for once.
+    file.take()
+    file.drop()
+    assert not is_untold(tmp_path / "run")
+
+
+def test_what_lies_in_the_guards_place_is_taken_too(tmp_path: Path) -> None:
+    UntoldFile(tmp_path / "run").keep([BARE])
+    file = UntoldFile(tmp_path / "state", tmp_path / "run")
+    file.keep([BARE])
+    assert tuple(file.take()) == (BARE, BARE)
+    file.drop()
+    assert not any(is_untold(tmp_path / name) for name in ("run", "state"))
 
 
 def test_what_cannot_be_kept_either_is_no_fault(tmp_path: Path) -> None:

@@ -245,6 +245,10 @@ def test_settings_that_this_user_may_not_read_are_no_defaults(
     assert (result.status == 3) or not hidden
     given = user.run("check", "-w", "1d", "-c", "2d", "--level", "crash", "--json")
     assert "settings-hidden" not in {each["kind"] for each in given.json["findings"]}
+    keys = {"WARNING": "1d", "CRITICAL": "2d", "LEVEL": "crash"}
+    known = user.with_env(**{f"SNAP_SELF_CHECK_{name}": value for name, value in keys.items()})
+    found = {each["kind"] for each in known.run("check", "--json").json["findings"]}
+    assert "settings-hidden" not in found
     assert user.run("metrics").status == 0
 
 

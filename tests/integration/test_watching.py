@@ -24,14 +24,14 @@ from recorded_job import made_up_options
 from snap_self.cli.adapters import Adapters, unheard
 from snap_self.cli.watching import make_watch, make_watch_tools
 from snap_self.config.load import default_config
-from snap_self.errors import ExitStatus
+from snap_self.errors import ExitStatus, StateUnusable
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.summary import Summary, Tally
 from snap_self.system.clock import SystemClock
 from snap_self.system.watching.summary_file import read_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.system.watching.untold import UntoldFile
-from snap_self.usecases.watching import Watch, refresh
+from snap_self.usecases.watching import Watch, WatchTools, refresh
 from snap_self.watching.journal import MESSAGES
 
 JOURNALD = "/usr/lib/systemd/systemd-journald"
@@ -231,7 +231,7 @@ def test_what_could_not_be_counted_is_counted_by_the_next_command(
     broken.parent.chmod(0o700)
     assert hook.run(stdin=RISKY).status == 0
     told = user.run("check")
-    assert (told.status, "could not be counted" in told.out) == (2, True)
+    assert (told.status, "is not counted yet" in told.out) == (2, True)
     broken.rmdir()
     assert user.run(*job).status != 0
     assert tally(user).counts.unprotected == {"apt": 1}
@@ -250,7 +250,7 @@ def test_a_change_that_the_guard_let_through_is_critical_then_counted(
         guard = re.sub(f"(?m)^{name}=.*", f"{name}={path}", guard)
     assert subprocess.run(["sh", "-c", guard, "hook-guard", "apt"], check=False).returncode == 0
     told = user.run("check")
-    assert (told.status, "could not be counted" in told.out) == (2, True), told.out
+    assert (told.status, "is not counted yet" in told.out) == (2, True), told.out
     assert user.run("metrics", "--refresh", "--quiet").status == 0
     assert tally(user).counts.unprotected == {"apt": 1}
     told = user.run("check")
@@ -259,22 +259,30 @@ def test_a_change_that_the_guard_let_through_is_critical_then_counted(
     assert "hook-broken" not in user.run("check").out
 
 
-def test_two_commands_at_once_count_once_what_could_not_be_counted(state_dir: Path) -> None:
-    kept = UntoldFile(state_dir)
-    kept.keep([BARE])
+@pytest.fixture
+def tools(state_dir: Path) -> WatchTools:
+    config = default_config()
     adapters = Adapters(
-        config=replace(default_config(), state=replace(default_config().state, dir=state_dir)),
+        config=replace(config, state=replace(config.state, dir=state_dir)),
         env={},
         listener=unheard,
         watching=make_watch,
     )
-    tools = make_watch_tools(adapters)
+    # Tests beside this one freeze what is theirs.
+    return replace(make_watch_tools(adapters), frozen=lambda: False)
+
+
+def test_two_commands_at_once_count_once_what_could_not_be_counted(
+    state_dir: Path, tools: WatchTools
+) -> None:
+    kept = UntoldFile(state_dir)
+    kept.keep([BARE])
 
     class Outrun(TallyFile):
         """Another command counts just before this one takes the lock."""
 
         def change(self, *changes: Any) -> None:
-            refresh(make_watch_tools(adapters))
+            refresh(tools)
             super().change(*changes)
 
     refresh(replace(tools, tally=Outrun(state_dir, SystemClock())))
@@ -284,6 +292,18 @@ def test_two_commands_at_once_count_once_what_could_not_be_counted(state_dir: Pa
     watch.tell(replace(BARE, trigger="dnf"))
     watch.close()
     assert tools.tally.read().counts.unprotected == {"apt": 2, "dnf": 1}
+
+
+def test_what_is_counted_and_cannot_be_shown_is_not_counted_again(tools: WatchTools) -> None:
+    def fails(_: Summary) -> None:
+        raise StateUnusable("the disk is full")
+
+    watch = Watch(replace(tools, show=fails))
+    watch.tell(BARE)
+    watch.close()
+    assert tools.tally.read().counts.unprotected == {"apt": 1}
+    refresh(tools)
+    assert tools.tally.read().counts.unprotected == {"apt": 1}
 
 
 def told(

@@ -25,10 +25,11 @@ from snap_self.model.duration import format_duration
 from snap_self.model.shell import command
 from snap_self.model.shown import shown
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import UNTOLD, Summary
+from snap_self.model.summary import Summary
 from snap_self.output.checked import write_judged
 from snap_self.system.configfiles import distrust_config, list_config_folder, read_config_file
 from snap_self.system.watching.summary_file import read_summary
+from snap_self.system.watching.untold import is_untold
 from snap_self.watching.check import Finding, Kind, Present, Thresholds, judge
 
 SYSTEMD = Path("/run/systemd/system")
@@ -56,8 +57,8 @@ def run_check(options: CheckOptions, manner: Manner) -> int:
         thresholds = thresholds_of(options, config.check)
         summary, unreadable = _summary(config.state.dir)
         present = read_present(config.state.dir)
-    if hidden and None in (options.warning, options.critical, options.level):
-        present = replace(present, settings_hidden=str(hidden[0]))
+    if hidden and (unsure := _not_given(options)):
+        present = replace(present, settings_hidden=str(hidden[0]), unsure=unsure)
     judged = judge(summary, thresholds, present, disk_id=options.disk or "", unreadable=unreadable)
     write_judged(console(verbosity=manner.verbosity, json=manner.json), judged)
     return int(judged.status)
@@ -87,6 +88,20 @@ def readable_settings() -> tuple[Config, Sequence[Path]]:
 
     sources = Sources(env=os.environ, read=read, listing=listing, distrust=distrust_config)
     return load_config(sources), hidden
+
+
+def _not_given(options: CheckOptions) -> frozenset[Kind]:
+    """Return what is judged by a threshold that neither options nor environment give."""
+    kinds = {
+        "warning": (options.warning, Kind.OLD),
+        "critical": (options.critical, Kind.VERY_OLD),
+        "level": (options.level, Kind.WEAK),
+    }
+    return frozenset(
+        kind
+        for name, (given, kind) in kinds.items()
+        if given is None and f"SNAP_SELF_CHECK_{name.upper()}" not in os.environ
+    )
 
 
 def thresholds_of(options: CheckOptions, settings: CheckSettings) -> Thresholds:
@@ -119,7 +134,7 @@ def read_present(state: Path) -> Present:
     Args:
         state: the state directory.
     """
-    own = RUN_DIRECTORY if state == default_config().state.dir else state
+    places = {RUN_DIRECTORY} if state == default_config().state.dir else {RUN_DIRECTORY, state}
     since, hidden = None, False
     try:
         since = datetime.fromtimestamp(MARKER.stat().st_mtime, tz=timezone.utc)
@@ -133,7 +148,7 @@ def read_present(state: Path) -> Present:
         frozen_since=since,
         marker_hidden=hidden,
         timer=SYSTEMD.is_dir() and os.path.lexists(TIMER),
-        untold=os.path.lexists(own / UNTOLD),
+        untold=any(is_untold(place) for place in places),
     )
 
 

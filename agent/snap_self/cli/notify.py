@@ -40,11 +40,13 @@ MOST_BYTES = 1 << 20
 # Beyond all limits of its own: something hangs that none of them is over, as the system's log on a
 # frozen disk.
 LAST_S = int(ALL_S) + 10
+# For the one before, which may wait for one before it.
+WAIT_S = 5 * LAST_S
 
 
 def run_notifier() -> int:
     """Tell people what the process that started this one has put into standard input."""
-    signal.alarm(2 * LAST_S)
+    signal.alarm(WAIT_S + LAST_S)
     _outlive_the_starter()
     try:
         handed = _handed(sys.stdin.buffer.read(MOST_BYTES))
@@ -134,7 +136,7 @@ def _wait_for_the_one_before(ended: int | None) -> None:
         return
     poll = select.poll()
     poll.register(ended, select.POLLIN)
-    poll.poll(LAST_S * 1000)
+    poll.poll(WAIT_S * 1000)
     os.close(ended)
 
 

@@ -46,7 +46,7 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         clock=adapters.clock,
         log=_Log(config.watch.journal),
         tally=TallyFile(state, adapters.clock),
-        untold=UntoldFile(RUN_DIRECTORY if _is_machines_own(config) else state),
+        untold=_untold(config),
         summary=_Summary(state),
         records=adapters.store.newest,
         moment=partial(_moment, adapters),
@@ -132,6 +132,13 @@ def _show(config: Config, summary: Summary) -> None:
 def _show_frozen(config: Config) -> None:
     if _is_machines_own(config):
         show_frozen_text(RUN_DIRECTORY, FROZEN_TEXT)
+
+
+def _untold(config: Config) -> UntoldFile:
+    """Return where that is kept; the hooks' guard knows the machine's own place alone."""
+    if _is_machines_own(config):
+        return UntoldFile(RUN_DIRECTORY)
+    return UntoldFile(config.state.dir, *((RUN_DIRECTORY,) if os.geteuid() == 0 else ()))
 
 
 def _is_machines_own(config: Config) -> bool:

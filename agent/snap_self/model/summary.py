@@ -12,6 +12,8 @@ from snap_self.model.snapshots import Consistency
 SNAPSHOT_LIMIT = 256
 # The file of what happened and could not be counted so far.
 UNTOLD = "untold.jsonl"
+# The same once it is counted, until it is removed.
+COUNTED = "untold-counted.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

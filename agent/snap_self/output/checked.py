@@ -34,7 +34,8 @@ MEANING: Mapping[Kind, str] = {
     Kind.UNPROTECTED_CHANGE: "A package manager changed packages without a good snapshot, and none "
     "was made since.",
     Kind.UPLOAD_FAILED: "A snapshot's upload failed, and no good one was made since.",
-    Kind.NOT_COUNTED: "Something happened and could not be counted: a disk is full or frozen.",
+    Kind.NOT_COUNTED: "Something happened and is not counted yet: a disk is full or frozen, or a "
+    "hook's guard went on without the agent.",
     Kind.NO_SNAPSHOT: "No good snapshot of a disk, or none at all, is known.",
     Kind.VERY_OLD: "A disk's newest good snapshot is older than `--critical`.",
     Kind.UNREADABLE: "The summary is damaged, or this user may not read it.",
@@ -298,7 +299,7 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
         "upload failed, and no good snapshot since (runs: {count})", "as root: snap-self list"
     ),
     Kind.NOT_COUNTED: _fixed(
-        "something happened here that could not be counted", "as root: snap-self metrics --refresh"
+        "something happened here that is not counted yet", "as root: snap-self metrics --refresh"
     ),
     Kind.NO_SNAPSHOT: _none,
     Kind.VERY_OLD: _old,

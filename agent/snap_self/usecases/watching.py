@@ -77,6 +77,7 @@ class Watch:
     _deleted: list[str] = field(default_factory=list)
     _attached: Sequence[str] = ()
     _wanted: Sequence[str] = ()
+    _is_counted: bool = False
 
     def tell(self, *happened: Occurrence) -> None:
         """Tell the system's journal, and keep it for the others."""
@@ -147,6 +148,7 @@ class Watch:
     def close(self) -> None:
         """Tell everybody else. Nothing that is wrong with it is raised."""
         happened, self._happened = self._happened, []
+        self._is_counted = False
         looked = bool(self.tools.calls) or self._seen is not None
         if not happened and not (looked and self.tools.tally.is_there()):
             return
@@ -158,7 +160,9 @@ class Watch:
             else:
                 self._count(happened)
         except SnapSelfError as error:
-            if happened:
+            if happened and self._is_counted:
+                self.tools.log.complain(f"what happened is counted and not shown: {error.told}")
+            elif happened:
                 self.tools.untold.keep(happened)
                 self.tools.log.complain(f"what happened is not counted yet: {error.told}")
         self._notify([one for one in happened if one.kind is not Occasion.BEGUN])
@@ -186,6 +190,7 @@ class Watch:
             return counted(before, replace(news, happened=(*late, *happened)))
 
         def sum_up(tally: Tally) -> None:
+            self._is_counted = True
             self.tools.untold.drop()
             if late or happened or self._seen is not None:
                 known = self._known() if len(records) == LOOKED_AT else None

@@ -136,6 +136,7 @@ class Present:
         marker_hidden: whether there is one cannot be seen by this user.
         settings_hidden: what of the configuration this user may not read though it counts; empty
             for nothing.
+        unsure: what is judged by a threshold that may stand there, and so is not judged.
         timer: the timer that renews the summary is on.
         untold: something happened that could not be counted.
     """
@@ -145,6 +146,7 @@ class Present:
     frozen_since: datetime | None = None
     marker_hidden: bool = False
     settings_hidden: str = ""
+    unsure: frozenset[Kind] = frozenset()
     timer: bool = False
     untold: bool = False
 
@@ -223,7 +225,8 @@ def judge(
     elif summary is not None:
         known = [disk for disk in summary.disks if disk_id in ("", disk.disk_id)]
         disks = tuple(sorted(known, key=lambda disk: _age_s(disk, present.now), reverse=True))
-        found += _of_disks(disks, thresholds, present.now, disk_id=disk_id)
+        of_disks = _of_disks(disks, thresholds, present.now, disk_id=disk_id)
+        found += [each for each in of_disks if each.kind not in present.unsure]
         found += _of_machine(summary, present.now)
     found.sort(key=lambda each: WORST_FIRST.index(each.status))
     return Judged(

@@ -147,6 +147,16 @@ def test_what_cannot_be_known_is_unknown(
     assert (found(judged), judged.status) == ([kind], Status.UNKNOWN)
 
 
+@pytest.mark.parametrize("kind", [Kind.OLD, Kind.VERY_OLD, Kind.WEAK])
+def test_what_a_hidden_threshold_may_judge_otherwise_is_not_judged(kind: Kind) -> None:
+    age = {Kind.OLD: 8, Kind.VERY_OLD: 20, Kind.WEAK: 1}[kind]
+    summary = replace(GOOD, disks=(disk(cut=NOW - age * DAY, consistency=Consistency.CRASH),))
+    limits = replace(LIMITS, level=Consistency.FLUSH if kind is Kind.WEAK else Consistency.CRASH)
+    assert found(judge(summary, limits, HERE)) == [kind]
+    hidden = replace(HERE, settings_hidden="/etc/x.toml", unsure=frozenset({kind}))
+    assert found(judge(summary, limits, hidden)) == [Kind.SETTINGS_HIDDEN]
+
+
 @pytest.mark.parametrize(
     ("changes", "present"),
     [

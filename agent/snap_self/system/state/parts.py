@@ -65,7 +65,7 @@ _PARTS = (
         name="watched",
         words="what is told to those who watch",
         place="",
-        form=r"summary\.json|login-message|motd|notified\.json|untold\.jsonl",
+        form=r"summary\.json|login-message|motd|notified\.json|untold(-counted)?\.jsonl",
     ),
     _Part(name="counters", words="counters", place="watch", form=_RECORD),
     _Part(name="facts", words="facts", place="facts", form=_RECORD),
