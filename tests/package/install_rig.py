@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,7 +136,18 @@ def machine_running(
             assert process.stdout.readline() == "ready\n"
             yield Machine(process.pid, folder, dict(environment))
         finally:
+            _end_all_in(f"/proc/{process.pid}/ns/mnt")
             process.kill()
+
+
+def _end_all_in(namespace: str) -> None:
+    """End what daemons were left there, such as gpg-agent by dnf; they would keep its mounts."""
+    with suppress(OSError):
+        inside = os.readlink(namespace)  # noqa: PTH115  (no path)
+        for other in Path("/proc").glob("[0-9]*/ns/mnt"):
+            with suppress(OSError):
+                if f"{other}" != namespace and os.readlink(other) == inside:  # noqa: PTH115
+                    os.kill(int(other.parts[2]), signal.SIGKILL)
 
 
 def make_tree(folder: Path, *, version: str = "1.0", program: str = PROGRAM) -> Path:
