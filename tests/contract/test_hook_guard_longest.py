@@ -63,7 +63,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         pytest.skip(f"no {request.param} here")
     text = GUARD.read_text(encoding="utf-8")
     agent, limit = tmp_path / "snap-self", tmp_path / "hook-limit"
-    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit)):
+    for name, path in (("AGENT", agent), ("LIMIT_FILE", limit), ("RUN", tmp_path / "run")):
         (before,) = [line for line in text.splitlines() if line.startswith(f"{name}=")]
         text = text.replace(before, f"{name}={path}")
     guard = tmp_path / "hook-guard"
