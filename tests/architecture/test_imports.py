@@ -167,7 +167,7 @@ def room_of(name: str, inside: str) -> str:
     return name.removeprefix(inside).partition(".")[0]
 
 
-def test_threads_are_started_only_where_room_for_one_is_proved(product: tuple[Module, ...]) -> None:
+def test_threads_are_started_only_where_room_is_proved(product: tuple[Module, ...]) -> None:
     started = [
         where
         for module in product

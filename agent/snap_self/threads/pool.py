@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from snap_self.threads.thread import room_for_one
+from snap_self.threads.thread import STARTING, prove_room
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,5 +22,6 @@ class ThreadPool(ThreadPoolExecutor):
             MemoryError: there is no room for a thread.
             RuntimeError: the kernel gives no more threads, or the pool is closed.
         """
-        with room_for_one():
+        with STARTING:
+            prove_room()
             return super().submit(fn, *args, **kwargs)

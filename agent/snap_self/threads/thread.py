@@ -8,14 +8,14 @@ first, by whoever starts. Source: CPython, ``Lib/threading.py``, issue 140746.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 # Addresses, not pages: a thread's stack (8 MiB where nothing else is set) and what it allocates
 # until it runs, beside what other threads take meanwhile. Over 32 MiB glibc never serves it from a
 # heap (mallopt(3), M_MMAP_THRESHOLD), so nothing of it is touched or kept.
 ROOM_BYTES = 33 << 20
-_STARTING = threading.Lock()
+# Held by the ``with`` statement itself. A context manager in Python would leave it held for ever
+# where a signal raises before its block, and the next start of a thread would never return.
+STARTING = threading.Lock()
 
 
 class Thread(threading.Thread):
@@ -30,7 +30,8 @@ class Thread(threading.Thread):
             MemoryError: there is no room for it.
             RuntimeError: the kernel gives no more threads.
         """
-        with room_for_one():
+        with STARTING:
+            prove_room()
             super().start()
 
     def run(self) -> None:
@@ -51,13 +52,10 @@ class Thread(threading.Thread):
             raise self._lacking
 
 
-@contextmanager
-def room_for_one() -> Iterator[None]:
-    """Hold back other starts while a thread is started, after proving that there is room.
+def prove_room() -> None:
+    """Prove that there is room for a thread; no other is started meanwhile, under ``STARTING``.
 
     Raises:
         MemoryError: there is none.
     """
-    with _STARTING:
-        bytes(ROOM_BYTES)
-        yield
+    bytes(ROOM_BYTES)

@@ -26,7 +26,7 @@ from snap_self.system.applications.server_sockets import LocalSocket, own_socket
 from snap_self.system.disks.inside_entry import MAX_ANSWER, NETWORK, PLACE, Passed
 from snap_self.system.python_child import bare_command
 from snap_self.system.trust import kind_of
-from snap_self.threads.thread import Thread, room_for_one
+from snap_self.threads.thread import STARTING, Thread, prove_room
 
 REACH_S = 5.0
 MAX_REPLY = 16 << 20
@@ -211,7 +211,8 @@ def cut_off(descriptor: int, seconds: float) -> Iterator[None]:
 
         timer = threading.Timer(seconds, end)
         timer.daemon = True
-        with room_for_one():
+        with STARTING:
+            prove_room()
             timer.start()
         try:
             yield
