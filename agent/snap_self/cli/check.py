@@ -18,7 +18,7 @@ from snap_self.cli.console import console
 from snap_self.cli.options import Manner
 from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
 from snap_self.config import parsers
-from snap_self.config.load import Sources, default_config, load_config
+from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import CheckSettings, Config
 from snap_self.errors import EnvironmentFault, StateUnusable, UsageError
 from snap_self.model.duration import format_duration
@@ -134,7 +134,6 @@ def read_present(state: Path) -> Present:
     Args:
         state: the state directory.
     """
-    places = {RUN_DIRECTORY} if state == default_config().state.dir else {RUN_DIRECTORY, state}
     since, hidden = None, False
     try:
         since = datetime.fromtimestamp(MARKER.stat().st_mtime, tz=timezone.utc)
@@ -148,7 +147,7 @@ def read_present(state: Path) -> Present:
         frozen_since=since,
         marker_hidden=hidden,
         timer=SYSTEMD.is_dir() and os.path.lexists(TIMER),
-        untold=any(is_untold(place) for place in places),
+        untold=any(is_untold(place) for place in (RUN_DIRECTORY, state)),
     )
 
 

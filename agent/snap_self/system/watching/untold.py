@@ -75,7 +75,7 @@ def is_untold(folder: Path) -> bool:
 
 
 def _content(path: Path, begin: int = 0) -> bytes:
-    """Return what it holds from there on, as far as there is a limit."""
+    """Return what it holds from there on, up to a limit."""
     with os.fdopen(open_private_file(path, os.O_RDONLY), "rb", buffering=0) as file:
         file.seek(begin)
         return file.read(2 * MAX_BYTES) or b""
