@@ -18,6 +18,7 @@ from snap_self.cli.console import console
 from snap_self.cli.options import Manner
 from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
 from snap_self.config import parsers
+from snap_self.config.keys import BY_NAME
 from snap_self.config.load import Sources, load_config
 from snap_self.config.settings import CheckSettings, Config
 from snap_self.errors import EnvironmentFault, StateUnusable, UsageError
@@ -100,7 +101,7 @@ def _not_given(options: CheckOptions) -> frozenset[Kind]:
     return frozenset(
         kind
         for name, (given, kind) in kinds.items()
-        if given is None and f"SNAP_SELF_CHECK_{name.upper()}" not in os.environ
+        if given is None and os.environ.keys().isdisjoint(BY_NAME["check", name].env_names)
     )
 
 
