@@ -133,8 +133,9 @@ class Worker:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Let what counts second tries be asked without a wait.
 
-        pytest-rerunfailures sends two small messages for each test; the second one waited some 40 ms
-        for the first one's acknowledgement (Nagle's algorithm): 57 s for 1,335 unit tests, now 40 s.
+        pytest-rerunfailures sends two small messages for each test; the second one waited some
+        40 ms for the first one's acknowledgement (Nagle's algorithm): 57 s for 1,335 unit tests,
+        now 40 s.
         """
         counted_at = getattr(getattr(session.config, "failures_db", None), "sock", None)
         if isinstance(counted_at, socket.socket):
