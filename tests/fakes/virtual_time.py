@@ -22,7 +22,7 @@ from unittest import mock
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from snap_self.usecases import parallel
+from snap_self.threads import pool
 
 T = TypeVar("T")
 
@@ -244,5 +244,5 @@ class VirtualPool(Executor):
 @contextmanager
 def virtual_pools(time: VirtualTime) -> Iterator[None]:
     """Have the product's pools of threads be pools of tasks inside the block."""
-    with mock.patch.object(parallel, "ThreadPool", partial(VirtualPool, time)):
+    with mock.patch.object(pool, "ThreadPool", partial(VirtualPool, time)):
         yield

@@ -22,7 +22,7 @@ from snap_self.model.request import Request
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedEnd, RunRecord, Stage
 from snap_self.model.snapshots import Identity
-from snap_self.recovery.returns import Return
+from snap_self.recovery.went_back import Return
 from snap_self.system.rollback_files import template
 from snap_self.usecases.confirming.arming import Outside
 from snap_self.usecases.confirming.confirm import CheckResult, ConfirmRequest, confirm

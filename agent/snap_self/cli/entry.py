@@ -59,12 +59,13 @@ def _note_signals() -> list[int]:
 def end(status: int) -> None:
     """End the process.
 
-    A call that was given up goes on in a daemon thread. Were the interpreter taken apart then,
-    OpenSSL would free its tables under that thread: a segmentation fault, as a slow machine showed.
+    A call that was given up goes on in a thread. The interpreter would wait for one of a pool's,
+    and be taken apart under any other: OpenSSL would free its tables while that one uses them, a
+    segmentation fault, as a slow machine showed.
     """
     import threading
 
-    if any(thread.daemon for thread in threading.enumerate()):
+    if threading.active_count() > 1:
         _end_at_once(status)
     # Or the interpreter looks through all of them, several times, as it ends.
     gc.freeze()

@@ -85,10 +85,10 @@ def tools_for(adapters: Adapters, request: Request) -> Tools:
 def identify(adapters: Adapters) -> Identity:
     """Ask the metadata service; keys are fetched beside it, since every call needs them."""
     from snap_self.instance.identity import read_identity
-    from snap_self.threads.pool import ThreadPool
+    from snap_self.threads.pool import side_by_side
 
     adapters.transport.warm()  # before any thread of this one's imports, see `warm`
-    with ThreadPool(max_workers=1, thread_name_prefix="keys") as pool:
+    with side_by_side(1, "keys") as pool:
         keys = pool.submit(adapters.credentials, False)
         identity = read_identity(adapters.metadata, product_name=adapters.product_name)
         keys.exception()  # the first call that needs keys raises it

@@ -17,7 +17,7 @@ from snap_self.errors import (
 from snap_self.instance.metadata import MetadataClient
 from snap_self.model.ids import DISK_ID, INSTANCE_ID, REGION_ID, DiskId, InstanceId, RegionId
 from snap_self.model.snapshots import Identity
-from snap_self.threads.pool import ThreadPool
+from snap_self.threads.pool import side_by_side
 
 DOCUMENT = "dynamic/instance-identity/document"
 DISKS = "meta-data/disks"
@@ -68,7 +68,7 @@ def read_identity(metadata: MetadataClient, *, product_name: str | None = None) 
         MetadataRefused: it refuses, or its answer does not have the documented form.
     """
     try:
-        with ThreadPool(SIDE_BY_SIDE) as pool:
+        with side_by_side(SIDE_BY_SIDE, "metadata") as pool:
             disks = pool.submit(metadata.list_dir, DISKS)
             document = pool.submit(_document, metadata)
             facts, source = _complete(document.result(), lambda p: pool.submit(metadata.get, p))

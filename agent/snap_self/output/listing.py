@@ -17,11 +17,11 @@ from snap_self.output.jsonform import envelope, when, write_json
 from snap_self.output.report import armed_json
 from snap_self.output.streams import Streams, Style
 from snap_self.output.text import age_words, instant_words, write_paragraph
-from snap_self.recovery.returns import return_words
+from snap_self.recovery.went_back import return_words
 
 if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.listed import ListedSnapshot
-    from snap_self.recovery.returns import Return
+    from snap_self.recovery.went_back import Return
     from snap_self.usecases.listing import Listing
 
 # A column is not cut to fewer cells than these.

@@ -156,28 +156,7 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
                 hint="end what uses it first, as a container or a loop device",
             )
             continue
-        own = {mount.path for mount in each.mounts if mount.namespace is None}
-        for mount in each.mounts:
-            if mount.namespace is not None:
-                # At the same place it is what a service's sandbox was given, and goes with ours.
-                # Where it does not, what stands on the disks tells so.
-                if mount.path in own:
-                    continue
-                process = f" (process {mount.pid})" if mount.pid else ""
-                yield DisksInUse(
-                    f"{mount.path} is also mounted in another mount namespace{process}",
-                    hint="end the container or service that has it",
-                )
-            elif mount.hidden:
-                yield DisksInUse(
-                    f"{mount.path} is mounted below another mount, which hides it",
-                    hint="unmount what lies over it",
-                )
-            elif mount.root != "/" and each.fstype != ON_OTHERS:
-                yield DisksInUse(
-                    f"{mount.path} is a part of a filesystem that would go back, mounted by itself",
-                    hint=f"umount {mount.path}",
-                )
+        yield from _oddly(each)
     for user in around.standing.elsewhere:
         yield DisksInUse(
             f"the disks are also mounted in another mount namespace, of {printable(user.program)} "
@@ -195,6 +174,32 @@ def _mounted_oddly(names: frozenset[str], around: Around) -> Iterator[SnapSelfEr
         )
     for doubt in (one for one in around.layout.doubts if one.disks & names):
         yield NotWhileRunning(f"{doubt.what}: {doubt.why}", hint="see `snap-self plan`")
+
+
+def _oddly(filesystem: Filesystem) -> Iterator[SnapSelfError]:
+    """Yield which of a filesystem's own mounts keep it from being unmounted and mounted again."""
+    own = {mount.path for mount in filesystem.mounts if mount.namespace is None}
+    for mount in filesystem.mounts:
+        if mount.namespace is not None:
+            # At the same place it is what a service's sandbox was given, and goes with ours.
+            # Where it does not, what stands on the disks tells so.
+            if mount.path in own:
+                continue
+            process = f" (process {mount.pid})" if mount.pid else ""
+            yield DisksInUse(
+                f"{mount.path} is also mounted in another mount namespace{process}",
+                hint="end the container or service that has it",
+            )
+        elif mount.hidden:
+            yield DisksInUse(
+                f"{mount.path} is mounted below another mount, which hides it",
+                hint="unmount what lies over it",
+            )
+        elif mount.root != "/" and filesystem.fstype != ON_OTHERS:
+            yield DisksInUse(
+                f"{mount.path} is a part of a filesystem that would go back, mounted by itself",
+                hint=f"umount {mount.path}",
+            )
 
 
 def _unfit_units(around: Around) -> Iterator[SnapSelfError]:

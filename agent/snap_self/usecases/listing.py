@@ -25,7 +25,7 @@ from snap_self.model.snapshots import (
 from snap_self.model.summary import Holdings
 from snap_self.model.verification import Verification
 from snap_self.ports import RunStore
-from snap_self.recovery.returns import Return, returns_of
+from snap_self.recovery.went_back import Return, returns_of
 from snap_self.usecases.aftercare.going_back import follow_returns
 from snap_self.usecases.aftercare.interrupted import explain_interrupted
 from snap_self.usecases.aftercare.pending import Answers, Asked, Seen, note_seen

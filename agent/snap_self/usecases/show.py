@@ -19,8 +19,8 @@ from snap_self.model.run import RunRecord, rebooted
 from snap_self.model.snapshots import Identity
 from snap_self.model.ways import Step, Way, WayKind
 from snap_self.recovery.copies import AttachedDisk, attached_disks
-from snap_self.recovery.returns import Return
 from snap_self.recovery.ways import all_ways
+from snap_self.recovery.went_back import Return
 from snap_self.usecases.inventory.attached import Attached, look_at
 from snap_self.usecases.inventory.named import named_shots, record_of, unknown
 from snap_self.usecases.listing import Listing, journal_records, list_here

@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as NotYet
 import pytest
 
 from fakes.virtual_time import VirtualPool, VirtualProcess, VirtualTime, virtual_pools
-from snap_self.usecases.parallel import side_by_side
+from snap_self.threads.pool import side_by_side
 
 
 class Stopped(BaseException):

@@ -19,7 +19,7 @@ from snap_self.model.verification import Verdict, Verification
 from snap_self.output.cells import cell_width
 from snap_self.output.listing import write_listing
 from snap_self.output.streams import make_streams
-from snap_self.recovery.returns import Return
+from snap_self.recovery.went_back import Return
 from snap_self.usecases.listing import Listing
 
 RUN = RunId("20261122t083225z-0a1b2c")

@@ -15,7 +15,7 @@ from snap_self.model.executions import CANCELLED, DONE, Execution
 from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord, rebooted
 from snap_self.model.snapshots import RUN_TAG, Identity
 from snap_self.recovery.outside import execution_tags
-from snap_self.recovery.returns import return_words
+from snap_self.recovery.went_back import return_words
 from snap_self.usecases.tools import Tools
 
 # Nobody waits longer for what OOS has to tell.

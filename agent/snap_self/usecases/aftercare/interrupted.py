@@ -14,7 +14,7 @@ from snap_self.model.progress import Event, EventKind
 from snap_self.model.result import Result
 from snap_self.model.run import OrderRecord, RunRecord, Stage, rebooted
 from snap_self.model.snapshots import CONSISTENCY_TAG, Consistency, Identity, SnapshotStatus
-from snap_self.recovery.returns import return_words
+from snap_self.recovery.went_back import return_words
 from snap_self.usecases.aftercare.commands import explain_lost_commands
 from snap_self.usecases.aftercare.going_back import returned, tell_log
 from snap_self.usecases.aftercare.manifests import forget_outlived, forget_strays

@@ -19,8 +19,8 @@ from snap_self.model.progress import Event, EventKind
 from snap_self.model.run import OrderRecord
 from snap_self.model.snapshots import RUN_TAG, InstanceState, Snapshot
 from snap_self.plan import check_instance, history_notes
+from snap_self.usecases.aside import Aside
 from snap_self.usecases.job.look import Survey
-from snap_self.usecases.parallel import Aside
 from snap_self.usecases.tools import Tools
 
 T = TypeVar("T")

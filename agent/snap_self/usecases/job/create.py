@@ -11,7 +11,7 @@ from snap_self.errors import SnapSelfError
 from snap_self.model.ids import DiskId, GroupId, InstanceId, RunId, SnapshotId
 from snap_self.model.run import OrderRecord
 from snap_self.model.snapshots import RUN_TAG
-from snap_self.usecases.parallel import side_by_side
+from snap_self.threads.pool import side_by_side
 
 PARALLEL = 8
 

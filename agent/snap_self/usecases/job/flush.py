@@ -10,7 +10,7 @@ from snap_self.model.flushed import FlushResult, Synced, SyncFault
 from snap_self.model.flushing import FlushTarget
 from snap_self.model.progress import Event, EventKind, Listener
 from snap_self.ports import Filesystems
-from snap_self.usecases.parallel import side_by_side
+from snap_self.threads.pool import side_by_side
 
 PARALLEL = 8
 # A disk that takes so long is worth a word, so that nobody takes the wait for a hang.

@@ -19,7 +19,7 @@ from snap_self.errors import UsageError
 from snap_self.model.disks import CloudDisk, Coverage, Layout, Selection
 from snap_self.model.machine import PathFact
 from snap_self.model.snapshots import Identity
-from snap_self.usecases.parallel import side_by_side
+from snap_self.threads.pool import side_by_side
 from snap_self.usecases.tools import Tools
 
 # Overlays can be layers of others.

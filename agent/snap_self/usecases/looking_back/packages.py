@@ -11,7 +11,7 @@ from snap_self.model.manifest import Manifest, Package
 from snap_self.model.packed import PackedManifest
 from snap_self.model.shell import command
 from snap_self.ports_looking_back import ManifestReading, PackageOwners
-from snap_self.usecases.parallel import Aside
+from snap_self.usecases.aside import Aside
 from snap_self.usecases.tools import ManifestTools
 
 READ_LIMIT_S = 5.0

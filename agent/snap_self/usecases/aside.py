@@ -1,31 +1,14 @@
-"""Independent waits side by side."""
+"""What is read beside the work, and given up where it takes long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from snap_self.errors import SnapSelfError
-from snap_self.threads.pool import ThreadPool
 from snap_self.threads.thread import Thread
 
 T = TypeVar("T")
-
-
-@contextmanager
-def side_by_side(workers: int, name: str) -> Iterator[ThreadPool]:
-    """Give a pool that is waited for when all goes well, and left behind when something fails.
-
-    A failure or an interrupt must not wait for another call's time limit.
-    """
-    pool = ThreadPool(max_workers=workers, thread_name_prefix=name)
-    well = False
-    try:
-        yield pool
-        well = True
-    finally:
-        pool.shutdown(wait=well, cancel_futures=not well)
 
 
 class Aside(Generic[T]):

@@ -13,7 +13,7 @@ from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
 from snap_self.model.listed import ListedRun, ListedSnapshot
 from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Stage
-from snap_self.recovery.returns import return_words, returns_of
+from snap_self.recovery.went_back import return_words, returns_of
 
 RAN = Execution(
     execution_id="exec-1",
