@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -39,6 +41,7 @@ JOURNALD = "/usr/lib/systemd/systemd-journald"
 IN_JOURNAL = """
 set -eu
 folder=$1; shift
+[ ! -d "$folder/etc" ] || mount -t overlay -o "lowerdir=$folder/etc:/etc" overlay /etc
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal /run/snap-self
 %s >/run/journald.log 2>&1 &
@@ -54,6 +57,7 @@ kill "$daemon"
 wait "$daemon" || :
 exit "$status"
 """
+LIMIT_S = 90.0
 HOOK = Path(__file__).with_name("hook_on_screen.py")
 BARE = Occurrence(
     kind=Occasion.UNPROTECTED, at=SystemClock().now(), text="bare", trigger="apt", code="paused"
@@ -238,17 +242,22 @@ def test_what_could_not_be_counted_is_counted_by_the_next_command(
     assert tally(user).counts.runs == {"apt": {"failed": 1}, "cli": {"failed": 1}}
 
 
-def test_a_change_that_the_guard_let_through_is_critical_then_counted(
-    user: AgentRunner, job: tuple[str, ...], tmp_path: Path
-) -> None:
-    assert user.run(*job, "--quiet").status == 0
+def let_through(run_folder: Path, tmp_path: Path) -> None:
+    """Have the guard let a change go on whose agent is broken."""
     guard = (CHECKOUT / "packaging/hooks/hook-guard").read_text(encoding="utf-8")
     broken = tmp_path / "snap-self"
     broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     broken.chmod(0o755)
-    for name, path in (("AGENT", broken), ("RUN", user.state)):
+    for name, path in (("AGENT", broken), ("RUN", run_folder)):
         guard = re.sub(f"(?m)^{name}=.*", f"{name}={path}", guard)
     assert subprocess.run(["sh", "-c", guard, "hook-guard", "apt"], check=False).returncode == 0
+
+
+def test_a_change_that_the_guard_let_through_is_critical_then_counted(
+    user: AgentRunner, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert user.run(*job, "--quiet").status == 0
+    let_through(user.state, tmp_path)
     told = user.run("check")
     assert (told.status, "is not counted yet" in told.out) == (2, True), told.out
     assert user.run("metrics", "--refresh", "--quiet").status == 0
@@ -307,6 +316,17 @@ def test_what_is_counted_and_cannot_be_shown_is_not_counted_again(tools: WatchTo
     assert tools.tally.read().counts.unprotected == {"apt": 1}
 
 
+@pytest.mark.root
+def test_what_the_machines_guard_left_is_for_no_simulated_cloud(
+    user: AgentRunner, job: tuple[str, ...]
+) -> None:
+    inside = 'mount -t tmpfs tmpfs /run && mkdir -m 700 /run/snap-self && echo >"$0" && "$@"; '
+    wrapper = ("unshare", "--mount", "--propagation", "private", "sh", "-c", f'{inside} ls "$0"')
+    left = "/run/snap-self/untold.jsonl"
+    done = user.with_wrapper(*wrapper, left).run(*job, "--quiet")
+    assert (done.status, done.out.splitlines()[-1]) == (0, left), done.err
+
+
 def told(
     user: AgentRunner, folder: Path, *arguments: str, stdin: bytes | None = None
 ) -> Sequence[Mapping[str, Any]]:
@@ -316,6 +336,21 @@ def told(
     watched.run(*arguments, stdin=stdin)
     text = (folder / "told.json").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def trusted() -> Iterator[Path]:
+    """Return a folder whose files root may believe: none above it is everybody's, as /tmp is."""
+    with TemporaryDirectory(prefix="watching-", dir="/root") as folder:
+        yield Path(folder)
+
+
+def until(seen: Callable[[], object], what: str) -> None:
+    """Wait for a state, up to a limit."""
+    end = time.monotonic() + LIMIT_S
+    while not seen():
+        assert time.monotonic() < end, f"not seen: {what}"
+        time.sleep(0.05)
 
 
 def needs_journald() -> None:
@@ -352,6 +387,41 @@ def test_the_journal_has_an_unprotected_change(
     kinds = [each["SNAP_SELF_EVENT"] for each in messages if "SNAP_SELF_EVENT" in each]
     assert kinds == ["begun", "failed", "unprotected"]
     assert messages[-1]["SNAP_SELF_CODE"] == messages[-2]["SNAP_SELF_CODE"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["a run", "a look", "metrics"])
+def test_what_the_guard_let_through_is_told_once_by_the_command_that_counts_it(
+    job: tuple[str, ...], user: AgentRunner, tmp_path: Path, trusted: Path, command: str
+) -> None:
+    needs_journald()
+    words = {"a run": (*job, "--quiet"), "a look": ("list",), "metrics": ("metrics", "--refresh")}
+    assert user.run(*job, "--quiet").status == 0
+    let_through(user.state, tmp_path)
+    out = trusted / "told"
+    tell = f'["/bin/sh", "-c", "cat >>{out}; touch {out}.whole"]'
+    (tmp_path / "etc/snap-self").mkdir(parents=True)
+    config = tmp_path / "etc/snap-self/config.toml"
+    config.write_text(f"[notify]\ncommand = {tell}\n", encoding="utf-8")
+    kinds = []
+    for _ in range(2):
+        messages = told(user, tmp_path, *words[command])
+        kinds += [one for one in messages if one.get("SNAP_SELF_EVENT") == "unprotected"]
+    (one,) = kinds
+    assert one["MESSAGE_ID"] == MESSAGES[Occasion.UNPROTECTED].message_id
+    assert (one["SNAP_SELF_TRIGGER"], one["SNAP_SELF_CODE"]) == ("apt", "hook-broken")
+    assert one["SNAP_SELF_INSTANCE"] == summary(user).instance_id
+    bare = summary(user).unprotected
+    assert bare is not None
+    assert one["SNAP_SELF_AT"] == f"{bare.at:%Y-%m-%dT%H:%M:%SZ}"
+    until(lambda: out.with_suffix(".whole").exists(), "what the command wrote")
+    (event,) = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
+    assert (event["event"], event["trigger"], event["code"]) == (
+        "unprotected",
+        "apt",
+        one["SNAP_SELF_CODE"],
+    )
+    assert event["at"] == one["SNAP_SELF_AT"]
 
 
 @pytest.mark.root

@@ -135,10 +135,16 @@ def _show_frozen(config: Config) -> None:
 
 
 def _untold(config: Config) -> UntoldFile:
-    """Return where that is kept; the hooks' guard knows the machine's own place alone."""
+    """Return where that is kept; the hooks' guard knows the machine's own place alone.
+
+    A command against a simulated cloud, as in the demo, leaves that for one that is in earnest.
+    """
     if _is_machines_own(config):
         return UntoldFile(RUN_DIRECTORY)
-    return UntoldFile(config.state.dir, *((RUN_DIRECTORY,) if os.geteuid() == 0 else ()))
+    from snap_self.cli.recorded import is_simulated
+
+    takes = os.geteuid() == 0 and not is_simulated(config.network.ecs_endpoint)
+    return UntoldFile(config.state.dir, *((RUN_DIRECTORY,) if takes else ()))
 
 
 def _is_machines_own(config: Config) -> bool:

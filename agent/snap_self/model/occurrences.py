@@ -72,3 +72,15 @@ class Occurrence:
     disks: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """One thing that happened and could not be counted.
+
+    Args:
+        told: the system's journal and people were told of it when it happened.
+    """
+
+    occurrence: Occurrence
+    told: bool = False

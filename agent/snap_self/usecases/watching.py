@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.occurrences import Occasion, Occurrence
+from snap_self.model.occurrences import Left, Occasion, Occurrence
 from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import RunRecord
@@ -78,6 +78,8 @@ class Watch:
     _attached: Sequence[str] = ()
     _wanted: Sequence[str] = ()
     _is_counted: bool = False
+    # What others left to be counted and told, and of which people are to be told yet.
+    _late: list[Occurrence] = field(default_factory=list)
 
     def tell(self, *happened: Occurrence) -> None:
         """Tell the system's journal, and keep it for the others."""
@@ -165,7 +167,8 @@ class Watch:
             elif happened:
                 self.tools.untold.keep(happened)
                 self.tools.log.complain(f"what happened is not counted yet: {error.told}")
-        self._notify([one for one in happened if one.kind is not Occasion.BEGUN])
+        late, self._late = self._late, []
+        self._notify([*late, *(one for one in happened if one.kind is not Occasion.BEGUN)])
 
     def _count(self, happened: Sequence[Occurrence]) -> None:
         moment = self.tools.moment()
@@ -182,15 +185,16 @@ class Watch:
             attached=self._attached,
             wanted=self._wanted,
         )
-        late: list[Occurrence] = []
+        late: list[Left] = []
 
         def add(before: Tally) -> Tally:
             # Under the lock: two commands must not count the same.
             late.extend(self.tools.untold.take())
-            return counted(before, replace(news, happened=(*late, *happened)))
+            return counted(before, replace(news, happened=(*_of(late), *happened)))
 
         def sum_up(tally: Tally) -> None:
             self._is_counted = True
+            self._late += tell_late(self.tools, late, tally)
             self.tools.untold.drop()
             if late or happened or self._seen is not None:
                 known = self._known() if len(records) == LOOKED_AT else None
@@ -231,8 +235,33 @@ class Run:
         self.told = True
 
 
+def _of(late: Sequence[Left]) -> Sequence[Occurrence]:
+    return [one.occurrence for one in late]
+
+
+def tell_late(tools: WatchTools, late: Sequence[Left], tally: Tally) -> Sequence[Occurrence]:
+    """Tell the system's journal of what was counted now and never told; return that.
+
+    Whoever left it could not tell; nor did it know which instance this is.
+    """
+    untold = [
+        replace(
+            one.occurrence,
+            instance_id=one.occurrence.instance_id or tally.instance_id,
+            region=one.occurrence.region or tally.region,
+        )
+        for one in late
+        if not one.told
+    ]
+    for one in untold:
+        tools.log.tell(journal_fields(one, late=True))
+    return untold
+
+
 def refresh(tools: WatchTools) -> Summary:
     """Put the summary together from the whole journal, show it, and return it.
+
+    What was left to be counted is counted, and told where it was not.
 
     Where a filesystem may still be frozen, nothing is written to a disk.
 
@@ -240,12 +269,15 @@ def refresh(tools: WatchTools) -> Summary:
         StateUnusable: the state cannot be read, or the summary not be written.
     """
     made: list[Summary] = []
+    late: list[Left] = []
+    told: list[Occurrence] = []
 
     def add(before: Tally) -> Tally:
-        late = tools.untold.take()
-        return counted(before, News(happened=late)) if late else before
+        late.extend(tools.untold.take())
+        return counted(before, News(happened=_of(late))) if late else before
 
     def sum_up(tally: Tally) -> None:
+        told.extend(tell_late(tools, late, tally))
         tools.untold.drop()
         made.append(summarize(tools.records(), tally, tools.moment()))
         show(tools, made[-1])
@@ -253,7 +285,11 @@ def refresh(tools: WatchTools) -> Summary:
     if tools.frozen():
         tools.show_frozen()
         return summarize(tools.records(), tools.tally.read(), tools.moment())
-    tools.tally.change(add, sum_up)
+    try:
+        tools.tally.change(add, sum_up)
+    finally:
+        if told:
+            tools.notify(told)
     return made[-1]
 
 
