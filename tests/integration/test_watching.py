@@ -26,7 +26,7 @@ from recorded_job import made_up_options
 from snap_self.cli.adapters import Adapters, unheard
 from snap_self.cli.watching import make_watch, make_watch_tools
 from snap_self.config.load import default_config
-from snap_self.errors import ExitStatus, StateUnusable
+from snap_self.errors import ConfigError, ExitStatus, StateUnusable
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.summary import Summary, Tally
 from snap_self.system.clock import SystemClock
@@ -132,12 +132,43 @@ def test_the_command_of_a_run_finds_what_was_told_of_its_snapshot(
     assert '"trigger": "run"' in done.out
 
 
-def test_a_configuration_fault_ends_a_command_before_anything_is_told(
-    job: tuple[str, ...], user: AgentRunner
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_a_run_that_its_configuration_refuses_is_counted_as_failed(
+    words: tuple[str, ...], job: tuple[str, ...], user: AgentRunner
 ) -> None:
-    done = user.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*job)
-    assert done.status == ExitStatus.CONFIG
+    command = ("--", "true") if words else ()
+    done = user.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*words, *job, *command)
+    assert done.status == (ExitStatus.NOT_STARTED if words else ExitStatus.CONFIG)
+    (last,) = summary(user).runs
+    trigger = "run" if words else "cli"
+    assert tally(user).counts.runs == {trigger: {"failed": 1}}
+    assert (last.trigger, last.code, last.exit_status) == (
+        trigger,
+        ConfigError.code,
+        ExitStatus.CONFIG,
+    )
+    assert f"the last run ({trigger}) failed" in user.run("check").out
+
+
+@pytest.mark.parametrize("words", [("--keep", "soon"), ("--before", ""), ("--nosuch",)])
+def test_what_somebody_mistyped_is_told_to_nobody_else(
+    words: tuple[str, ...], job: tuple[str, ...], user: AgentRunner
+) -> None:
+    assert user.run(*job, *words).status == ExitStatus.USAGE
+    assert user.run("run", *job, *words, "--", "true").status == ExitStatus.NOT_STARTED
     assert not (user.state / "summary.json").exists()
+
+
+@pytest.mark.parametrize(("stopping", "unprotected"), [((), {"apt": 1}), (("stopping",), {})])
+def test_a_change_whose_run_was_refused_is_counted_whether_it_goes_on_or_not(
+    hook: AgentRunner, stopping: tuple[str, ...], unprotected: Mapping[str, int]
+) -> None:
+    done = hook.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*stopping, stdin=RISKY)
+    assert (done.status != 0, "NO SNAPSHOT" in done.err) == (bool(stopping), True), done.err
+    counts = tally(hook).counts
+    assert (counts.runs, counts.unprotected) == ({"apt": {"failed": 1}}, unprotected)
+    (last,) = summary(hook).runs
+    assert (last.trigger, last.code) == ("apt", ConfigError.code)
 
 
 @pytest.mark.root

@@ -21,7 +21,16 @@ from snap_self.model.summary import Holdings, LastRun, Summary, Tally
 from snap_self.ports import Clock
 from snap_self.ports_watching import EventLog, Notifier, SummaryStore, TallyStore, Untold
 from snap_self.watching.counting import News, counted
-from snap_self.watching.happened import LOOK, begun, changed, ended, failed, last_run, pruned
+from snap_self.watching.happened import (
+    LOOK,
+    Asking,
+    begun,
+    changed,
+    ended,
+    failed,
+    last_run,
+    pruned,
+)
 from snap_self.watching.journal import journal_fields
 from snap_self.watching.summing import Moment, summarize
 
@@ -112,30 +121,33 @@ class Watch:
             trouble: gives a stable word for what ends it just now and is no error of ours, and
                 the exit status.
         """
-        clock = self.tools.clock
+        asked = Asking(trigger=request.trigger, before=request.before)
         run = Run(trigger=request.trigger, watch=self)
         try:
-            first = begun(request, clock.now())
+            first = begun(asked, self.tools.clock.now())
             self.tell(first)
             self._notify([first])
             yield run
         except SnapSelfError as error:
             run.told = True
-            self._failed(
-                request, error.code, error.message, error.hint, status=int(error.exit_status)
-            )
+            self.refused(asked, error)
             raise
         finally:
             if not run.told:
                 code, status = trouble()
-                self._failed(request, code, "the run was ended", LOOK, status=status)
+                self._failed(asked, code, "the run was ended", LOOK, status=status)
 
-    def _failed(self, request: Request, code: str, message: str, hint: str, *, status: int) -> None:
+    def refused(self, asked: Asking, error: SnapSelfError) -> None:
+        """Tell that a run of the main job ended in an error, maybe before it began."""
+        status = int(error.exit_status)
+        self._failed(asked, error.code, error.message, error.hint, status=status)
+
+    def _failed(self, asked: Asking, code: str, message: str, hint: str, *, status: int) -> None:
         now = self.tools.clock.now()
-        one = failed(request, now, code=code, message=message, hint=hint, status=status)
+        one = failed(asked, now, code=code, message=message, hint=hint, status=status)
         self.tell(one)
         self._last = LastRun(
-            trigger=request.trigger, started=now, exit_status=status, result=one.result, code=code
+            trigger=asked.trigger, started=now, exit_status=status, result=one.result, code=code
         )
 
     def ended(self, report: Report, trigger: str) -> None:
