@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -226,6 +227,33 @@ def test_a_change_with_a_snapshot_is_not_unprotected(hook: AgentRunner) -> None:
     assert hook.run(stdin=RISKY).status == 0
     assert tally(hook).counts.unprotected == {}
     assert tally(hook).counts.runs == {"apt": {"done": 1}}
+
+
+@pytest.mark.parametrize(
+    ("manager", "doubted"), [("apt", {}), ("zypper", {"zypper": 1})], ids=["stops", "may go on"]
+)
+def test_an_interrupted_hook_is_counted_where_its_change_may_have_been_made(
+    hook: AgentRunner, user: AgentRunner, simulator: Simulator, manager: str, doubted: object
+) -> None:
+    simulator.inject(Fault(kind="hang", action="CreateSnapshotGroup"))
+    called = replace(hook, program=(*hook.program[:-1], manager))
+    risky = SAMPLES[manager].replace(b"hello", b"linux-image-amd64")
+    with called.start(stdin=risky) as running:
+        until(lambda: not simulator.api.faults.waiting(), "the call")
+        running.signal(signal.SIGTERM)
+        ended = running.wait()
+    assert "interrupted" in ended.err
+    counts, seen = tally(hook).counts, summary(hook)
+    assert (counts.interrupted, counts.unprotected) == (doubted, {})
+    # The run itself was ended, and tells so.
+    assert counts.runs == {manager: {"failed": 1}}
+    assert (seen.runs[0].code, seen.runs[0].exit_status) == ("ended-by-signal", 143)
+    told = user.run("check").out
+    assert "ended-by-signal" in told
+    assert ("whether it changed packages is not known" in told) == bool(doubted)
+    if doubted:
+        metrics = user.run("metrics").out
+        assert 'snap_self_interrupted_changes_total{manager="zypper"} 1' in metrics
 
 
 def test_a_list_shows_that_a_snapshot_is_gone(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.system.watching.untold import UntoldFile
 from snap_self.usecases.watching import Watch, WatchTools
-from snap_self.watching.happened import BUG, Asking, unprotected
+from snap_self.watching.happened import BUG, Asking, interrupted, unprotected
 from snap_self.watching.login import FROZEN_TEXT, login_lines
 from snap_self.watching.summing import Moment
 
@@ -91,6 +91,14 @@ def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None
     watch = _watch_without_session()
     now = watch.tools.clock.now()
     watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
+    close_watch(watch)
+
+
+def tell_interrupted(manager: str, *, run_id: str, snapshots: Sequence[str]) -> None:
+    """Tell that a hook was interrupted whose change may have been made all the same."""
+    watch = _watch_without_session()
+    now = watch.tools.clock.now()
+    watch.tell(interrupted(manager, now, run_id=run_id, snapshots=snapshots))
     close_watch(watch)
 
 

@@ -138,6 +138,31 @@ def unprotected(
     )
 
 
+def interrupted(
+    manager: str, now: datetime, *, run_id: str = "", snapshots: Sequence[str] = ()
+) -> Occurrence:
+    """Return that a hook was interrupted whose change may have been made all the same.
+
+    Args:
+        snapshots: what the cloud was asked for, and was not seen to make.
+    """
+    text = (
+        f"the hook of {manager} was interrupted: whether {manager} made its change all the same, "
+        "without a snapshot to rely on, is not known"
+    )
+    asked = f"; asked for and not seen: {', '.join(snapshots)}" if snapshots else ""
+    return Occurrence(
+        kind=Occasion.INTERRUPTED,
+        at=now,
+        text=f"{text}{asked}",
+        run_id=run_id,
+        trigger=manager,
+        result=Result.INTERRUPTED.value,
+        snapshots=tuple(snapshots),
+        hint=LOOK,
+    )
+
+
 def pruned(instance_id: str, deleted: Sequence[str], now: datetime) -> Occurrence:
     """Return that snapshots were deleted."""
     return Occurrence(

@@ -87,6 +87,14 @@ MESSAGES: Mapping[Occasion, Message] = {
         "before that change. Mend what `snap-self doctor` tells, and make a snapshot now: "
         '`snap-self --before "the next change"`.',
     ),
+    Occasion.INTERRUPTED: Message(
+        message_id="e21e0c0f483a45eb9788aa6767656b01",
+        priority=_WARNING,
+        subject="The hook of a package manager was interrupted",
+        text="Whether the package manager made its change all the same, without a snapshot to rely "
+        "on, is not known. SNAP_SELF_TRIGGER names the manager: see its own log. What was asked of "
+        "the cloud by then goes on: `snap-self list`.",
+    ),
     Occasion.FROZEN: Message(
         message_id="f407d21a71624e5baf1e3d5c36c1e13a",
         priority=_CRITICAL,
