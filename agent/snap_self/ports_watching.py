@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from snap_self.model.occurrences import Occurrence
+from snap_self.model.occurrences import Left, Occurrence
 from snap_self.model.summary import Summary, Tally
 
 
@@ -62,10 +62,10 @@ class Untold(Protocol):
     """Keeps what could not be counted, on tmpfs: a disk may be full or frozen."""
 
     def keep(self, happened: Sequence[Occurrence]) -> None:
-        """Add it to what is kept; it is no fault if that cannot be done."""
+        """Add it to what is kept, as told; it is no fault if that cannot be done."""
         ...
 
-    def take(self) -> Sequence[Occurrence]:
+    def take(self) -> Sequence[Left]:
         """Return what is kept; under the lock of the tally, or two count the same."""
         ...
 

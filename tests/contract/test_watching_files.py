@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from fakes.records import STARTED
 from snap_self.errors import LockHeld, StateUnusable
-from snap_self.model.occurrences import Occasion, Occurrence
+from snap_self.model.occurrences import Left, Occasion, Occurrence
 from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import (
     UNTOLD,
@@ -40,6 +41,7 @@ TALLY = Tally(
     gone=("s-1",),
 )
 BARE = Occurrence(kind=Occasion.UNPROTECTED, at=STARTED, text="bare", trigger="apt", code="paused")
+KEPT = Left(occurrence=BARE, told=True)
 SUMMARY = Summary(
     written=STARTED,
     version="1",
@@ -124,9 +126,9 @@ def test_what_could_not_be_counted_is_kept_until_it_is_dropped(tmp_path: Path) -
         lines.write("\n{\n[]\n")
     file.keep([BARE])
     assert is_untold(tmp_path / "run")
-    assert tuple(file.take()) == (BARE,) * 3
+    assert tuple(file.take()) == (KEPT,) * 3
     # A command that took it was killed before it was counted.
-    assert tuple(UntoldFile(tmp_path / "run").take()) == (BARE,) * 3
+    assert tuple(UntoldFile(tmp_path / "run").take()) == (KEPT,) * 3
     assert is_untold(tmp_path / "run")
     file.drop()
     file.drop()
@@ -141,14 +143,14 @@ def test_what_came_while_it_was_counted_stays(tmp_path: Path) -> None:
     late = replace(BARE, trigger="dnf")
     UntoldFile(tmp_path / "run").keep([late])
     file.drop()
-    assert tuple(file.take()) == (late,)
+    assert tuple(file.take()) == (Left(occurrence=late, told=True),)
     file.drop()
     assert not list((tmp_path / "run").iterdir())
     # Nothing is there to be taken, and then something is.
     assert file.take() == ()
     file.keep([late])
     file.drop()
-    assert tuple(file.take()) == (late,)
+    assert tuple(file.take()) == (Left(occurrence=late, told=True),)
 
 
 @pytest.mark.parametrize("fault", ["too long", "of others"])
@@ -161,7 +163,7 @@ def test_what_cannot_be_taken_does_not_stay_for_ever(tmp_path: Path, fault: str)
     else:
         path.chmod(0o666)
     taken = file.take()
-    assert (set(taken) == {BARE}) if fault == "too long" else (taken == ())
+    assert (set(taken) == {KEPT}) if fault == "too long" else (taken == ())
     file.drop()
     # The rest of what is too long for once.
     file.take()
@@ -173,7 +175,7 @@ def test_what_lies_in_the_guards_place_is_taken_too(tmp_path: Path) -> None:
     UntoldFile(tmp_path / "run").keep([BARE])
     file = UntoldFile(tmp_path / "state", tmp_path / "run")
     file.keep([BARE])
-    assert tuple(file.take()) == (BARE, BARE)
+    assert tuple(file.take()) == (KEPT, KEPT)
     file.drop()
     assert not any(is_untold(tmp_path / name) for name in ("run", "state"))
 
@@ -189,3 +191,14 @@ def test_what_is_kept_has_an_end(tmp_path: Path) -> None:
     for _ in range(40):
         file.keep([replace(BARE, text="x" * 10_000)])
     assert 0 < (tmp_path / "run" / "untold.jsonl").stat().st_size < 300_000
+
+
+def test_line_without_the_mark_was_told_to_nobody(tmp_path: Path) -> None:
+    file = UntoldFile(tmp_path / "run")
+    file.keep([BARE])
+    (line,) = (tmp_path / "run" / UNTOLD).read_text(encoding="utf-8").splitlines()
+    unmarked = {name: value for name, value in json.loads(line).items() if name != "told"}
+    lines = (unmarked, {**unmarked, "told": False}, {**unmarked, "told": "yes"})
+    with (tmp_path / "run" / UNTOLD).open("a", encoding="utf-8") as added:
+        added.writelines(f"{json.dumps(each)}\n" for each in lines)
+    assert tuple(file.take()) == (KEPT, Left(occurrence=BARE), Left(occurrence=BARE))

@@ -214,6 +214,11 @@ class ManagerCall:
     job: FakeJob = field(default_factory=FakeJob)
     env: Mapping[str, str] = field(default_factory=dict)
     bare: list[tuple[str, str, str]] = field(default_factory=list)
+    broken_off: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+
+    def told_broken_off(self, manager: str, *, run_id: str, snapshots: Sequence[str]) -> None:
+        """Note that an interrupted hook's change may have been made."""
+        self.broken_off.append((manager, run_id, tuple(snapshots)))
 
     def told_bare(self, manager: str, *, code: str, text: str, run_id: str) -> None:
         """Note that a change went on without a snapshot to rely on."""
@@ -238,4 +243,5 @@ class ManagerCall:
             job=self.job,
             env=self.env,
             bare=self.told_bare,
+            broken_off=self.told_broken_off,
         ).answer()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fakes.hook_call import FakeManagerMachine, FakeManagerState
-from snap_self.cli.manager_hook import make_conversation, run_job, tell_bare
+from snap_self.cli.manager_hook import make_conversation, run_job, tell_bare, tell_broken_off
 from snap_self.model.job_end import JobEnd, Longer
 from snap_self.model.manager_settings import ManagerSettings
 from snap_self.model.packages import HOOKS
@@ -43,6 +43,7 @@ def main() -> int:
         job=job,
         env=os.environ,
         bare=tell_bare,
+        broken_off=tell_broken_off,
     ).answer()
 
 

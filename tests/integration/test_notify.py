@@ -20,9 +20,11 @@ import pytest
 
 from agent_runner import CHECKOUT, AgentResult, AgentRunner
 from authorities import TestAuthority
+from ecs_simulator.simulator import Simulator
 from fakes.chat_robots import ChatRobot, DingTalk, Feishu, WeCom
 from fakes.loopback import LoopbackServer, serving, speaking
 from json_schemas import hold
+from recorded_job import made_up_options
 from snap_self.ports import HttpRequest, HttpResponse
 
 # How a connection ends that the other side gives up is the kernel's choice.
@@ -203,6 +205,38 @@ def _notifiers(world: World) -> list[int]:
         except OSError:
             continue
         if b"--occurrences" in words and str(world.agent.state).encode() in env:
+            found.append(int(each.name))
+    return found
+
+
+def test_processes_that_have_told_are_no_zombies_while_a_command_runs(
+    world: World, simulator: Simulator, tmp_path: Path
+) -> None:
+    out, go = world.base / "out", world.base / "go"
+    tell = world.program(f"echo $SNAP_SELF_EVENT >>{out}")
+    world.configure(command=[tell], on=["begun", "made"])
+    waits = ("sh", "-c", f"while [ ! -e {go} ]; do sleep 0.1; done")
+    job = made_up_options(simulator, tmp_path)
+    with world.agent.against(simulator).start("run", *job, "--", *waits) as running:
+        until(lambda: out.exists() and "made" in out.read_text(encoding="utf-8"), "the end")
+        until(lambda: _zombies_of(running.pid) == [], "the end of those that have told")
+        assert running.process.poll() is None
+        go.touch()
+        assert running.wait().status == 0
+
+
+def _zombies_of(parent: int) -> list[int]:
+    """Return a process's children that have ended, or are about to: all but the command."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            state, ppid = (
+                (each / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+            )
+            words = (each / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(ppid) == parent and (state == "Z" or b"--occurrences" in words):
             found.append(int(each.name))
     return found
 

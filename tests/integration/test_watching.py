@@ -6,12 +6,15 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,7 +27,7 @@ from recorded_job import made_up_options
 from snap_self.cli.adapters import Adapters, unheard
 from snap_self.cli.watching import make_watch, make_watch_tools
 from snap_self.config.load import default_config
-from snap_self.errors import ExitStatus, StateUnusable
+from snap_self.errors import ConfigError, ExitStatus, StateUnusable
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.summary import Summary, Tally
 from snap_self.system.clock import SystemClock
@@ -39,6 +42,7 @@ JOURNALD = "/usr/lib/systemd/systemd-journald"
 IN_JOURNAL = """
 set -eu
 folder=$1; shift
+[ ! -d "$folder/etc" ] || mount -t overlay -o "lowerdir=$folder/etc:/etc" overlay /etc
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal /run/snap-self
 %s >/run/journald.log 2>&1 &
@@ -54,6 +58,7 @@ kill "$daemon"
 wait "$daemon" || :
 exit "$status"
 """
+LIMIT_S = 90.0
 HOOK = Path(__file__).with_name("hook_on_screen.py")
 BARE = Occurrence(
     kind=Occasion.UNPROTECTED, at=SystemClock().now(), text="bare", trigger="apt", code="paused"
@@ -128,12 +133,43 @@ def test_the_command_of_a_run_finds_what_was_told_of_its_snapshot(
     assert '"trigger": "run"' in done.out
 
 
-def test_a_configuration_fault_ends_a_command_before_anything_is_told(
-    job: tuple[str, ...], user: AgentRunner
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_a_run_that_its_configuration_refuses_is_counted_as_failed(
+    words: tuple[str, ...], job: tuple[str, ...], user: AgentRunner
 ) -> None:
-    done = user.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*job)
-    assert done.status == ExitStatus.CONFIG
+    command = ("--", "true") if words else ()
+    done = user.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*words, *job, *command)
+    assert done.status == (ExitStatus.NOT_STARTED if words else ExitStatus.CONFIG)
+    (last,) = summary(user).runs
+    trigger = "run" if words else "cli"
+    assert tally(user).counts.runs == {trigger: {"failed": 1}}
+    assert (last.trigger, last.code, last.exit_status) == (
+        trigger,
+        ConfigError.code,
+        ExitStatus.CONFIG,
+    )
+    assert f"the last run ({trigger}) failed" in user.run("check").out
+
+
+@pytest.mark.parametrize("words", [("--keep", "soon"), ("--before", ""), ("--nosuch",)])
+def test_what_somebody_mistyped_is_told_to_nobody_else(
+    words: tuple[str, ...], job: tuple[str, ...], user: AgentRunner
+) -> None:
+    assert user.run(*job, *words).status == ExitStatus.USAGE
+    assert user.run("run", *job, *words, "--", "true").status == ExitStatus.NOT_STARTED
     assert not (user.state / "summary.json").exists()
+
+
+@pytest.mark.parametrize(("stopping", "unprotected"), [((), {"apt": 1}), (("stopping",), {})])
+def test_a_change_whose_run_was_refused_is_counted_whether_it_goes_on_or_not(
+    hook: AgentRunner, stopping: tuple[str, ...], unprotected: Mapping[str, int]
+) -> None:
+    done = hook.with_env(SNAP_SELF_SNAPSHOT_KEEP="soon").run(*stopping, stdin=RISKY)
+    assert (done.status != 0, "NO SNAPSHOT" in done.err) == (bool(stopping), True), done.err
+    counts = tally(hook).counts
+    assert (counts.runs, counts.unprotected) == ({"apt": {"failed": 1}}, unprotected)
+    (last,) = summary(hook).runs
+    assert (last.trigger, last.code) == ("apt", ConfigError.code)
 
 
 @pytest.mark.root
@@ -193,6 +229,33 @@ def test_a_change_with_a_snapshot_is_not_unprotected(hook: AgentRunner) -> None:
     assert tally(hook).counts.runs == {"apt": {"done": 1}}
 
 
+@pytest.mark.parametrize(
+    ("manager", "doubted"), [("apt", {}), ("zypper", {"zypper": 1})], ids=["stops", "may go on"]
+)
+def test_an_interrupted_hook_is_counted_where_its_change_may_have_been_made(
+    hook: AgentRunner, user: AgentRunner, simulator: Simulator, manager: str, doubted: object
+) -> None:
+    simulator.inject(Fault(kind="hang", action="CreateSnapshotGroup"))
+    called = replace(hook, program=(*hook.program[:-1], manager))
+    risky = SAMPLES[manager].replace(b"hello", b"linux-image-amd64")
+    with called.start(stdin=risky) as running:
+        until(lambda: not simulator.api.faults.waiting(), "the call")
+        running.signal(signal.SIGTERM)
+        ended = running.wait()
+    assert "interrupted" in ended.err
+    counts, seen = tally(hook).counts, summary(hook)
+    assert (counts.interrupted, counts.unprotected) == (doubted, {})
+    # The run itself was ended, and tells so.
+    assert counts.runs == {manager: {"failed": 1}}
+    assert (seen.runs[0].code, seen.runs[0].exit_status) == ("ended-by-signal", 143)
+    told = user.run("check").out
+    assert "ended-by-signal" in told
+    assert ("whether it changed packages is not known" in told) == bool(doubted)
+    if doubted:
+        metrics = user.run("metrics").out
+        assert 'snap_self_interrupted_changes_total{manager="zypper"} 1' in metrics
+
+
 def test_a_list_shows_that_a_snapshot_is_gone(
     job: tuple[str, ...], user: AgentRunner, simulator: Simulator
 ) -> None:
@@ -238,17 +301,22 @@ def test_what_could_not_be_counted_is_counted_by_the_next_command(
     assert tally(user).counts.runs == {"apt": {"failed": 1}, "cli": {"failed": 1}}
 
 
-def test_a_change_that_the_guard_let_through_is_critical_then_counted(
-    user: AgentRunner, job: tuple[str, ...], tmp_path: Path
-) -> None:
-    assert user.run(*job, "--quiet").status == 0
+def let_through(run_folder: Path, tmp_path: Path) -> None:
+    """Have the guard let a change go on whose agent is broken."""
     guard = (CHECKOUT / "packaging/hooks/hook-guard").read_text(encoding="utf-8")
     broken = tmp_path / "snap-self"
     broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     broken.chmod(0o755)
-    for name, path in (("AGENT", broken), ("RUN", user.state)):
+    for name, path in (("AGENT", broken), ("RUN", run_folder)):
         guard = re.sub(f"(?m)^{name}=.*", f"{name}={path}", guard)
     assert subprocess.run(["sh", "-c", guard, "hook-guard", "apt"], check=False).returncode == 0
+
+
+def test_a_change_that_the_guard_let_through_is_critical_then_counted(
+    user: AgentRunner, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert user.run(*job, "--quiet").status == 0
+    let_through(user.state, tmp_path)
     told = user.run("check")
     assert (told.status, "is not counted yet" in told.out) == (2, True), told.out
     assert user.run("metrics", "--refresh", "--quiet").status == 0
@@ -307,6 +375,17 @@ def test_what_is_counted_and_cannot_be_shown_is_not_counted_again(tools: WatchTo
     assert tools.tally.read().counts.unprotected == {"apt": 1}
 
 
+@pytest.mark.root
+def test_what_the_machines_guard_left_is_for_no_simulated_cloud(
+    user: AgentRunner, job: tuple[str, ...]
+) -> None:
+    inside = 'mount -t tmpfs tmpfs /run && mkdir -m 700 /run/snap-self && echo >"$0" && "$@"; '
+    wrapper = ("unshare", "--mount", "--propagation", "private", "sh", "-c", f'{inside} ls "$0"')
+    left = "/run/snap-self/untold.jsonl"
+    done = user.with_wrapper(*wrapper, left).run(*job, "--quiet")
+    assert (done.status, done.out.splitlines()[-1]) == (0, left), done.err
+
+
 def told(
     user: AgentRunner, folder: Path, *arguments: str, stdin: bytes | None = None
 ) -> Sequence[Mapping[str, Any]]:
@@ -316,6 +395,21 @@ def told(
     watched.run(*arguments, stdin=stdin)
     text = (folder / "told.json").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def trusted() -> Iterator[Path]:
+    """Return a folder whose files root may believe: none above it is everybody's, as /tmp is."""
+    with TemporaryDirectory(prefix="watching-", dir="/root") as folder:
+        yield Path(folder)
+
+
+def until(seen: Callable[[], object], what: str) -> None:
+    """Wait for a state, up to a limit."""
+    end = time.monotonic() + LIMIT_S
+    while not seen():
+        assert time.monotonic() < end, f"not seen: {what}"
+        time.sleep(0.05)
 
 
 def needs_journald() -> None:
@@ -352,6 +446,41 @@ def test_the_journal_has_an_unprotected_change(
     kinds = [each["SNAP_SELF_EVENT"] for each in messages if "SNAP_SELF_EVENT" in each]
     assert kinds == ["begun", "failed", "unprotected"]
     assert messages[-1]["SNAP_SELF_CODE"] == messages[-2]["SNAP_SELF_CODE"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["a run", "a look", "metrics"])
+def test_what_the_guard_let_through_is_told_once_by_the_command_that_counts_it(
+    job: tuple[str, ...], user: AgentRunner, tmp_path: Path, trusted: Path, command: str
+) -> None:
+    needs_journald()
+    words = {"a run": (*job, "--quiet"), "a look": ("list",), "metrics": ("metrics", "--refresh")}
+    assert user.run(*job, "--quiet").status == 0
+    let_through(user.state, tmp_path)
+    out = trusted / "told"
+    tell = f'["/bin/sh", "-c", "cat >>{out}; touch {out}.whole"]'
+    (tmp_path / "etc/snap-self").mkdir(parents=True)
+    config = tmp_path / "etc/snap-self/config.toml"
+    config.write_text(f"[notify]\ncommand = {tell}\n", encoding="utf-8")
+    kinds = []
+    for _ in range(2):
+        messages = told(user, tmp_path, *words[command])
+        kinds += [one for one in messages if one.get("SNAP_SELF_EVENT") == "unprotected"]
+    (one,) = kinds
+    assert one["MESSAGE_ID"] == MESSAGES[Occasion.UNPROTECTED].message_id
+    assert (one["SNAP_SELF_TRIGGER"], one["SNAP_SELF_CODE"]) == ("apt", "hook-broken")
+    assert one["SNAP_SELF_INSTANCE"] == summary(user).instance_id
+    bare = summary(user).unprotected
+    assert bare is not None
+    assert one["SNAP_SELF_AT"] == f"{bare.at:%Y-%m-%dT%H:%M:%SZ}"
+    until(lambda: out.with_suffix(".whole").exists(), "what the command wrote")
+    (event,) = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
+    assert (event["event"], event["trigger"], event["code"]) == (
+        "unprotected",
+        "apt",
+        one["SNAP_SELF_CODE"],
+    )
+    assert event["at"] == one["SNAP_SELF_AT"]
 
 
 @pytest.mark.root

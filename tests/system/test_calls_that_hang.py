@@ -20,6 +20,7 @@ from fixtures_simulator import SimulatorProcess
 from snap_self.model.flushing import MountWay
 from snap_self.system.disks.aside import AsideProcess
 from snap_self.system.freeze.launch import MountDirectories
+from snap_self.system.watching.summary_file import read_summary
 
 pytestmark = pytest.mark.root
 
@@ -60,6 +61,25 @@ def test_hung_filesystem_elsewhere_holds_up_nothing(agent: AgentRunner, mounts: 
     assert result.status in (0, 101), result.err
     assert consistency(result)["reached"] == "flush"
     assert mounts.caught(result, disk)
+
+
+def test_metrics_for_a_filesystem_that_never_answers_hold_up_no_command(
+    agent: AgentRunner, mounts: Mounts
+) -> None:
+    disk = mounts.make(0)
+    mounts.canary(mounts.mount(disk.device, "data"), disk)
+    place = mounts.place("hung")
+    runner = agent.against(mounts.cloud).with_env(
+        SNAP_SELF_METRICS_TEXTFILE=f"{place}/snap-self.prom"
+    )
+    words = ("run", "--before", "x", "--", "echo", "changed")
+    with unanswering(place), runner.start(*words) as running:
+        result = running.wait(PATIENCE_S)
+    assert (result.status, "changed" in result.out) == (0, True), result.err
+    summary = read_summary(agent.state)
+    # What comes after the metrics is told all the same.
+    assert summary is not None
+    assert (agent.state / "watch/tally.json").exists()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -75,6 +75,7 @@ def _answer(hook: ManagerHook) -> int:
         job=run_job,
         env=env,
         bare=tell_bare,
+        broken_off=tell_broken_off,
     ).answer()
 
 
@@ -133,6 +134,13 @@ def tell_bare(manager: str, *, code: str, text: str, run_id: str) -> None:
     from snap_self.cli.watching import tell_unprotected
 
     tell_unprotected(manager, code=code, text=text, run_id=run_id)
+
+
+def tell_broken_off(manager: str, *, run_id: str, snapshots: Sequence[str]) -> None:
+    """Tell those who watch that an interrupted hook's change may have been made all the same."""
+    from snap_self.cli.watching import tell_interrupted
+
+    tell_interrupted(manager, run_id=run_id, snapshots=snapshots)
 
 
 def _machine(env: Mapping[str, str], outside: ManagerOutside) -> Callable[[], Machine]:

@@ -19,7 +19,7 @@ from snap_self.cli.confirming import confirming_of
 from snap_self.cli.options import ON_SNAPSHOT_FAILURE, Manner, Typed
 from snap_self.cli.requesting import chosen, make_request
 from snap_self.cli.session import Session, open_session, streams_of
-from snap_self.cli.snapshot import job_tools, watched, write_made
+from snap_self.cli.snapshot import job_tools, refusals_told, watched, write_made
 from snap_self.cli.spreading import spread_of
 from snap_self.errors import ExitStatus
 from snap_self.model.command import Ended, NotStartable
@@ -70,7 +70,10 @@ def run_command(
     """
     streams, foreground = streams_of(manner), SystemForeground()
     try:
-        with open_session(manner, tell=partial(_tell_not_started, argv)) as session:
+        with (
+            refusals_told(typed, RUN) as begun,
+            open_session(manner, tell=partial(_tell_not_started, argv)) as session,
+        ):
             request = replace(make_request(typed, session.config), trigger=RUN)
             policy = chosen(ON_SNAPSHOT_FAILURE, typed, session.config)
             tools = job_tools(session, request, recorded)
@@ -83,6 +86,7 @@ def run_command(
                 confirming=confirming,
                 watched=partial(watched, session, request),
             )
+            begun()
             changed = run_change(change, tools, foreground, _View(session=session, argv=argv))
     except Exception as error:  # noqa: BLE001 - a bug must not pass for the command's own status
         started, ending = foreground.started, foreground.ending

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,19 @@ from snap_self.cli.requesting import make_request
 from snap_self.cli.session import Session, open_session, tell_job
 from snap_self.cli.spreading import spread_of
 from snap_self.cli.wiring import tools_for
+from snap_self.errors import SnapSelfError, UsageError
+from snap_self.model.invocation import RUN
+from snap_self.model.packages import MANAGERS
 from snap_self.model.progress import Event, EventKind
 from snap_self.model.report import Report
-from snap_self.model.request import Request
+from snap_self.model.request import CLI, Request
 from snap_self.output.report import write_report
 from snap_self.output.streams import Streams
 from snap_self.system.managers.notices import Notices
 from snap_self.usecases.job.spreading import wait_for_turn
 from snap_self.usecases.snapshot import take_snapshot
 from snap_self.usecases.tools import Tools
+from snap_self.watching.happened import Asking
 
 
 def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices: int) -> int:
@@ -32,12 +37,18 @@ def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices
         notices: descriptor of the pipe by which a hook is told how it goes; -1 for none.
     """
     told = Notices(notices)
+    given = typed.get("--trigger")
+    trigger = str(given) if given in MANAGERS else CLI
     # What an earlier command left open is told at the end, not ended: an upgrade waits for this.
-    with open_session(manner, throttled=told.throttled, tell=tell_job) as session:
+    with (
+        refusals_told(typed, trigger) as begun,
+        open_session(manner, throttled=told.throttled, tell=tell_job) as session,
+    ):
         request = make_request(typed, session.config)
         tools = job_tools(session, request, recorded)
         wait_for_turn(tools, spread_of(request, told.delayed))
         told.begun()
+        begun()
         report = watched(session, request, lambda: _made(session, request, tools))
         _tell_source(session)
         session.end_progress()
@@ -48,6 +59,25 @@ def run_snapshot(typed: Typed, manner: Manner, *, recorded: Path | None, notices
 def _made(session: Session, request: Request, tools: Tools) -> Report:
     confirming = confirming_of(session, request)
     return confirming.take(request, tools) if confirming else take_snapshot(request, tools)
+
+
+@contextmanager
+def refusals_told(typed: Typed, trigger: str) -> Iterator[Callable[[], None]]:
+    """Tell those who watch of a run that is refused before it begins.
+
+    Yields what is to be called when it begins: from then on the run tells by itself. Of what
+    somebody typed wrong only they are told.
+    """
+    is_begun: list[bool] = []
+    try:
+        yield lambda: is_begun.append(True)
+    except SnapSelfError as error:
+        mistyped = isinstance(error, UsageError) and trigger in (CLI, RUN)
+        if not is_begun and not mistyped:
+            from snap_self.cli.watching import tell_refused
+
+            tell_refused(Asking(trigger=trigger, before=str(typed["--before"] or "")), error)
+        raise
 
 
 def watched(session: Session, request: Request, make: Callable[[], Report]) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from snap_self.cli.places import BOOT_ID, MARKER, RUN_DIRECTORY
 from snap_self.cli.wiring import usable_settings
 from snap_self.config.load import default_config
 from snap_self.config.settings import Config
-from snap_self.errors import ExitStatus
+from snap_self.errors import ExitStatus, SnapSelfError
 from snap_self.model.summary import Summary
 from snap_self.system.system_log import write_notice
 from snap_self.system.watching.journald import send_to_journal
@@ -26,7 +26,7 @@ from snap_self.system.watching.summary_file import read_summary, write_summary
 from snap_self.system.watching.tally import TallyFile
 from snap_self.system.watching.untold import UntoldFile
 from snap_self.usecases.watching import Watch, WatchTools
-from snap_self.watching.happened import BUG, unprotected
+from snap_self.watching.happened import BUG, Asking, interrupted, unprotected
 from snap_self.watching.login import FROZEN_TEXT, login_lines
 from snap_self.watching.summing import Moment
 
@@ -88,15 +88,30 @@ def tell_unprotected(manager: str, *, code: str, text: str, run_id: str) -> None
 
     A configuration with a fault is read without it: the fault may be why there is no snapshot.
     """
-    adapters = Adapters(
-        config=usable_settings(os.environ).config,
-        env=os.environ,
-        listener=unheard,
-        watching=make_watch,
-    )
-    now = adapters.clock.now()
-    adapters.watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
-    close_watch(adapters.watch)
+    watch = _watch_without_session()
+    now = watch.tools.clock.now()
+    watch.tell(unprotected(manager, now, code=code, text=text, run_id=run_id))
+    close_watch(watch)
+
+
+def tell_interrupted(manager: str, *, run_id: str, snapshots: Sequence[str]) -> None:
+    """Tell that a hook was interrupted whose change may have been made all the same."""
+    watch = _watch_without_session()
+    now = watch.tools.clock.now()
+    watch.tell(interrupted(manager, now, run_id=run_id, snapshots=snapshots))
+    close_watch(watch)
+
+
+def tell_refused(asked: Asking, error: SnapSelfError) -> None:
+    """Tell that a run of the main job was refused before it began, maybe for its configuration."""
+    watch = _watch_without_session()
+    watch.refused(asked, error)
+    close_watch(watch)
+
+
+def _watch_without_session() -> Watch:
+    config = usable_settings(os.environ).config
+    return Adapters(config=config, env=os.environ, listener=unheard, watching=make_watch).watch
 
 
 def trouble() -> tuple[str, int]:
@@ -135,10 +150,16 @@ def _show_frozen(config: Config) -> None:
 
 
 def _untold(config: Config) -> UntoldFile:
-    """Return where that is kept; the hooks' guard knows the machine's own place alone."""
+    """Return where that is kept; the hooks' guard knows the machine's own place alone.
+
+    A command against a simulated cloud, as in the demo, leaves that for one that is in earnest.
+    """
     if _is_machines_own(config):
         return UntoldFile(RUN_DIRECTORY)
-    return UntoldFile(config.state.dir, *((RUN_DIRECTORY,) if os.geteuid() == 0 else ()))
+    from snap_self.cli.recorded import is_simulated
+
+    takes = os.geteuid() == 0 and not is_simulated(config.network.ecs_endpoint)
+    return UntoldFile(config.state.dir, *((RUN_DIRECTORY,) if takes else ()))
 
 
 def _is_machines_own(config: Config) -> bool:

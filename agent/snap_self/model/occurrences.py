@@ -20,6 +20,8 @@ class Occasion(Enum):
     FAILED = "failed"
     # A package manager went on without a snapshot, or without a good one.
     UNPROTECTED = "unprotected"
+    # A package manager's hook was interrupted, and whether the change was made is not known.
+    INTERRUPTED = "interrupted"
     # A filesystem may still be frozen.
     FROZEN = "frozen"
     UPLOADED = "uploaded"
@@ -36,6 +38,7 @@ BAD = frozenset(
         Occasion.ASKED,
         Occasion.FAILED,
         Occasion.UNPROTECTED,
+        Occasion.INTERRUPTED,
         Occasion.FROZEN,
         Occasion.UPLOAD_FAILED,
         Occasion.WENT_BACK,
@@ -72,3 +75,15 @@ class Occurrence:
     disks: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """One thing that happened and could not be counted.
+
+    Args:
+        told: the system's journal and people were told of it when it happened.
+    """
+
+    occurrence: Occurrence
+    told: bool = False

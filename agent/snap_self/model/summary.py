@@ -73,18 +73,33 @@ class Unprotected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The last hook that was interrupted, and whose change may have been made all the same.
+
+    Args:
+        settled: a good snapshot has been made since.
+    """
+
+    at: datetime
+    manager: str
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """What was counted since this state directory was made; never goes down.
 
     Args:
         runs: by trigger, then by result (``done``, ``reused``, ``partial``, ``asked``, ``failed``).
         unprotected: by package manager.
+        interrupted: hooks whose change may have been made all the same, likewise.
         calls: of the cloud's API, by action.
         throttled: of them those that were refused as one too many, by action.
     """
 
     runs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unprotected: Mapping[str, int] = field(default_factory=dict)
+    interrupted: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
     throttled: Mapping[str, int] = field(default_factory=dict)
 
@@ -108,6 +123,7 @@ class Tally:
     counts: Counts = field(default_factory=Counts)
     last: Mapping[str, LastRun] = field(default_factory=dict)
     unprotected: Unprotected | None = None
+    interrupted: Interrupted | None = None
     seen: Mapping[str, int] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
@@ -137,7 +153,7 @@ class Summary:
         boot_id: of the boot in which that was.
         disks: those that snapshots were asked of, unless they are not attached any more.
         runs: one for each way that runs were started in, by its name.
-        unprotected: None where there was none.
+        unprotected, interrupted: None where there was none.
         uploading: runs whose upload was not seen to end.
         upload_failed: runs whose upload came to nothing, and after which no good one was made.
         retention_pending: snapshots whose retention could not be set so far.
@@ -154,6 +170,7 @@ class Summary:
     disks: tuple[DiskSummary, ...] = ()
     runs: tuple[LastRun, ...] = ()
     unprotected: Unprotected | None = None
+    interrupted: Interrupted | None = None
     uploading: int = 0
     upload_failed: int = 0
     retention_pending: int = 0

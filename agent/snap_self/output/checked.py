@@ -49,6 +49,8 @@ MEANING: Mapping[Kind, str] = {
     "threshold that was not given.",
     Kind.WENT_BACK: "The machine has gone back, and no good snapshot was made since.",
     Kind.GOES_BACK: "The machine goes back unless somebody confirms.",
+    Kind.INTERRUPTED_CHANGE: "A package manager's hook was interrupted: whether its change was "
+    "made is not known, and no good snapshot was made since.",
     Kind.OLD: "A disk's newest good snapshot is older than `--warning`.",
     Kind.WEAK: "A disk's newest good snapshot is worth less than `--level`.",
     Kind.NEAR_LIMIT: f"A disk has more than {NEAR_LIMIT} snapshots; it may have {SNAPSHOT_LIMIT}.",
@@ -240,6 +242,12 @@ def _change(finding: Finding, judged: Judged) -> Said:
     return at, "when its cause is mended: snap-self --before TEXT"
 
 
+def _doubt(finding: Finding, judged: Judged) -> Said:
+    del judged
+    text = f"the hook of {finding.word} was interrupted at {short_instant(finding.at)}"
+    return f"{text}; whether it changed packages is not known", "snap-self --before TEXT"
+
+
 def _run_failed(finding: Finding, judged: Judged) -> Said:
     age = age_words(finding.at, judged.present.now)
     why = ", ".join(
@@ -295,6 +303,7 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
         "a filesystem may be frozen since {at}: what writes hangs", "as root: snap-self thaw"
     ),
     Kind.UNPROTECTED_CHANGE: _change,
+    Kind.INTERRUPTED_CHANGE: _doubt,
     Kind.UPLOAD_FAILED: _fixed(
         "upload failed, and no good snapshot since (runs: {count})", "as root: snap-self list"
     ),

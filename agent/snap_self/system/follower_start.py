@@ -15,6 +15,7 @@ from snap_self.model.report import UploadWatch
 from snap_self.ports import Clock
 from snap_self.system.environment import program_environment
 from snap_self.system.inhibitor import SYSTEMD, why_none
+from snap_self.system.let_go import let_go
 from snap_self.system.python_child import child_command
 
 UNIT = "snap-self-follow@{}.service"
@@ -84,8 +85,7 @@ class FollowerStart:
             )
         except OSError:
             return False
-        # It outlives this process, which never waits for it; Popen must not warn about that.
-        process.returncode = 0
+        let_go(process)
         return True
 
 

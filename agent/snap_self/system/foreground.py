@@ -13,6 +13,7 @@ from types import FrameType
 from snap_self.model.command import Ended, NotStartable
 from snap_self.system.cores import CORE_LIMIT
 from snap_self.system.environment import given_environment
+from snap_self.system.let_go import take_note
 
 # The terminal sends these to its whole foreground group, so also to the command.
 FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
@@ -64,6 +65,8 @@ class SystemForeground:
                 self._send(number)
             # It is not reaped yet, so no signal is passed on to another process with its number.
             while os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                # Each that ends meanwhile wakes this wait too.
+                take_note()
                 _wait(woken)
             self._ended = True
             self.ending = _ended(os.waitpid(self._pid, 0)[1])

@@ -82,6 +82,12 @@ if TYPE_CHECKING:
         def __call__(self, manager: str, *, code: str, text: str, run_id: str) -> None:
             """Tell why, by a stable word and for people, and of which run if there was one."""
 
+    class BrokenOff(Protocol):
+        """Tells those who watch that an interrupted hook's change may have been made."""
+
+        def __call__(self, manager: str, *, run_id: str, snapshots: Sequence[str]) -> None:
+            """Tell what the cloud had been asked for by then, if anything."""
+
 
 STATE_VARIABLE = "SNAP_SELF_STATE_DIR"
 # What the guard allows, which may be less than the configuration does; seconds.
@@ -105,6 +111,7 @@ class BeforeChange:
         machine: called only for a risky change.
         env: the hook's environment.
         bare: called where the change goes on without a snapshot to rely on.
+        broken_off: called where this was interrupted and the change may be made all the same.
     """
 
     def __init__(
@@ -118,8 +125,10 @@ class BeforeChange:
         job: Job,
         env: Mapping[str, str],
         bare: Bare,
+        broken_off: BrokenOff,
     ) -> None:
         self._bare = bare
+        self._broken_off = broken_off
         self._conversation = conversation
         self._settings = settings
         self._manager = manager
@@ -355,6 +364,9 @@ class BeforeChange:
             + self._may_wait()
             + ("; the change is not made" if stopped else "")
         )
+        if not stopped:
+            run_id, snapshots = (asked.run_id, asked.ids) if asked else ("", ())
+            self._broken_off(self._manager, run_id=run_id, snapshots=snapshots)
         return INTERRUPTED_STATUS
 
     def _doubted(self, transaction: Transaction, one: Kept, why: str) -> int:

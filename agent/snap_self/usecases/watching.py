@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.occurrences import Occasion, Occurrence
+from snap_self.model.occurrences import Left, Occasion, Occurrence
 from snap_self.model.report import Report
 from snap_self.model.request import Request
 from snap_self.model.run import RunRecord
@@ -21,7 +21,16 @@ from snap_self.model.summary import Holdings, LastRun, Summary, Tally
 from snap_self.ports import Clock
 from snap_self.ports_watching import EventLog, Notifier, SummaryStore, TallyStore, Untold
 from snap_self.watching.counting import News, counted
-from snap_self.watching.happened import LOOK, begun, changed, ended, failed, last_run, pruned
+from snap_self.watching.happened import (
+    LOOK,
+    Asking,
+    begun,
+    changed,
+    ended,
+    failed,
+    last_run,
+    pruned,
+)
 from snap_self.watching.journal import journal_fields
 from snap_self.watching.summing import Moment, summarize
 
@@ -78,6 +87,8 @@ class Watch:
     _attached: Sequence[str] = ()
     _wanted: Sequence[str] = ()
     _is_counted: bool = False
+    # What others left to be counted and told, and of which people are to be told yet.
+    _late: list[Occurrence] = field(default_factory=list)
 
     def tell(self, *happened: Occurrence) -> None:
         """Tell the system's journal, and keep it for the others."""
@@ -110,30 +121,33 @@ class Watch:
             trouble: gives a stable word for what ends it just now and is no error of ours, and
                 the exit status.
         """
-        clock = self.tools.clock
+        asked = Asking(trigger=request.trigger, before=request.before)
         run = Run(trigger=request.trigger, watch=self)
         try:
-            first = begun(request, clock.now())
+            first = begun(asked, self.tools.clock.now())
             self.tell(first)
             self._notify([first])
             yield run
         except SnapSelfError as error:
             run.told = True
-            self._failed(
-                request, error.code, error.message, error.hint, status=int(error.exit_status)
-            )
+            self.refused(asked, error)
             raise
         finally:
             if not run.told:
                 code, status = trouble()
-                self._failed(request, code, "the run was ended", LOOK, status=status)
+                self._failed(asked, code, "the run was ended", LOOK, status=status)
 
-    def _failed(self, request: Request, code: str, message: str, hint: str, *, status: int) -> None:
+    def refused(self, asked: Asking, error: SnapSelfError) -> None:
+        """Tell that a run of the main job ended in an error, maybe before it began."""
+        status = int(error.exit_status)
+        self._failed(asked, error.code, error.message, error.hint, status=status)
+
+    def _failed(self, asked: Asking, code: str, message: str, hint: str, *, status: int) -> None:
         now = self.tools.clock.now()
-        one = failed(request, now, code=code, message=message, hint=hint, status=status)
+        one = failed(asked, now, code=code, message=message, hint=hint, status=status)
         self.tell(one)
         self._last = LastRun(
-            trigger=request.trigger, started=now, exit_status=status, result=one.result, code=code
+            trigger=asked.trigger, started=now, exit_status=status, result=one.result, code=code
         )
 
     def ended(self, report: Report, trigger: str) -> None:
@@ -165,7 +179,8 @@ class Watch:
             elif happened:
                 self.tools.untold.keep(happened)
                 self.tools.log.complain(f"what happened is not counted yet: {error.told}")
-        self._notify([one for one in happened if one.kind is not Occasion.BEGUN])
+        late, self._late = self._late, []
+        self._notify([*late, *(one for one in happened if one.kind is not Occasion.BEGUN)])
 
     def _count(self, happened: Sequence[Occurrence]) -> None:
         moment = self.tools.moment()
@@ -182,15 +197,16 @@ class Watch:
             attached=self._attached,
             wanted=self._wanted,
         )
-        late: list[Occurrence] = []
+        late: list[Left] = []
 
         def add(before: Tally) -> Tally:
             # Under the lock: two commands must not count the same.
             late.extend(self.tools.untold.take())
-            return counted(before, replace(news, happened=(*late, *happened)))
+            return counted(before, replace(news, happened=(*_of(late), *happened)))
 
         def sum_up(tally: Tally) -> None:
             self._is_counted = True
+            self._late += tell_late(self.tools, late, tally)
             self.tools.untold.drop()
             if late or happened or self._seen is not None:
                 known = self._known() if len(records) == LOOKED_AT else None
@@ -231,8 +247,33 @@ class Run:
         self.told = True
 
 
+def _of(late: Sequence[Left]) -> Sequence[Occurrence]:
+    return [one.occurrence for one in late]
+
+
+def tell_late(tools: WatchTools, late: Sequence[Left], tally: Tally) -> Sequence[Occurrence]:
+    """Tell the system's journal of what was counted now and never told; return that.
+
+    Whoever left it could not tell; nor did it know which instance this is.
+    """
+    untold = [
+        replace(
+            one.occurrence,
+            instance_id=one.occurrence.instance_id or tally.instance_id,
+            region=one.occurrence.region or tally.region,
+        )
+        for one in late
+        if not one.told
+    ]
+    for one in untold:
+        tools.log.tell(journal_fields(one, late=True))
+    return untold
+
+
 def refresh(tools: WatchTools) -> Summary:
     """Put the summary together from the whole journal, show it, and return it.
+
+    What was left to be counted is counted, and told where it was not.
 
     Where a filesystem may still be frozen, nothing is written to a disk.
 
@@ -240,12 +281,15 @@ def refresh(tools: WatchTools) -> Summary:
         StateUnusable: the state cannot be read, or the summary not be written.
     """
     made: list[Summary] = []
+    late: list[Left] = []
+    told: list[Occurrence] = []
 
     def add(before: Tally) -> Tally:
-        late = tools.untold.take()
-        return counted(before, News(happened=late)) if late else before
+        late.extend(tools.untold.take())
+        return counted(before, News(happened=_of(late))) if late else before
 
     def sum_up(tally: Tally) -> None:
+        told.extend(tell_late(tools, late, tally))
         tools.untold.drop()
         made.append(summarize(tools.records(), tally, tools.moment()))
         show(tools, made[-1])
@@ -253,7 +297,11 @@ def refresh(tools: WatchTools) -> Summary:
     if tools.frozen():
         tools.show_frozen()
         return summarize(tools.records(), tools.tally.read(), tools.moment())
-    tools.tally.change(add, sum_up)
+    try:
+        tools.tally.change(add, sum_up)
+    finally:
+        if told:
+            tools.notify(told)
     return made[-1]
 
 

@@ -59,6 +59,7 @@ class Kind(Enum):
     SETTINGS_HIDDEN = "settings-hidden"
     WENT_BACK = "went-back"
     GOES_BACK = "goes-back"
+    INTERRUPTED_CHANGE = "interrupted-change"
     OLD = "old"
     WEAK = "weak"
     NEAR_LIMIT = "near-limit"
@@ -100,6 +101,7 @@ _STATUS_OF = {
         (
             Kind.WENT_BACK,
             Kind.GOES_BACK,
+            Kind.INTERRUPTED_CHANGE,
             Kind.OLD,
             Kind.WEAK,
             Kind.NEAR_LIMIT,
@@ -305,6 +307,9 @@ def _of_machine(summary: Summary, now: datetime) -> Iterator[Finding]:
         yield Finding(
             kind=Kind.UNPROTECTED_CHANGE, at=change.at, word=change.manager, text=change.code
         )
+    doubt = summary.interrupted
+    if doubt is not None and not doubt.settled:
+        yield Finding(kind=Kind.INTERRUPTED_CHANGE, at=doubt.at, word=doubt.manager)
     if summary.upload_failed:
         yield Finding(kind=Kind.UPLOAD_FAILED, count=summary.upload_failed)
     if summary.went_back is not None:

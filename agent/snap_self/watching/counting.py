@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.result import Result
-from snap_self.model.summary import Counts, Holdings, LastRun, Tally, Unprotected
+from snap_self.model.summary import Counts, Holdings, Interrupted, LastRun, Tally, Unprotected
 
 # The journal keeps no more runs than that.
 MOST_GONE = 1000
@@ -60,18 +60,21 @@ def counted(tally: Tally, news: News) -> Tally:
     if is_of_another(tally, machine=news.machine, instance_id=instance_id):
         tally = Tally()
     last = {**tally.last, news.last.trigger: news.last} if news.last else tally.last
-    bare = [one for one in news.happened if one.kind is Occasion.UNPROTECTED]
-    newest = bare[-1] if bare else None
+    newest = _newest(news, Occasion.UNPROTECTED)
+    broken_off = _newest(news, Occasion.INTERRUPTED)
     return replace(
         tally,
         instance_id=instance_id or tally.instance_id,
         region=known.region if known and known.region else tally.region,
         machine=news.machine or tally.machine,
-        counts=_counts(tally.counts, news, bare),
+        counts=_counts(tally.counts, news),
         last=last,
         unprotected=Unprotected(at=newest.at, manager=newest.trigger, code=newest.code)
         if newest
         else tally.unprotected,
+        interrupted=Interrupted(at=broken_off.at, manager=broken_off.trigger)
+        if broken_off
+        else tally.interrupted,
         seen={**tally.seen, **(news.seen.counts if news.seen else {})},
         gone=_gone(tally.gone, news),
         attached=tuple(news.attached) or tally.attached,
@@ -89,7 +92,15 @@ def _gone(before: Sequence[str], news: News) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*kept, *missing, *news.deleted)))[-MOST_GONE:]
 
 
-def _counts(before: Counts, news: News, bare: Sequence[Occurrence]) -> Counts:
+def _newest(news: News, kind: Occasion) -> Occurrence | None:
+    return next((one for one in reversed(news.happened) if one.kind is kind), None)
+
+
+def _triggers(news: News, kind: Occasion) -> Mapping[str, int]:
+    return Counter(one.trigger for one in news.happened if one.kind is kind)
+
+
+def _counts(before: Counts, news: News) -> Counts:
     runs = {trigger: dict(results) for trigger, results in before.runs.items()}
     for one in news.happened:
         if (word := _word(one)) and one.exit_status is not None:
@@ -97,7 +108,8 @@ def _counts(before: Counts, news: News, bare: Sequence[Occurrence]) -> Counts:
             results[word] = results.get(word, 0) + 1
     return Counts(
         runs=runs,
-        unprotected=_sum(before.unprotected, Counter(one.trigger for one in bare)),
+        unprotected=_sum(before.unprotected, _triggers(news, Occasion.UNPROTECTED)),
+        interrupted=_sum(before.interrupted, _triggers(news, Occasion.INTERRUPTED)),
         calls=_sum(before.calls, news.calls),
         throttled=_sum(before.throttled, news.throttled),
     )

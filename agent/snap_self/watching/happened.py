@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from snap_self.errors import ExitStatus
@@ -11,7 +11,6 @@ from snap_self.model.command import MADE
 from snap_self.model.executions import DONE
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.report import Report
-from snap_self.model.request import Request
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.shown import shown
@@ -33,14 +32,27 @@ LOOK = "snap-self list"
 THAW = "snap-self thaw"
 
 
-def begun(request: Request, now: datetime) -> Occurrence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who asked for a snapshot, and before what.
+
+    Args:
+        trigger: ``cli``, ``run`` or a package manager's name.
+        before: the change; empty where that is not known.
+    """
+
+    trigger: str
+    before: str
+
+
+def begun(asked: Asking, now: datetime) -> Occurrence:
     """Return that a run of the main job has begun."""
     return Occurrence(
         kind=Occasion.BEGUN,
         at=now,
-        text=f"a run of snap-self before {shown(request.before)} has begun",
-        trigger=request.trigger,
-        before=request.before,
+        text=f"a run of snap-self before {shown(asked.before)} has begun",
+        trigger=asked.trigger,
+        before=asked.before,
     )
 
 
@@ -81,18 +93,18 @@ def _kind_of(report: Report) -> Occasion:
 
 
 def failed(
-    request: Request, now: datetime, *, code: str, message: str, hint: str, status: int
+    asked: Asking, now: datetime, *, code: str, message: str, hint: str, status: int
 ) -> Occurrence:
     """Return that a run ended without a report: refused, ended by a signal, or a bug of ours."""
     return Occurrence(
         kind=Occasion.FAILED,
         at=now,
-        text=f"no snapshot before {shown(request.before)}: {message}",
-        trigger=request.trigger,
+        text=f"no snapshot before {shown(asked.before)}: {message}",
+        trigger=asked.trigger,
         result=Result.FAILED.value,
         code=code,
         exit_status=status,
-        before=request.before,
+        before=asked.before,
         hint=hint,
     )
 
@@ -123,6 +135,31 @@ def unprotected(
         trigger=manager,
         code=code,
         hint=LOOK if run_id else "snap-self doctor",
+    )
+
+
+def interrupted(
+    manager: str, now: datetime, *, run_id: str = "", snapshots: Sequence[str] = ()
+) -> Occurrence:
+    """Return that a hook was interrupted whose change may have been made all the same.
+
+    Args:
+        snapshots: what the cloud was asked for, and was not seen to make.
+    """
+    text = (
+        f"the hook of {manager} was interrupted: whether {manager} made its change all the same, "
+        "without a snapshot to rely on, is not known"
+    )
+    asked = f"; asked for and not seen: {', '.join(snapshots)}" if snapshots else ""
+    return Occurrence(
+        kind=Occasion.INTERRUPTED,
+        at=now,
+        text=f"{text}{asked}",
+        run_id=run_id,
+        trigger=manager,
+        result=Result.INTERRUPTED.value,
+        snapshots=tuple(snapshots),
+        hint=LOOK,
     )
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from snap_self.model.occurrences import Occasion, Occurrence
+from snap_self.watching.login import TIME
 
 IDENTIFIER = "snap-self"
 # syslog(3)
@@ -85,6 +87,14 @@ MESSAGES: Mapping[Occasion, Message] = {
         "before that change. Mend what `snap-self doctor` tells, and make a snapshot now: "
         '`snap-self --before "the next change"`.',
     ),
+    Occasion.INTERRUPTED: Message(
+        message_id="e21e0c0f483a45eb9788aa6767656b01",
+        priority=_WARNING,
+        subject="The hook of a package manager was interrupted",
+        text="Whether the package manager made its change all the same, without a snapshot to rely "
+        "on, is not known. SNAP_SELF_TRIGGER names the manager: see its own log. What was asked of "
+        "the cloud by then goes on: `snap-self list`.",
+    ),
     Occasion.FROZEN: Message(
         message_id="f407d21a71624e5baf1e3d5c36c1e13a",
         priority=_CRITICAL,
@@ -137,6 +147,10 @@ MESSAGES: Mapping[Occasion, Message] = {
 # Our own fields: what each holds, and where from.
 FIELDS: Mapping[str, tuple[str, Callable[[Occurrence], str]]] = {
     "SNAP_SELF_EVENT": ("The word of the table above.", lambda one: one.kind.value),
+    "SNAP_SELF_AT": (
+        "When it happened, in UTC; the entry may be younger.",
+        lambda one: f"{_utc(one.at):%Y-%m-%dT%H:%M:%SZ}",
+    ),
     "SNAP_SELF_RUN": ("The run that it is about.", lambda one: one.run_id),
     "SNAP_SELF_TRIGGER": (
         "What started it: `cli`, `run` or a package manager.",
@@ -156,10 +170,15 @@ FIELDS: Mapping[str, tuple[str, Callable[[Occurrence], str]]] = {
 }
 
 
-def journal_fields(one: Occurrence) -> Mapping[str, str]:
-    """Return what happened as fields of the journal; empty ones are left out."""
+def journal_fields(one: Occurrence, *, late: bool = False) -> Mapping[str, str]:
+    """Return what happened as fields of the journal; empty ones are left out.
+
+    Args:
+        late: it happened some time ago, so the message says when.
+    """
     known = MESSAGES[one.kind]
     text = f"{one.text} -> {one.hint}" if one.hint else one.text
+    text = f"at {_utc(one.at):{TIME}} {text}" if late else text
     own = {name: value for name, (_, of) in FIELDS.items() if (value := of(one))}
     return {
         "MESSAGE": text,
@@ -168,3 +187,7 @@ def journal_fields(one: Occurrence) -> Mapping[str, str]:
         "SYSLOG_IDENTIFIER": IDENTIFIER,
         **own,
     }
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(timezone.utc)

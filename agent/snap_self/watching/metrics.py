@@ -265,6 +265,13 @@ METRICS: tuple[Metric, ...] = (
         samples=_one(_unsettled),
     ),
     Metric(
+        name="snap_self_interrupted_changes_total",
+        kind=COUNTER,
+        help="Changes whose hook was interrupted and that may have been made all the same.",
+        labels=("manager",),
+        samples=_counted(lambda seen: seen.summary.counts.interrupted, _managers),
+    ),
+    Metric(
         name="snap_self_upload_in_progress",
         kind=GAUGE,
         help="Runs whose upload was not seen to end.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from snap_self.errors import ExitStatus
 from snap_self.model.executions import DONE
 from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Upload
-from snap_self.model.summary import DiskSummary, Summary, Tally, Unprotected
+from snap_self.model.summary import DiskSummary, Interrupted, Summary, Tally, Unprotected
 from snap_self.model.verification import Verdict
 from snap_self.watching.counting import is_of_another
 
@@ -68,7 +69,8 @@ def summarize(
         boot_id=moment.boot_id,
         disks=disks,
         runs=tuple(tally.last[trigger] for trigger in sorted(tally.last)),
-        unprotected=_unprotected(tally.unprotected, since),
+        unprotected=_settled(tally.unprotected, since),
+        interrupted=_settled(tally.interrupted, since),
         uploading=sum(1 for each in own if each.upload and each.upload.going_on),
         upload_failed=_upload_failed(own, judge),
         retention_pending=sum(len(o.retention_pending) for each in own for o in each.orders),
@@ -158,7 +160,10 @@ def _disk(disk_id: str, snapshot_id: str, record: RunRecord) -> DiskSummary:
     )
 
 
-def _unprotected(last: Unprotected | None, since: datetime | None) -> Unprotected | None:
+_Doubt = TypeVar("_Doubt", Unprotected, Interrupted)
+
+
+def _settled(last: _Doubt | None, since: datetime | None) -> _Doubt | None:
     settled = last is not None and since is not None and since > last.at
     return replace(last, settled=True) if last is not None and settled else last
 

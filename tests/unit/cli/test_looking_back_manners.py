@@ -15,7 +15,7 @@ import pytest
 
 from snap_self.cli import asking, prune, show, snapshot
 from snap_self.cli import list as listing
-from snap_self.cli.options import Manner, Typed
+from snap_self.cli.options import Manner
 from snap_self.cli.session import Session
 from snap_self.cli.wiring import copies_lock, run_lock
 from snap_self.system.clock import SystemClock
@@ -95,7 +95,7 @@ def test_snapshot_ends_nothing_that_is_left(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(snapshot, "open_session", session)
     with pytest.raises(Stopped):
-        snapshot.run_snapshot(cast("Typed", None), cast("Manner", None), recorded=None, notices=-1)
+        snapshot.run_snapshot({}, cast("Manner", None), recorded=None, notices=-1)
     assert not asked[0].get("sweeps")
 
 

@@ -15,6 +15,7 @@ from fakes.hook_call import (
 )
 from snap_self.errors import CloudRefused, CloudUnreachable
 from snap_self.model.job_end import Ending, JobEnd
+from snap_self.model.manager_facts import Asked
 from snap_self.model.manager_settings import ABORT, ManagerSettings
 from snap_self.model.packages import (
     INSTALL,
@@ -324,6 +325,8 @@ def test_interruption_is_passed_on_whatever_the_policy(number: int) -> None:
     call = failing(JobEnd(Ending.SIGNALLED, number=number))
     status, talk = call.answer(RISKY)
     assert (status, talk.answers, call.state.calls) == (98, [], [])
+    # The change is known to be not made, and the run tells of its own end.
+    assert (call.bare, call.broken_off) == ([], [])
     assert talk.told[-1] == (
         "interrupted; a snapshot that the cloud was asked for goes on (`snap-self list`); "
         "the change is not made"
@@ -338,6 +341,16 @@ def test_interruption_says_nothing_of_a_change_that_it_does_not_end(orphaned: bo
     conversation.ends_interrupted = orphaned
     assert call.answer_in(conversation) == 98
     assert conversation.told[-1].endswith("goes on (`snap-self list`)")
+    assert (call.bare, call.broken_off) == ([], [("apt", "", ())])
+
+
+def test_interruption_tells_who_watches_what_was_asked_for() -> None:
+    call = failing(JobEnd(Ending.SIGNALLED, number=15, pid=77))
+    call.state.journal[77] = Asked(RUN_ID, ["s-1", "s-2"])
+    conversation = FakeConversation(RISKY)
+    conversation.ends_interrupted = False
+    assert call.answer_in(conversation) == 98
+    assert call.broken_off == [("apt", RUN_ID, ("s-1", "s-2"))]
 
 
 def test_what_cannot_be_read_gets_a_snapshot() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import DiskSummary, LastRun, Summary, Unprotected
+from snap_self.model.summary import DiskSummary, Interrupted, LastRun, Summary, Unprotected
 from snap_self.watching.check import (
     Finding,
     Judged,
@@ -73,6 +73,7 @@ def test_age_is_judged_by_the_thresholds(age: timedelta, status: Status) -> None
         ({"disks": (disk(consistency=None),)}, Kind.WEAK),
         ({"disks": (disk(snapshots=241),)}, Kind.NEAR_LIMIT),
         ({"unprotected": Unprotected(at=NOW - DAY, manager="apt")}, Kind.UNPROTECTED_CHANGE),
+        ({"interrupted": Interrupted(at=NOW - DAY, manager="apt")}, Kind.INTERRUPTED_CHANGE),
         ({"upload_failed": 1}, Kind.UPLOAD_FAILED),
         ({"went_back": NOW - DAY}, Kind.WENT_BACK),
         ({"goes_back": NOW + DAY}, Kind.GOES_BACK),
@@ -101,6 +102,7 @@ def test_one_thing_wrong_is_found_alone(changes: dict[str, Any], kind: Kind) -> 
         {"disks": (disk(snapshots=None),)},
         {"disks": (disk(consistency=Consistency.APPLICATION),)},
         {"unprotected": Unprotected(at=NOW - DAY, manager="apt", settled=True)},
+        {"interrupted": Interrupted(at=NOW - DAY, manager="apt", settled=True)},
         # Every run sets retention again, so it is pending for a while.
         {"retention_pending": 1},
         {"uploading": 1},

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.records import STARTED
 from snap_self.model.occurrences import Occasion, Occurrence
-from snap_self.model.summary import Counts, Holdings, LastRun, Tally
+from snap_self.model.summary import Counts, Holdings, Interrupted, LastRun, Tally
 from snap_self.watching.counting import MOST_GONE, News, counted
 
 MADE = Occurrence(
@@ -51,6 +51,15 @@ def test_changes_without_a_snapshot_are_counted_by_manager() -> None:
     assert tally.unprotected is not None
     assert (tally.unprotected.manager, tally.unprotected.code) == ("dnf", "timed-out")
     assert tally.counts.runs == {}
+
+
+def test_interrupted_hooks_are_counted_by_manager_and_are_no_changes_without_a_snapshot() -> None:
+    doubt = replace(MADE, kind=Occasion.INTERRUPTED, result="interrupted", exit_status=None)
+    tally = counted(Tally(), News(happened=(doubt, replace(doubt, trigger="zypper"))))
+    assert tally.counts.interrupted == {"apt": 1, "zypper": 1}
+    assert tally.interrupted == Interrupted(at=STARTED, manager="zypper")
+    assert (tally.counts.unprotected, tally.unprotected, tally.counts.runs) == ({}, None, {})
+    assert counted(tally, News()).interrupted == tally.interrupted
 
 
 def test_calls_add_up() -> None:

@@ -40,6 +40,7 @@ FULL = Summary(
     counts=Counts(
         runs={"apt": {"done": 7, "odd": 1}},
         unprotected={"apt": 2},
+        interrupted={"zypper": 4},
         calls={"CreateSnapshotGroup": 9},
         throttled={"CreateSnapshotGroup": 3},
     ),
@@ -71,6 +72,8 @@ def values(text: str) -> dict[str, float]:
         ('snap_self_runs_total{trigger="cli",result="done"}', 0),
         ('snap_self_unprotected_changes_total{manager="apt"}', 2),
         ("snap_self_unprotected_change", 1),
+        ('snap_self_interrupted_changes_total{manager="zypper"}', 4),
+        ('snap_self_interrupted_changes_total{manager="apt"}', 0),
         ("snap_self_upload_in_progress", 1),
         ("snap_self_upload_failed", 2),
         ('snap_self_snapshots{disk_id="d-1"}', 241),

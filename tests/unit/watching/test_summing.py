@@ -14,7 +14,7 @@ from snap_self.model.ids import DiskId, InstanceId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedRecord, RunRecord, Stage, Upload
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import DiskSummary, Summary, Tally, Unprotected
+from snap_self.model.summary import DiskSummary, Interrupted, Summary, Tally, Unprotected
 from snap_self.model.verification import Verdict, Verification
 from snap_self.watching.summing import Moment, summarize
 
@@ -124,6 +124,13 @@ def test_a_change_is_not_settled_by_a_snapshot_of_one_disk_of_two() -> None:
     bare = Unprotected(at=made(1).started, manager="apt")
     tally = replace(TALLY, unprotected=bare, attached=(DISK, "d-2"), wanted=(DISK, "d-2"))
     assert of(made(2), tally=tally).unprotected == bare
+
+
+def test_an_interrupted_change_is_settled_by_a_good_snapshot_after_it() -> None:
+    doubt = Interrupted(at=made(1).started, manager="zypper")
+    tally = replace(TALLY, interrupted=doubt)
+    assert of(made(1), tally=tally).interrupted == doubt
+    assert of(made(2), made(1), tally=tally).interrupted == replace(doubt, settled=True)
 
 
 def test_a_disk_without_any_good_snapshot_is_told_without_one() -> None:

@@ -71,6 +71,7 @@ def _start(happened: Sequence[Occurrence], env: Mapping[str, str], after: int | 
 
     from snap_self.model.notifying import Handed
     from snap_self.system.commands import ready_to_read
+    from snap_self.system.let_go import let_go
     from snap_self.system.python_child import child_command
     from snap_self.system.state.plainform import to_plain
 
@@ -96,6 +97,5 @@ def _start(happened: Sequence[Occurrence], env: Mapping[str, str], after: int | 
     finally:
         os.close(running)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    # It outlives this process, which never waits for it; Popen must not warn about that.
-    process.returncode = 0
+    let_go(process)
     return ended

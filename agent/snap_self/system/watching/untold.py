@@ -1,4 +1,8 @@
-"""What happened and could not be counted, until it is: a file below /run, which is on tmpfs."""
+"""What happened and could not be counted, until it is: a file below /run, which is on tmpfs.
+
+The hooks' guard, a shell script, writes to it too. It can tell nobody, so its lines lack the mark
+that the system's journal and people were told.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from snap_self.errors import StateUnusable
-from snap_self.model.occurrences import Occurrence
+from snap_self.model.occurrences import Left, Occurrence
 from snap_self.model.summary import COUNTED, UNTOLD
 from snap_self.model.trust import Distrusted
 from snap_self.system.state.files import make_run_folder, open_private_file
@@ -17,6 +22,16 @@ from snap_self.system.state.plainform import ShapeError, from_plain, to_plain
 
 # Whatever goes on failing is not to fill the memory.
 MAX_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """What a line has beyond what happened."""
+
+    told: bool = False
+
+
+_TOLD = to_plain(_Mark(told=True))
 
 
 class UntoldFile:
@@ -34,13 +49,13 @@ class UntoldFile:
         self._taken: dict[Path, int] = {}
 
     def keep(self, happened: Sequence[Occurrence]) -> None:
-        """Add it to what is kept; it is no fault if that cannot be done."""
-        lines = "".join(f"{json.dumps(to_plain(one))}\n" for one in happened)
+        """Add it to what is kept, as told; it is no fault if that cannot be done."""
+        lines = "".join(f"{json.dumps({**to_plain(one), **_TOLD})}\n" for one in happened)
         with suppress(OSError, Distrusted):
             make_run_folder(self._path.parent)
             _append(self._path, lines.encode(), most=MAX_BYTES)
 
-    def take(self) -> Sequence[Occurrence]:
+    def take(self) -> Sequence[Left]:
         """Return what is kept; a line that cannot be read is passed over."""
         self._taken.clear()
         return tuple(one for folder in self._folders for one in self._of(folder))
@@ -58,7 +73,7 @@ class UntoldFile:
                 aside.unlink()
         self._taken.clear()
 
-    def _of(self, folder: Path) -> Iterator[Occurrence]:
+    def _of(self, folder: Path) -> Iterator[Left]:
         path = folder / UNTOLD
         if not os.path.lexists(path):
             return
@@ -88,7 +103,9 @@ def _append(path: Path, content: bytes, *, most: int | None = None) -> None:
             file.write(content)
 
 
-def _read(raw: bytes) -> Iterator[Occurrence]:
+def _read(raw: bytes) -> Iterator[Left]:
     for line in raw.split(b"\n"):
         with suppress(ValueError, ShapeError, StateUnusable):
-            yield from_plain(Occurrence, json.loads(line), "untold")
+            found = json.loads(line)
+            mark: _Mark = from_plain(_Mark, found, "untold")
+            yield Left(occurrence=from_plain(Occurrence, found, "untold"), told=mark.told)
