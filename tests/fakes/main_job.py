@@ -139,9 +139,7 @@ class MainJob:
     ``edit`` gets the action and the answer of each call, and returns what the agent is to see.
     """
 
-    def __init__(
-        self, simulator: Simulator, lock: object, *, lvm: bool = False, efi: bool = False
-    ) -> None:
+    def __init__(self, simulator: Simulator, *, lvm: bool = False, efi: bool = False) -> None:
         self.simulator = simulator
         self.clock = QuickClock(simulator)
         self.journal = FakeJournal()
@@ -159,7 +157,7 @@ class MainJob:
             machine=RecordedMachine(machine(lvm=lvm, efi=efi)),
             filesystems=self.filesystems,
             store=self.journal,
-            lock=lock,  # type: ignore[arg-type]
+            lock=FakeLock(self.clock),
             process=Process(pid=1, boot_id="boot"),
             identify=self._identify,
             connect=self._connect,
@@ -248,6 +246,6 @@ def main_job(
     """Give the main job on a fresh simulated cloud."""
     with (
         Simulator(cloud or config()) as simulator,
-        closing(MainJob(simulator, FakeLock(SystemClock()), lvm=lvm, efi=efi)) as job,
+        closing(MainJob(simulator, lvm=lvm, efi=efi)) as job,
     ):
         yield job

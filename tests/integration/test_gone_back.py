@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ class Machine:
         self.job = job
         self.logged: list[str] = []
         self.at_cut: dict[str, RunRecord] = {}
+        self.deadlines: dict[str, datetime] = {}
         self.cut_stage = Stage.CREATING
         job.tools = replace(
             job.tools, executions=self._executions, tell_system_log=self.logged.append
@@ -80,6 +82,7 @@ class Machine:
         assert report.exit_status is ExitStatus.DONE, report.error
         assert report.armed is not None
         assert report.run_id
+        self.deadlines[report.run_id] = report.armed.deadline
         self._settle()
         return report.run_id
 
@@ -98,7 +101,10 @@ class Machine:
         self.job.edit = lambda _action, answer: answer
 
     def wait_for_armed(self, run: str, execution_id: str = "") -> None:
-        """Wait until what is armed, or one that was, has ended."""
+        """Wait until what a run armed, or one that was armed before it was extended, has ended."""
+        # Nothing happens until shortly before it is due; then the cloud is asked each second.
+        left = self.deadlines[run] - self.job.clock.now()
+        self.job.clock.sleep(max(0.0, left.total_seconds() - 10))
         if execution_id:
             return self._wait(execution_id)
         record = self.job.journal.load(RunId(run))

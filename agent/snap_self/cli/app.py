@@ -61,12 +61,13 @@ def run_app(arguments: Sequence[str]) -> int:
 
 
 def _parser_of(arguments: Sequence[str]) -> App:
-    """Return the parser of a line; one that begins with a command's name needs no other command.
+    """Return the parser of a line, with the one command that its first word names, or with none.
 
-    Making the tables of all of them takes as long as importing the parser.
+    Making the tables of all commands takes as long as importing the parser. A line that begins
+    with an option, as that of the main job, names a command by mistake only.
     """
     named = [each for each in app.registered_commands if _name_of(each) in arguments[:1]]
-    if not named:
+    if not named and not any(each.startswith("-") for each in arguments[:1]):
         return app
     alone = App(cls=_Alone, **SETTINGS)
     alone.registered_callback, alone.registered_commands = app.registered_callback, named
@@ -74,11 +75,29 @@ def _parser_of(arguments: Sequence[str]) -> App:
 
 
 class _Alone(Commands):
-    """The program with one command."""
+    """The program with one command or with none; all are made where a line turns out to need them.
+
+    A help of it tells of all.
+    """
 
     def whole(self) -> Any:
         """Return the table of all commands."""
         return program()
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first word names, and the words after it.
+
+        Raises:
+            UsageError: it names none.
+        """
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return self.whole().resolve_command(ctx, args)
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help of the program."""
+        text: str = self.whole().get_help(ctx)
+        return text
 
 
 def _name_of(command: Any) -> str:

@@ -260,7 +260,7 @@ def options_before(context: Any, name: str, given: Sequence[str]) -> UsageError:
     """
     typed: Sequence[str] = (context.obj if context else None) or ()
     message = f"{', '.join(given)} before the word {name} would have no effect"
-    below = context.command.commands[name]
+    below = context.command.whole().commands[name]
     takes = {spelling for each in below.params for spelling in each.opts}
     hint = f"options of a command follow its name: {PROGRAM} {name} …"
     if name in typed and set(given) <= takes:
@@ -314,7 +314,7 @@ def _hint(error: Exception, context: Any, path: str) -> str:
         return f"{_EXAMPLES.get(missing, '')}{_help_of(path)}"
     if option := _unknown_option(error):
         word = option.removeprefix("--")
-        if context and path == PROGRAM and word in context.command.commands:
+        if context and path == PROGRAM and word in context.command.whole().commands:
             return f"that is a command, without hyphens: `{PROGRAM} {word}`"
         if path == PROGRAM and (pointer := _pointer(POINTERS, word)):
             return f"`{pointer.line.replace('{id}', 'last')}` {pointer.does}"

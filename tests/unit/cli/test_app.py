@@ -30,6 +30,17 @@ def test_options_when_they_stand_before_the_command_then_are_refused_by_name(
     assert "snap-self" in caught.value.hint
 
 
+@pytest.mark.parametrize("arguments", [["--before", "x", "--help"], ["-vh"]])
+def test_help_after_options_tells_of_every_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_app(arguments)
+    shown = capsys.readouterr().out
+    run_app(["--help"])
+    assert shown == capsys.readouterr().out
+    assert "prune" in shown
+
+
 def test_version_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["--version", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
