@@ -100,10 +100,12 @@ check_not_frozen() {
 
 # What is in the way: paths to be placed that hold something which no installation of ours put there.
 check_conflicts() { # NEW-MANIFEST
+    ours=
+    [ ! -f "$MANIFEST" ] || ours="$(cut -d ' ' -f 3- "$MANIFEST")"
     while read -r kind _ path; do
         case "$kind" in file | link) ;; *) continue ;; esac
         [ -e "$path" ] || [ -L "$path" ] || continue
-        [ ! -f "$MANIFEST" ] || ! listed "$MANIFEST" "$path" || continue
+        ! listed "$path" "$ours" || continue
         if [ "$kind" = link ]; then
             [ "$(readlink "$path")" != "$(readlink "$staged$path")" ] || continue
         elif cmp -s "$path" "$staged$path"; then
@@ -116,9 +118,9 @@ check_conflicts() { # NEW-MANIFEST
         "was snap-self installed in another way (pip, a copy)? Remove that first"
 }
 
-# listed MANIFEST PATH
+# listed LINE LINES: succeed where it is one of them. Starts no program: it is asked for every file.
 listed() {
-    grep -qxE "[a-z-]+ [^ ]+ $(printf '%s\n' "$2" | sed 's/[][\.*^$+?(){}|]/\\&/g')" "$1"
+    case "$NEWLINE$2$NEWLINE" in *"$NEWLINE$1$NEWLINE"*) ;; *) return 1 ;; esac
 }
 
 # --- what to place ---------------------------------------------------------------------------
@@ -165,13 +167,19 @@ checksum() {
 
 # Print the new manifest, and what the one before names beyond it.
 make_manifest() {
-    (cd "$staged" && find . ! -type d | LC_ALL=C sort) | sed 's/^\.//' >"$work/paths"
-    while read -r path; do
-        case "$path" in
-        "$PREFIX"/*) printf 'tree - %s\n' "$path" ;;
-        *) entry_of "$path" ;;
-        esac
-    done <"$work/paths" >"$work/entries"
+    (cd "$staged$PREFIX" && find . ! -type d) | sed "s,^\.,tree - $PREFIX," | LC_ALL=C sort >"$work/entries"
+    (cd "$staged" && find . -path ".$PREFIX" -prune -o -type f -exec sha256sum {} +) |
+        sed 's,^\([^ ]*\)  \./,\1 /,' | LC_ALL=C sort -k 2 >"$work/sums"
+    (cd "$staged" && find . -path ".$PREFIX" -prune -o -type l -print) | sed 's,^\.,,' | LC_ALL=C sort >"$work/links"
+    placed="$(cut -d ' ' -f 2- "$work/sums" && cat "$work/links")"
+    folders=
+    {
+        while read -r sum path; do entry_of "$sum" "$path"; done <"$work/sums"
+        while read -r path; do
+            missing_folders "${path%/*}"
+            printf 'link - %s\n' "$path"
+        done <"$work/links"
+    } >>"$work/entries"
     printf 'tree - %s\n' "$MANIFEST"
     for kinds in tree 'folder|file|conf' link; do
         grep -E "^($kinds) " "$work/entries" || :
@@ -179,25 +187,21 @@ make_manifest() {
     for package in $APT_INSTALLED; do printf 'debian - %s\n' "$package"; done
     [ ! -f "$MANIFEST" ] || while read -r kind sum path; do
         case "$kind" in
-        folder) grep -qxF "folder - $path" "$work/entries" || printf 'folder - %s\n' "$path" ;;
+        folder) listed "$path" "$folders" || printf 'folder - %s\n' "$path" ;;
         hook | debian) printf '%s - %s\n' "$kind" "$path" ;;
-        file | link | conf) grep -qxF -e "$path" "$work/paths" || printf 'old-%s %s %s\n' "$kind" "$sum" "$path" ;;
-        old-*) grep -qxF -e "$path" "$work/paths" || printf '%s %s %s\n' "$kind" "$sum" "$path" ;;
+        file | link | conf) listed "$path" "$placed" || printf 'old-%s %s %s\n' "$kind" "$sum" "$path" ;;
+        old-*) listed "$path" "$placed" || printf '%s %s %s\n' "$kind" "$sum" "$path" ;;
         esac
     done <"$MANIFEST"
 }
 
-entry_of() {
-    missing_folders "${1%/*}"
-    if [ -L "$staged$1" ]; then
-        printf 'link - %s\n' "$1"
-    else
-        case "$1" in
-        "$CONFIG"/hook-guard) printf 'file %s %s\n' "$(checksum "$staged$1")" "$1" ;;
-        "$CONFIG"/*) printf 'conf %s %s\n' "$(checksum "$staged$1")" "$1" ;;
-        *) printf 'file %s %s\n' "$(checksum "$staged$1")" "$1" ;;
-        esac
-    fi
+entry_of() { # CHECKSUM FILE
+    missing_folders "${2%/*}"
+    case "$2" in
+    "$CONFIG"/hook-guard) printf 'file %s %s\n' "$1" "$2" ;;
+    "$CONFIG"/*) printf 'conf %s %s\n' "$1" "$2" ;;
+    *) printf 'file %s %s\n' "$1" "$2" ;;
+    esac
 }
 
 # Print folders that are not there yet, outermost first, each once. The root's name is empty.
@@ -205,7 +209,10 @@ missing_folders() {
     [ ! -d "$1/" ] || return 0
     case "$1" in "$CONFIG" | "$CONFIG"/*) return 0 ;; esac # stays, with what is in it
     missing_folders "${1%/*}"
-    grep -qxF "folder - $1" "$work/entries" || printf 'folder - %s\n' "$1"
+    listed "$1" "$folders" || {
+        folders="$folders$NEWLINE$1"
+        printf 'folder - %s\n' "$1"
+    }
 }
 
 # --- placing ---------------------------------------------------------------------------------
@@ -298,9 +305,9 @@ recover() {
     rm -rf "$NEXT" "$BEFORE"
 }
 
-# Print the name that a file has until it is whole; the dot keeps programs from reading it.
-beside() {
-    printf '%s/.%s.snap-self-new\n' "${1%/*}" "${1##*/}"
+# Set `beside` to the name that a file has until it is whole; the dot keeps programs from reading it.
+name_beside() {
+    beside="${1%/*}/.${1##*/}.snap-self-new"
 }
 
 # Remove what an installation that was killed has left under such a name.
@@ -311,7 +318,7 @@ forget() {
 # put SOURCE TARGET: beside it first, then by rename.
 put() {
     [ -d "${2%/*}/" ] || mkdir -p "${2%/*}"
-    beside="$(beside "$2")"
+    name_beside "$2"
     forget "$beside"
     if ! cp -P -p "$1" "$beside" || ! mv -f "$beside" "$2"; then
         rm -f "$beside"
@@ -319,13 +326,22 @@ put() {
     fi
 }
 
+# facts_below FOLDER PROGRAM...: have a program tell of all files of the manifest that lie there: "FACT PATH".
+facts_below() (
+    cd "$1" || exit
+    shift
+    sed -n 's,^file [^ ]* /,./,p' "$work/manifest" | xargs -d '\n' "$@" 2>/dev/null | sed 's,  *\./, /,' | LC_ALL=C sort
+)
+
 put_files() {
     unchanged=0
+    sums_there="$(facts_below / sha256sum)"
+    facts_below "$staged" stat -c '%a %n' >"$work/modes"
+    modes_there="$(facts_below / stat -c '%a %n' | LC_ALL=C comm -12 - "$work/modes" | cut -d ' ' -f 2-)"
     while read -r kind sum path; do
         case "$kind" in
         file)
-            if [ -f "$path" ] && [ ! -L "$path" ] && [ "$(checksum "$path")" = "$sum" ] &&
-                [ "$(stat -c %a "$path")" = "$(stat -c %a "$staged$path")" ]; then
+            if [ -f "$path" ] && [ ! -L "$path" ] && listed "$sum $path" "$sums_there" && listed "$path" "$modes_there"; then
                 unchanged=$((unchanged + 1))
                 continue
             fi
@@ -490,7 +506,8 @@ install_now() {
 # --- removing --------------------------------------------------------------------------------
 
 remove_one() {
-    forget "$(beside "$1")"
+    name_beside "$1"
+    forget "$beside"
     [ -e "$1" ] || [ -L "$1" ] || return 0
     rm -f "$1" || fail "$EXIT_ENVIRONMENT" "$1 could not be removed" "mend that, then repeat: $0 uninstall"
     say "removed $1"

@@ -79,22 +79,39 @@ place() {
     install -m "$1" "$checkout/$2" "$destdir$3"
 }
 
+# place_all MODE FOLDER DEST FILE...: the same for several files, named from that folder or in full.
+place_all() {
+    all_mode="$1" all_from="$checkout${2:+/$2}" all_to="$destdir$3"
+    shift 3
+    for file; do
+        case "$file" in /*) ;; *) file="$all_from/$file" ;; esac
+        [ -f "$file" ] || fail "$EXIT_ENVIRONMENT" "${file#"$checkout"/} is missing: this checkout is not whole"
+    done
+    mkdir -p "$all_to"
+    (cd "$all_from" && install -m "$all_mode" -t "$all_to" -- "$@")
+}
+
 # packed SOURCE DEST: the same, compressed, without the time and name that gzip would note.
 packed() {
     place 644 "$1" "$2"
     gzip -9nf "$destdir$2"
 }
 
-# document SOURCE NAME: a page of the documents. They lie in several folders of a checkout and in one here, so
-# links among them lead there.
-document() {
-    place 644 "$1" "$doc/$2"
-    up=
-    case "$2" in */*) up=../ ;; esac
+# documents FOLDER WHERE FILE...: pages of the documents. They lie in several folders of a checkout and in one here,
+# WHERE below it, so links among them lead there.
+documents() {
+    up="${2:+../}" pages="$doc${2:+/$2}"
+    pages_from="$1"
+    shift 2
+    place_all 644 "$pages_from" "$pages" "$@"
+    for page; do
+        shift
+        set -- "$@" "$destdir$pages/${page##*/}"
+    done
     sed -i -e "s,](\(packaging/docs/\|\.\./docs/\|\.\./\.\./\),]($up,g" \
         -e "s,](\(packaging/\|\.\./\)\(ram\|cloud-init\|terraform\)/,](${up}\2/,g" \
         -e "s,](${up}CHANGELOG\.md,](${up}changelog.gz,g" \
-        -e "s,](${up}LICENSE),](${up}$(licence)),g" "$destdir$doc/$2"
+        -e "s,](${up}LICENSE),](${up}$(licence)),g" -- "$@"
 }
 
 # Debian has licences in a file of its own.
@@ -132,11 +149,9 @@ place_configuration() {
 }
 
 place_units() {
-    for unit in snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
+    place_all 644 packaging/systemd /usr/lib/systemd/system snap-self-thaw.service snap-self-prune.service snap-self-prune.timer snap-self-follow@.service \
         snap-self-unmount.service snap-self-unmount@.service snap-self-unmount@.timer snap-self-verify.service \
-        snap-self-verify.timer snap-self-confirm.service snap-self-metrics.service snap-self-metrics.timer; do
-        place 644 "packaging/systemd/$unit" "/usr/lib/systemd/system/$unit"
-    done
+        snap-self-verify.timer snap-self-confirm.service snap-self-metrics.service snap-self-metrics.timer
     place 644 packaging/tmpfiles/snap-self.conf /usr/lib/tmpfiles.d/snap-self.conf
     place 644 packaging/systemd/snap-self.catalog /usr/lib/systemd/catalog/snap-self.catalog
 }
@@ -162,7 +177,9 @@ place_hooks() {
         case "$file" in */README.md | */__pycache__) continue ;; esac
         mode=644
         # What is started begins so; the mode in a checkout may be anything.
-        if [ "$(head -c 2 "$file")" = '#!' ]; then mode=755; fi
+        first=
+        IFS= read -r first <"$file" || :
+        case "$first" in '#!'*) mode=755 ;; esac
         place "$mode" "${file#"$checkout"/}" "$hooks/${file#"$checkout"/packaging/hooks/}"
     done
 }
@@ -186,28 +203,18 @@ place_documents() {
     place 644 packaging/completions/_snap-self "$(zsh_functions)/_snap-self"
     place 644 packaging/completions/snap-self.fish /usr/share/fish/vendor_completions.d/snap-self.fish
     place 644 agent/snap_self/data/config.example.toml "$doc/examples/config.toml"
-    for file in snap-self-create.json snap-self-prune.json snap-self-tags.json \
+    place_all 644 packaging/ram "$doc/ram" snap-self-create.json snap-self-prune.json snap-self-tags.json \
         snap-self-restore.json snap-self-rollback.json snap-self-rollback-role.json snap-self-online.json trust.json \
-        trust-oos.json snap-self-fleet.json snap-self-keeper.json; do
-        place 644 "packaging/ram/$file" "$doc/ram/$file"
-    done
-    document packaging/ram/README.md ram/README.md
-    for file in "$checkout"/packaging/oos/*.yml; do
-        place 644 "packaging/oos/${file##*/}" "$doc/oos/${file##*/}"
-    done
-    for file in snap-self.rules.yml snap-self.rules-test.yml dashboard.json icinga2.conf nagios.cfg; do
-        place 644 "packaging/monitoring/$file" "$doc/monitoring/$file"
-    done
+        trust-oos.json snap-self-fleet.json snap-self-keeper.json
+    documents packaging/ram ram README.md
+    place_all 644 packaging/oos "$doc/oos" "$checkout"/packaging/oos/*.yml
+    place_all 644 packaging/monitoring "$doc/monitoring" \
+        snap-self.rules.yml snap-self.rules-test.yml dashboard.json icinga2.conf nagios.cfg
     place 644 packaging/cloud-init/snap-self.yml "$doc/cloud-init/snap-self.yml"
-    for file in main.tf policy.tf variables.tf; do
-        place 644 "packaging/terraform/$file" "$doc/terraform/$file"
-    done
-    document packaging/terraform/README.md terraform/README.md
-    document README.md README.md
-    document SECURITY.md SECURITY.md
-    for file in "$checkout"/packaging/docs/*.md; do
-        document "packaging/docs/${file##*/}" "${file##*/}"
-    done
+    place_all 644 packaging/terraform "$doc/terraform" main.tf policy.tf variables.tf
+    documents packaging/terraform terraform README.md
+    documents '' '' README.md SECURITY.md
+    documents packaging/docs '' "$checkout"/packaging/docs/*.md
     place 644 packaging/docs/first-snapshot.svg "$doc/first-snapshot.svg"
     packed CHANGELOG.md "$doc/changelog"
     [ "$flavour" = deb ] || place 644 LICENSE "$doc/LICENSE"
@@ -215,9 +222,8 @@ place_documents() {
 
 # One schema for what each command says with --json.
 place_schemas() {
-    for file in "$checkout"/agent/snap_self/data/schema/*.schema.json; do
-        place 644 "${file#"$checkout"/}" "/usr/share/snap-self/schema/${file##*/}"
-    done
+    schemas=agent/snap_self/data/schema
+    place_all 644 "$schemas" /usr/share/snap-self/schema "$checkout/$schemas"/*.schema.json
 }
 
 # Debian's zsh reads vendor-completions, the others' site-functions.

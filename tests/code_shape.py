@@ -53,6 +53,21 @@ class Module:
         """Return the syntax tree."""
         return ast.parse(self.source, filename=str(self.path))
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Return all nodes of the tree; to find them costs more than to look at them."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def definitions(self) -> tuple[tuple[Definition, tuple[Definition, ...]], ...]:
+        """Return every class and function with the definitions around it."""
+        return tuple(definitions(self.tree))
+
+    @property
+    def has_code(self) -> bool:
+        """Tell whether there is more than a docstring."""
+        return len(self.tree.body) > (ast.get_docstring(self.tree) is not None)
+
     @property
     def is_package(self) -> bool:
         """Tell whether this is a package's ``__init__``."""
@@ -68,8 +83,8 @@ class Module:
         return frozenset(lines - set(self._docstring_lines()))
 
     def _docstring_lines(self) -> Iterator[int]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Module | Definition) and ast.get_docstring(node) is not None:
+        for node in (self.tree, *(node for node, _ in self.definitions)):
+            if ast.get_docstring(node) is not None:
                 yield from lines_of(node.body[0])
 
     @cached_property
@@ -77,7 +92,7 @@ class Module:
         """Return every function, nested ones too; ``@overload`` stubs are left out."""
         return tuple(
             self._measure(node, outer)
-            for node, outer in definitions(self.tree)
+            for node, outer in self.definitions
             if isinstance(node, FunctionNode) and not decorated(node, "overload")
         )
 
@@ -105,7 +120,7 @@ class Module:
         """
         if self.source.strip() and ast.get_docstring(self.tree) is None:
             yield f"{self.path}:1"
-        for node, outer in definitions(self.tree):
+        for node, outer in self.definitions:
             is_method = isinstance(node, FunctionNode) and bool(outer)
             names = [node.name, *(each.name for each in outer)]
             public = not any(name.startswith("_") for name in names)
@@ -118,7 +133,7 @@ class Module:
     @property
     def broad_excepts(self) -> Iterator[str]:
         """Yield handlers that catch almost everything."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ExceptHandler):
                 kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 if any(k is None or dotted(k) in {"Exception", "BaseException"} for k in kinds):
@@ -126,14 +141,22 @@ class Module:
 
     def calls(self, *names: str) -> Iterator[str]:
         """Yield where one of the dotted ``names`` is called."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Call) and dotted(node.func) in names:
                 yield f"{self.path}:{node.lineno} {dotted(node.func)}"
 
     def imports(self, *, load_time: bool) -> frozenset[str]:
         """Return the absolute dotted names imported: when loaded only, or at any depth."""
-        nodes = load_time_nodes(self.tree.body) if load_time else ast.walk(self.tree)
+        return self._imports_on_load if load_time else self._imports
+
+    @cached_property
+    def _imports_on_load(self) -> frozenset[str]:
+        nodes = load_time_nodes(self.tree.body)
         return frozenset(name for node in nodes for name in self._imported(node))
+
+    @cached_property
+    def _imports(self) -> frozenset[str]:
+        return frozenset(name for node in self.nodes for name in self._imported(node))
 
     def _imported(self, node: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
@@ -176,7 +199,7 @@ def definitions(
         if isinstance(node, Definition):
             yield node, outer
             yield from definitions(node, (*outer, node))
-        else:
+        elif not isinstance(node, ast.expr):  # in which there is none
             yield from definitions(node, outer)
 
 

@@ -55,7 +55,7 @@ def product() -> tuple[Module, ...]:
 
 
 def _nodes(module: Module) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(module.source))
+    return iter(module.nodes)
 
 
 def _called(node: ast.AST) -> str:

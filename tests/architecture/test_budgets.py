@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,24 @@ BROAD_EXCEPT_BORDERS = (
 )
 
 
+@pytest.fixture(scope="module")
+def packages() -> Mapping[str, tuple[Module, ...]]:
+    """Return each package's modules, which are measured once for all tests here."""
+    return {name: read_package(ROOT / "agent" / name) for name in PACKAGES}
+
+
 @pytest.fixture(scope="module", params=PACKAGES)
-def modules(request: pytest.FixtureRequest) -> tuple[Module, ...]:
+def modules(
+    packages: Mapping[str, tuple[Module, ...]], request: pytest.FixtureRequest
+) -> tuple[Module, ...]:
     """Return one package's modules."""
-    return read_package(ROOT / "agent" / request.param)
+    return packages[request.param]
 
 
 @pytest.fixture(scope="module")
-def product() -> tuple[Module, ...]:
+def product(packages: Mapping[str, tuple[Module, ...]]) -> tuple[Module, ...]:
     """Return the product's modules."""
-    return read_package(ROOT / "agent/snap_self")
+    return packages["snap_self"]
 
 
 def functions_of(modules: Sequence[Module]) -> list[Function]:

@@ -15,7 +15,7 @@ def own_interpreter(module: Module) -> list[str]:
     """Return where a module asks which interpreter runs it, or how that was started."""
     return [
         f"{module.name}:{node.lineno}"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (
             isinstance(node, ast.Attribute)
             and node.attr in ("executable", "orig_argv")
@@ -32,10 +32,10 @@ def own_interpreter(module: Module) -> list[str]:
 
 def test_only_the_shared_places_start_another_python() -> None:
     found = {
-        module.name: own_interpreter(module)
+        module.name: where
         for package in ("snap_self", "ecs_simulator")
         for module in read_package(ROOT / "agent" / package)
-        if own_interpreter(module)
+        if (where := own_interpreter(module))
     }
     assert sorted(found) == sorted(PLACES), found
 

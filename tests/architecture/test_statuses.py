@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from code_shape import definitions, read_package
+from code_shape import read_package
 from snap_self import errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def test_every_error_kind_lives_in_the_error_tree() -> None:
         f"{module.path}:{node.lineno} {node.name}"
         for module in read_package(ROOT / "agent/snap_self")
         if module.name != "snap_self.errors"
-        for node, _ in definitions(module.tree)
+        for node, _ in module.definitions
         if any(getattr(base, "id", "") in names for base in getattr(node, "bases", ()))
     ]
     assert strays == []

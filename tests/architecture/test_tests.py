@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,15 @@ def read(path: Path) -> Module:
 
 def test_patches_are_at_most_three_in_1000_lines() -> None:
     modules = [read(path) for path in python_files()]
-    lines = sum(len(module.code_lines) for module in modules)
     patches = [
         f"{module.path}:{number}"
         for module in modules
         for number, line in enumerate(module.source.splitlines(), start=1)
         if PATCHES.search(line) and "PATCHES" not in line
     ]
-    assert len(patches) * 1000 <= 3 * lines, patches
+    # No more modules are measured than it takes: measuring all of them takes half a minute.
+    lines = accumulate(len(module.code_lines) for module in modules)
+    assert not patches or any(len(patches) * 1000 <= 3 * so_far for so_far in lines), patches
 
 
 def test_unit_tests_never_import_the_clock() -> None:

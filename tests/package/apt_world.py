@@ -21,7 +21,7 @@ from typing import Any
 import world_init
 from debian_repository import ORIGIN, Deb, make_database, make_repository
 
-from agent_runner import CHECKOUT
+from agent_runner import CHECKOUT, wait_for
 from fixtures_simulator import SimulatorProcess, simulator_running
 from run_directory import RunDirectory
 
@@ -246,7 +246,7 @@ class World:
                 start_new_session=True,
             )
             try:
-                status = process.wait(self.limit_s)
+                status = wait_for(process, self.limit_s)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()

@@ -25,7 +25,7 @@ for name in {names!r}:
     cache.open()
 """
 BACK_AND_FORTH = """
-for turn in 1 2 3 4 5; do
+for turn in 1 2; do
     apt-get -y install libc6=2.36-10 && apt-get -y --allow-downgrades install libc6=2.36-9 || exit
 done
 """
@@ -96,10 +96,10 @@ def test_release_upgrades_many_commits_get_one_snapshot(world: World, cloud: Clo
     assert cloud.befores() == ["apt: release upgrade: upgrade hello-harmless"]
 
 
-def test_ten_runs_in_a_row_get_one_snapshot(counted: World, cloud: Cloud) -> None:
+def test_runs_in_a_row_get_one_snapshot(counted: World, cloud: Cloud) -> None:
     done = counted.run("sh", "-c", BACK_AND_FORTH)
     assert done.status == 0, done.err
-    assert len(calls(counted)) == 10
+    assert len(calls(counted)) == 4
     assert cloud.befores() == ["apt: upgrade libc6"]
 
 

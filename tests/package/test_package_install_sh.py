@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from built_packages import self_contained_tree
 from install_rig import ROOT, Machine, copy_checkout, machine_running, make_tree, shim
 
 from json_schemas import described
@@ -206,9 +207,7 @@ def test_installed_agent_needs_no_python_of_the_system_and_writes_nothing_into_i
     machine: Machine,
 ) -> None:
     script = str(ROOT / "install.sh")
-    built = machine.run(str(ROOT / "packaging/build.sh"))
-    assert built.returncode == 0, built.stderr
-    tree = str(ROOT / "build/self-contained")
+    tree = str(self_contained_tree())
     assert machine.run(script, "install", "--tree", tree).returncode == 0
     named = files_in(machine)
     machine.run("sh", "-c", "rm /usr/bin/python3*")

@@ -12,13 +12,15 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000  # linux/sched.h
 CLONE_NEWPID = 0x20000000
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# linux/mount.h: MS_BIND, MS_REC, MS_PRIVATE
+FLAGS = {"--bind": 4096, "--rbind": 4096 | 16384, "--make-rprivate": 16384 | 1 << 18}
+MNT_DETACH = 2  # sys/mount.h
 OPAQUE = "trusted.overlay.opaque"  # Documentation/filesystems/overlayfs.rst
 
 # What a world changes in a copy of its own, and what is empty in it. All else, as the place of the
@@ -152,7 +154,8 @@ def enter(root: Path) -> None:
         raise OSError(ctypes.get_errno(), "pivot_root")
     os.chroot(".")
     os.chdir("/")
-    _run("umount", "-l", "/.old")
+    if libc.umount2(b"/.old", MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), "umount2")
     Path("/.old").rmdir()
 
 
@@ -161,14 +164,22 @@ def _pivot_root_number() -> int:
 
 
 def mount(*arguments: str) -> None:
-    """Call mount(8)."""
-    _run("mount", *arguments)
-
-
-def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(argv)}: {done.stderr}")
+    """Do what mount(8) does with these arguments, without a process: a world has 17 mounts."""
+    words = list(arguments)
+    flags, kind, options = 0, None, None
+    while words[0].startswith("-"):
+        word = words.pop(0)
+        if word == "-t":
+            kind = words.pop(0)
+        elif word == "-o":
+            options = words.pop(0)
+        else:
+            flags |= FLAGS[word]
+    source = words[0] if len(words) > 1 else None
+    texts = [None if text is None else os.fsencode(text) for text in (source, words[-1], kind)]
+    data = None if options is None else os.fsencode(options)
+    if libc.mount(*texts, ctypes.c_ulong(flags), data) != 0:
+        sys.exit(f"mount {' '.join(arguments)}: {os.strerror(ctypes.get_errno())}")
 
 
 if __name__ == "__main__":
