@@ -19,7 +19,8 @@ In a test::
 Layers, top to bottom (each imports only what is below it):
 ``neighbours`` > ``simulator`` > ``control_api``, ``servers``, ``peers`` > ``controls`` > ``api``,
 ``metadata`` > ``actions`` > ``snapshotting``, ``attaching``, ``encrypting`` > ``cloud`` > ``oos`` >
-``state``, ``pace``, ``account``, ``machines`` > ``assistant``, ``life``, ``authenticate``,
+``pace``, ``account``, ``machines``, ``guest_assistant`` > ``assistant`` > ``state``,
+``guest_channel``, ``life``, ``authenticate``,
 ``keys``, ``faults``, ``idempotency`` > ``records``, ``usage``, ``paging``, ``rules``, ``params``,
 ``ram``, ``render`` > ``config``, ``errors``, ``signature``, ``clock``, ``ports``, ``identifiers``.
 

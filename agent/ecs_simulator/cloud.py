@@ -92,7 +92,7 @@ class Cloud:
         self.power: Power = NoPower()
         self.state = State()
         self.agenda = Agenda(clock)
-        self.assistant = Assistant(clock, self.agenda, self.state.lock)
+        self.assistant = Assistant(clock, self.agenda, self.state)
         self.pace = Pace(self.agenda, config)
         self.ids = Ids(config.seed)
         self.keys = KeyStore(
@@ -206,6 +206,7 @@ class Cloud:
             private_ipv4=config.private_ipv4,
             mac=config.mac,
             created_at=self.clock.now() - 86400,
+            started_at=self.clock.now() - 86400,
             status=config.status,
             stopped_mode=config.stopped_mode,
             locks=list(config.locks),

@@ -57,15 +57,17 @@ class Machines:
         with self._lock:
             return len(self._running)
 
+    def is_up(self, instance_id: str) -> bool:
+        """Tell whether an assistant runs there."""
+        return instance_id in self._machines
+
     def begin(self, instance_id: str, command: Command, ended: Ended) -> None:
         """Start a command and return at once.
 
         Raises:
-            OSError: no assistant runs there, or its interpreter is not to be had.
+            OSError: its folder or its interpreter is not to be had.
         """
-        machine = self._machines.get(instance_id)
-        if machine is None:
-            raise OSError(f"no assistant runs on {instance_id}")
+        machine = self._machines[instance_id]
         script = machine.folder / f"{command.command_id}.script"
         script.write_bytes(command.content)
         output = machine.folder / f"{command.command_id}.output"

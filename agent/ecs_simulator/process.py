@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from ecs_simulator import programs
 from ecs_simulator.description import Description, DiskUse
+from ecs_simulator.guest_assistant import GuestAssistant
 from ecs_simulator.ports import NoStorage, Storage
 from ecs_simulator.simulator import Simulator, TlsContexts
 from ecs_simulator.storage import own
@@ -292,11 +293,15 @@ class _GuestPower:
 def _powered(simulator: Simulator, storage: QcowStorage) -> Iterator[None]:
     power = _GuestPower(simulator, storage)
     simulator.cloud.power = power
+    name = simulator.cloud.own_instance.instance_id
+    assistant = GuestAssistant(name, storage.guest.assistant_socket)
+    simulator.cloud.assistant.guest = assistant
     try:
         if simulator.cloud.own_instance.status == "Running":
             power.on()
         yield
     finally:
+        assistant.close()
         power.off(force=True)
 
 

@@ -91,6 +91,7 @@ class Instance:
     """One instance, as both the API and the metadata service see it.
 
     Args:
+        started_at: when it was last started.
         hot_plug: whether disks can come and go while it runs.
         refused_categories: disk categories that its type does not support.
         at_start: fields that get these values when it starts.
@@ -106,6 +107,7 @@ class Instance:
     private_ipv4: str
     mac: str
     created_at: float
+    started_at: float
     status: str = "Running"
     stopped_mode: str = "Not-applicable"
     locks: list[str] = field(default_factory=list)

@@ -80,6 +80,8 @@ def test_command_runs_on_each_instance_with_its_own_variables_and_folder(rig: Ri
 
 def test_command_on_an_instance_without_an_assistant_fails_alone(rig: Rig) -> None:
     rig.run("true", "i-1", "i-3")
+    rig.ended()
+    rig.region.pass_time(62)  # it is sent for a minute
     found = rig.ended()
     assert (found["i-1"]["InvocationStatus"], found["i-3"]["ErrorCode"]) == (
         "Success",

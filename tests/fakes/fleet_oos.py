@@ -80,11 +80,20 @@ class Ends:
 
 @dataclass(slots=True)
 class ScriptedGuest:
-    """Ends commands as a test says; None stands for one of which nothing is heard any more."""
+    """Ends commands as a test says; None stands for one of which nothing is heard any more.
 
+    Args:
+        down: the instances on which no assistant runs.
+    """
+
+    down: set[str] = field(default_factory=set)
     ends: dict[str, Ends | None] = field(default_factory=dict)
     begun: list[tuple[str, Command]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+
+    def is_up(self, instance_id: str) -> bool:
+        """Tell whether an assistant runs there."""
+        return instance_id not in self.down
 
     def begin(self, instance_id: str, command: Command, ended: Ended) -> None:
         """Note it, and end it."""

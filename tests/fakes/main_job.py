@@ -20,6 +20,7 @@ from ecs_simulator import AccessKeyConfig
 from ecs_simulator.config import DiskConfig, InstanceConfig, LifeTimes, SimulatorConfig
 from ecs_simulator.simulator import Simulator
 from fakes.filesystems import FakeFilesystems
+from fakes.fleet_oos import ScriptedGuest
 from fakes.journal import FakeJournal
 from fakes.lock import FakeLock
 from fakes.machine_builder import MachineBuilder
@@ -243,9 +244,10 @@ class MainJob:
 def main_job(
     cloud: SimulatorConfig | None = None, *, lvm: bool = False, efi: bool = False
 ) -> Iterator[MainJob]:
-    """Give the main job on a fresh simulated cloud."""
+    """Give the main job on a fresh simulated cloud; Cloud Assistant runs on each instance."""
     with (
         Simulator(cloud or config()) as simulator,
         closing(MainJob(simulator, lvm=lvm, efi=efi)) as job,
     ):
+        simulator.cloud.assistant.guest = ScriptedGuest()
         yield job

@@ -27,6 +27,7 @@ from snap_self.errors import (
     SnapSelfError,
 )
 from snap_self.model.actions import Policy
+from snap_self.model.executions import Execution
 from snap_self.model.going_back import DamagedReturn, Heading, ReturnId, SetAside, User
 from snap_self.model.ids import RunId
 from snap_self.model.run import ArmedRecord, RollbackRecord
@@ -423,6 +424,24 @@ def test_rollback_by_oos_that_may_go_on_is_waited_for(one: Online) -> None:
     assert one.moves() == []
     noted(one, rollback=replace(asked, asked=asked.asked - timedelta(hours=1)))
     assert one.back() is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "is_over"), [("assistantUp", True), ("bootCheck", True), ("settled", False)]
+)
+def test_rollback_by_oos_that_only_waits_for_the_boot_is_in_nobodys_way(
+    one: Online, task: str, *, is_over: bool
+) -> None:
+    asked = RollbackRecord(
+        asked=one.job.clock.now() - timedelta(minutes=1), client_token="t", execution_id="exec-1"
+    )
+    seen = Execution(execution_id="exec-1", status="Running", tasks=(task,))
+    noted(one, rollback=asked, went_back=seen)
+    if is_over:
+        assert one.back() is not None
+    else:
+        with pytest.raises(RollbackGoesOn, match="not known to have ended"):
+            one.back()
 
 
 def test_rollback_by_oos_that_the_cloud_did_not_take_is_in_nobodys_way(one: Online) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from ecs_simulator.config import RoleConfig
 from ecs_simulator.faults import Fault
+from fakes.fleet_oos import ScriptedGuest
 from fakes.main_job import DISKS, MainJob, config, main_job
 from snap_self.access.documents import (
     OOS_SERVICE,
@@ -103,6 +104,28 @@ def test_second_one_is_refused_while_the_first_goes_on(job: MainJob) -> None:
     started = back(job)
     with pytest.raises(RollbackGoesOn, match=started.execution.execution_id):
         back(job)
+
+
+def test_next_one_is_begun_where_the_first_only_waits_for_the_boot(job: MainJob) -> None:
+    guest = ScriptedGuest(down={job.tools.identify().instance_id})
+    job.simulator.cloud.assistant.guest = guest
+    first = back(job).execution.execution_id
+    while waits_for(job, first) != {"assistantUp"}:
+        job.clock.sleep(0.5)
+    second = back(job).execution.execution_id
+    assert second != first
+    while "bootCheck" not in waits_for(job, second) | waits_for(job, first):
+        job.clock.sleep(5)
+        guest.down.clear()
+    resets = [c for c in job.simulator.calls if c.action == "ResetDisk" and not c.code]
+    assert len(resets) == 2 * len(DISKS)
+
+
+def waits_for(job: MainJob, execution_id: str) -> set[str]:
+    """Return the tasks that an execution is at."""
+    asked = {"Version": "2019-06-01", "ExecutionId": execution_id}
+    (found,) = job.caller()("ListExecutions", asked)["Executions"]
+    return {str(each["TaskName"]) for each in found["CurrentTasks"]}
 
 
 def test_lost_answer_starts_no_second_execution(job: MainJob) -> None:

@@ -9,15 +9,14 @@ Source: QEMU's ``docs/interop/qemu-ga-ref``.
 from __future__ import annotations
 
 import base64
-import itertools
 import json
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_IDS = itertools.count(int(time.time()))
+from ecs_simulator.guest_channel import GuestChannel, Refused, Silent
+
 _CHUNK = 48 * 1024
 _POLL_S = 0.3  # each question is a line in the guest's journal
 
@@ -60,15 +59,13 @@ class GuestAgent:
     """A connection to a guest's agent; made anew when the guest was switched off and on."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._socket: socket.socket | None = None
-        self._buffer = b""
+        self._channel = GuestChannel(path)
 
     def answers(self, within_s: float = 2.0) -> bool:
         """Tell whether the agent answers; what it had left unread is dropped."""
         try:
-            self._sync(within_s)
-        except NoAnswer:
+            self._channel.sync(within_s)
+        except Silent:
             return False
         return True
 
@@ -155,75 +152,11 @@ class GuestAgent:
         Raises:
             NoAnswer: it did not answer within the limit, or refused.
         """
-        if self._socket is None:
-            self._sync(within_s)
-        request: dict[str, Any] = {"execute": command}
-        if arguments:
-            request["arguments"] = arguments
-        self._send(json.dumps(request).encode() + b"\n")
-        answer = self._line(time.monotonic() + within_s)
-        if "error" in answer:
-            raise NoAnswer(f"{command}: {answer['error'].get('desc')}")
-        return answer.get("return")
+        try:
+            return self._channel.ask(command, arguments, within_s=within_s)
+        except (Silent, Refused) as error:
+            raise NoAnswer(str(error)) from error
 
     def close(self) -> None:
         """Close the connection."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        self._buffer = b""
-
-    def _sync(self, within_s: float) -> None:
-        self.close()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.settimeout(within_s)
-            self._socket.connect(str(self._path))
-            number = next(_IDS)
-            asked = {"execute": "guest-sync", "arguments": {"id": number}}
-            self._send(b"\xff" + json.dumps(asked).encode() + b"\n")
-            deadline = time.monotonic() + within_s
-            while self._line(deadline).get("return") != number:
-                pass
-        except (OSError, NoAnswer) as error:
-            self.close()
-            raise NoAnswer(f"{self._path}: {error}") from error
-
-    def _send(self, data: bytes) -> None:
-        assert self._socket is not None
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            self.close()
-            raise NoAnswer(str(error)) from error
-
-    def _line(self, deadline: float) -> dict[str, Any]:
-        """Return the next whole answer, skipping the halves of others."""
-        while True:
-            line, newline, rest = self._buffer.partition(b"\n")
-            if newline:
-                self._buffer = rest
-                try:
-                    answer = json.loads(line.lstrip(b"\xff"))
-                except ValueError:
-                    continue
-                if isinstance(answer, dict):
-                    return answer
-                continue
-            self._receive(deadline)
-
-    def _receive(self, deadline: float) -> None:
-        left_s = deadline - time.monotonic()
-        if self._socket is None or left_s <= 0:
-            self.close()
-            raise NoAnswer("no answer in time")
-        self._socket.settimeout(left_s)
-        try:
-            received = self._socket.recv(65536)
-        except OSError as error:
-            self.close()
-            raise NoAnswer(f"no answer: {error}") from error
-        if not received:
-            self.close()
-            raise NoAnswer("the guest was switched off")
-        self._buffer += received
+        self._channel.close()

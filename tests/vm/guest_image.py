@@ -28,6 +28,7 @@ import guest_lvm
 
 import kept_builds
 from ecs_simulator import tls
+from ecs_simulator.storage.guest import ASSISTANT_PORT
 from kept_builds import CannotBuild, checked, locked, remove_old, tail
 
 # Raise it when images are to be made anew although nothing below tells.
@@ -136,6 +137,15 @@ FILES = {
     # Of no use in here, and slow to load in emulation.
     "etc/modprobe.d/guest.conf": "blacklist kvm_amd\nblacklist kvm_intel\nblacklist sr_mod\n",
     GRUB_CFG: "",
+    # What stands in for Cloud Assistant: as that, it is there late in the boot, and says little.
+    "etc/systemd/system/cloud-assistant.service": (
+        "[Unit]\nDescription=Cloud Assistant\nAfter=network.target\nStartLimitIntervalSec=0\n"
+        "[Service]\nRestart=always\nRestartSec=1\nLogLevelMax=notice\n"
+        "RuntimeDirectory=cloud-assistant\n"
+        f"ExecStart=/usr/sbin/qemu-ga -m virtio-serial -p /dev/virtio-ports/{ASSISTANT_PORT}"
+        " -f /run/cloud-assistant/pid -t /run/cloud-assistant\n"
+        "[Install]\nWantedBy=multi-user.target\n"
+    ),
     # A root shell on the console, as an operator has it who opened one in time.
     "etc/systemd/system/serial-getty@ttyS0.service.d/autologin.conf": (
         "[Service]\nExecStart=\n"
@@ -146,7 +156,7 @@ MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service"),
     *("systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "modprobe@drm.service"),
 )
-ENABLED = ("systemd-networkd", "serial-getty@ttyS0")
+ENABLED = ("systemd-networkd", "serial-getty@ttyS0", "cloud-assistant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

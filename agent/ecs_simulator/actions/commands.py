@@ -1,4 +1,4 @@
-"""Cloud Assistant's RunCommand, DescribeInvocations and DescribeInvocationResults.
+"""Cloud Assistant: its state on instances, RunCommand and what became of commands.
 
 Source: their API pages and the SDK's descriptions of their parameters.
 """
@@ -10,11 +10,12 @@ import binascii
 from collections.abc import Sequence
 
 from ecs_simulator.actions.base import Call, Json, Operation, T
-from ecs_simulator.assistant import Command, Invocation, Run
+from ecs_simulator.actions.instances import status_resources
+from ecs_simulator.assistant import PENDING, RUNNING, SUCCESS, Command, Invocation, Run
 from ecs_simulator.clock import iso_second
 from ecs_simulator.cloud import Cloud
 from ecs_simulator.errors import ApiError
-from ecs_simulator.paging import Page, cut_page, read_page_request
+from ecs_simulator.paging import Page, PageRequest, cut_page, read_page_request
 from ecs_simulator.params import Params
 from ecs_simulator.ram import Resource
 from ecs_simulator.rules import fits, read_tag_filter, read_tags
@@ -22,6 +23,9 @@ from ecs_simulator.rules import fits, read_tag_filter, read_tags
 _TIMEOUTS_S = (10, 86400)
 _KINDS = ("RunShellScript", "RunPythonScript", "RunPerlScript")
 _CONTENT_LIMIT = 18 * 1024
+_OS_TYPES = ("Linux", "Windows", "FreeBSD")
+# Of a program that can do all that is simulated; nothing hangs on it.
+_VERSION = "2.2.3.857"
 
 
 def run_command(cloud: Cloud, call: Call) -> Json:
@@ -109,8 +113,12 @@ def _found(cloud: Cloud, call: Call) -> list[Invocation]:
     ]
 
 
-def _page(params: Params, found: list[T]) -> Page[T]:
-    request = read_page_request(params, floor=1, ceiling=50)
+def _page(params: Params, found: list[T], *, whole: bool = False) -> Page[T]:
+    request = (
+        PageRequest(size=len(found), number=1)
+        if whole
+        else read_page_request(params, floor=1, ceiling=50)
+    )
     numbered = list(enumerate(found))[0 if request.after is None else request.after + 1 :]
     return cut_page(numbered, request)
 
@@ -137,7 +145,7 @@ def describe_invocations(cloud: Cloud, call: Call) -> Json:
                 "CommandType": each.command.kind,
                 "RepeatMode": "Once",
                 "InvokeStatus": each.status,
-                "InvocationStatus": "Success" if each.status == "Finished" else each.status,
+                "InvocationStatus": _whole_status(each),
                 "CreationTime": iso_second(each.created_at),
                 "Tags": _tags_json(each),
                 "InvokeInstances": {
@@ -149,6 +157,12 @@ def describe_invocations(cloud: Cloud, call: Call) -> Json:
             for each in page.entries
         ]
     return {**page.head(), "Invocations": {"Invocation": entries}}
+
+
+def _whole_status(invocation: Invocation) -> str:
+    if any(run.status == PENDING for run in invocation.runs):
+        return PENDING
+    return SUCCESS if invocation.status == "Finished" else invocation.status
 
 
 def describe_invocation_results(cloud: Cloud, call: Call) -> Json:
@@ -194,7 +208,53 @@ def _run_json(params: Params, invocation: Invocation, run: Run, *, output: bool)
     }
 
 
-_RECORD_STATUSES = {"Success": "Finished", "Timeout": "Failed"}
+_RECORD_STATUSES = {
+    "Pending": "Running",
+    "Success": "Finished",
+    **dict.fromkeys(("Timeout", "Aborted", "Error"), "Failed"),
+}
+
+
+def describe_cloud_assistant_status(cloud: Cloud, call: Call) -> Json:
+    """List instances with whether Cloud Assistant runs there; all that are named on one page."""
+    params = call.params
+    cloud.check_region(params)
+    named, system = params.items("InstanceId"), params.text("OSType", "Linux")
+    if len(named) > 100:
+        raise ApiError("InstanceIds.ExceedLimit", status=403)
+    if system not in _OS_TYPES:
+        raise ApiError("InvalidParameter.OSType", f"OSType is {' or '.join(_OS_TYPES)}.")
+    with cloud.state.lock:
+        here = cloud.state.instances if cloud.here(params) else {}
+        if not here.keys() >= {*named}:
+            raise ApiError("InvalidInstance.NotFound", "The specified instance does not exist.")
+        found = [*dict.fromkeys(named or here)] if system == "Linux" else []
+        page = _page(params, found, whole=bool(named))
+        entries = [_status_json(cloud, name) for name in page.entries]
+    body = {"InstanceCloudAssistantStatus": entries}
+    return {**page.head(), "InstanceCloudAssistantStatusSet": body}
+
+
+def _status_json(cloud: Cloud, instance_id: str) -> Json:
+    assistant = cloud.assistant
+    runs = [
+        run
+        for each in assistant.invocations.values()
+        for run in each.runs
+        if run.instance_id == instance_id and run.started_at is not None
+    ]
+    is_running = assistant.counts_as_running(instance_id)
+    return {
+        "InstanceId": instance_id,
+        "CloudAssistantStatus": "true" if is_running else "false",
+        "CloudAssistantVersion": _VERSION if is_running else "",
+        "LastHeartbeatTime": iso_second(assistant.last_heard(instance_id)),
+        "LastInvokedTime": iso_second(max((r.started_at or 0.0 for r in runs), default=None)),
+        "ActiveTaskCount": sum(run.status == RUNNING for run in runs),
+        "InvocationCount": sum(run.status != RUNNING for run in runs),
+        "OSType": "Linux",
+        "SupportSessionManager": is_running,
+    }
 
 
 def command_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:
@@ -210,6 +270,12 @@ def command_resources(cloud: Cloud, params: Params) -> Sequence[Resource]:
 
 
 OPERATIONS = (
+    # Rights on it are those on instances, as on a change; a refusal is an error.
+    Operation(
+        name="DescribeCloudAssistantStatus",
+        run=describe_cloud_assistant_status,
+        resources=status_resources,
+    ),
     Operation(name="RunCommand", run=run_command, resources=command_resources, idempotent=True),
     Operation(name="DescribeInvocations", run=describe_invocations, reads=True),
     Operation(name="DescribeInvocationResults", run=describe_invocation_results, reads=True),

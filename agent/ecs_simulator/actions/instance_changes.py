@@ -30,11 +30,17 @@ def stop_instance(cloud: Cloud, call: Call) -> Json:
     with cloud.state.lock:
         instance = _changeable(cloud, params, "Running")
         check_dry_run(params)
-        instance.status = "Stopping"
+        _begin_to_stop(cloud, instance)
     force = params.flag("ForceStop")
     finish = partial(_stopped, cloud, instance, mode, force=force)
     _later(cloud, "StopInstance", instance, finish, back="Running")
     return {}
+
+
+def _begin_to_stop(cloud: Cloud, instance: Instance) -> None:
+    # Cloud Assistant counts as running for a while after it was last heard.
+    cloud.assistant.last_heard(instance.instance_id)
+    instance.status = "Stopping"
 
 
 def _stopped(cloud: Cloud, instance: Instance, mode: str, *, force: bool) -> None:
@@ -73,6 +79,7 @@ def _started(cloud: Cloud, instance: Instance) -> None:
         for name, value in instance.at_start.items():
             setattr(instance, name, value)
         instance.at_start.clear()
+        instance.started_at = cloud.clock.now()
     _arrive(cloud, instance, "Running", "Not-applicable")
     if instance is cloud.own_instance:
         cloud.power.on()
@@ -83,7 +90,7 @@ def reboot_instance(cloud: Cloud, call: Call) -> Json:
     with cloud.state.lock:
         instance = _changeable(cloud, call.params, "Running")
         check_dry_run(call.params)
-        instance.status = "Stopping"
+        _begin_to_stop(cloud, instance)
     force = call.params.flag("ForceStop")
 
     def finish() -> None:

@@ -59,6 +59,7 @@ def _instance_json(cloud: Cloud, instance: Instance) -> Json:
         "InstanceNetworkType": "vpc",
         "SerialNumber": instance.serial_number,
         "CreationTime": iso_minute(instance.created_at),
+        "StartTime": iso_minute(instance.started_at),
         "ExpiredTime": "2099-12-31T15:59Z",
         "VpcAttributes": {
             "VpcId": "vpc-bp1simulatedvpc000001",

@@ -26,6 +26,8 @@ from ecs_simulator.storage.qmp import Qmp
 
 METADATA_ADDRESS = "100.100.100.200"
 API_ADDRESS = "100.100.100.50"
+# The virtio port on which an agent in the guest stands in for Cloud Assistant.
+ASSISTANT_PORT = "cloud.assistant.0"
 QEMU = "qemu-system-x86_64"
 _POWER_DOWN_LIMIT_S = 90.0
 _QUIT_LIMIT_S = 10.0
@@ -104,6 +106,7 @@ class Guest:
     def __init__(self, settings: GuestSettings, folder: Path) -> None:
         self.settings = settings
         self.agent_socket = folder / "agent.sock"
+        self.assistant_socket = folder / "assistant.sock"
         self.console_socket = folder / "console.sock"
         self.monitor_socket = folder / "monitor.sock"
         self.console = Path(settings.console or folder / "console.log")
@@ -180,6 +183,8 @@ class Guest:
             *("-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=agent,path={self.agent_socket},{_SERVER}"),
             *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+            *("-chardev", f"socket,id=assistant,path={self.assistant_socket},{_SERVER}"),
+            *("-device", f"virtserialport,chardev=assistant,name={ASSISTANT_PORT}"),
             *("-qmp", f"unix:{self._own_socket},{_SERVER}"),
             *("-qmp", f"unix:{self.monitor_socket},{_SERVER}"),
             *("-netdev", self._netdev(ports), "-device", "virtio-net-pci,netdev=net"),

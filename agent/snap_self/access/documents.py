@@ -43,6 +43,7 @@ ROLE_READS = (
     "ecs:DescribeDisks",
     "ecs:DescribeSnapshots",
     "ecs:DescribeSnapshotGroups",
+    "ecs:DescribeCloudAssistantStatus",
     "ecs:DescribeInvocations",
     "ecs:DescribeInvocationResults",
 )

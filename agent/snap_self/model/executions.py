@@ -20,7 +20,7 @@ DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
 # Tasks of our template: the one that waits for a confirmation, the one from which on there is no
 # way back, and those that follow when all is over.
 SLEEP, STOP = "sleep", "stop"
-OVER = frozenset({"running", "bootCheck"})
+OVER = frozenset({"running", "assistantUp", "bootCheck"})
 # What comes before its time, and what comes before the instance is stopped.
 EARLY = frozenset({"seeInstance", "seeDisks", "seeSnapshots", SLEEP})
 HARMLESS = frozenset(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ecs_simulator.assistant import Command, Ended
+from fakes.fleet_oos import FleetRegion
 from fakes.simulated_oos import OosCloud, template
 
 
@@ -16,8 +17,13 @@ class NotingGuest:
     """Notes commands; a test ends them."""
 
     def __init__(self) -> None:
+        self.up = True
         self.begun: list[tuple[str, Command, Ended]] = []
         self.stopped: list[str] = []
+
+    def is_up(self, instance_id: str) -> bool:
+        del instance_id
+        return self.up
 
     def begin(self, instance_id: str, command: Command, ended: Ended) -> None:
         self.begun.append((instance_id, command, ended))
@@ -83,10 +89,162 @@ def test_long_output_keeps_its_end() -> None:
     assert (base64.b64decode(shown["Output"])[-3:], shown["Dropped"]) == (b"end", 3)
 
 
-def test_command_where_no_assistant_runs_fails() -> None:
-    cloud = OosCloud()
+def test_command_is_sent_for_a_minute_where_no_assistant_runs_and_then_fails() -> None:
+    cloud, guest = cloud_with_guest()
+    guest.up = False
     assert run(cloud).status == 200
-    assert (status(cloud), result(cloud)["ErrorCode"]) == ("Failed", "ClientNotRunning")
+    cloud.pass_time(59)
+    shown = result(cloud)
+    assert (shown["InvocationStatus"], shown["InvokeRecordStatus"]) == ("Pending", "Running")
+    assert (status(cloud), shown["ErrorCode"], shown["StartTime"]) == ("Running", "", "")
+    cloud.pass_time(3)
+    shown = result(cloud)
+    assert (shown["InvocationStatus"], shown["InvokeRecordStatus"]) == ("Aborted", "Failed")
+    assert (shown["ErrorCode"], shown["ErrorInfo"]) == (
+        "ClientNotRunning",
+        "the aliyun service is not running on the instance",
+    )
+    assert (status(cloud), "ExitCode" in shown) == ("Failed", False)
+    guest.up = True
+    cloud.pass_time(60)
+    assert guest.begun == []
+
+
+def test_command_gets_to_an_assistant_that_comes_up_within_the_minute() -> None:
+    cloud, guest = cloud_with_guest()
+    guest.up = False
+    run(cloud, Timeout="30")
+    cloud.pass_time(50)
+    (whole,) = cloud.call("DescribeInvocations").body["Invocations"]["Invocation"]
+    assert whole["InvocationStatus"] == "Pending"
+    guest.up = True
+    cloud.pass_time(2)
+    assert result(cloud)["InvocationStatus"] == "Running"
+    # Its own time begins when it does.
+    cloud.pass_time(29)
+    guest.begun[0][2](0, b"done\n")
+    assert (status(cloud), result(cloud)["ErrorCode"]) == ("Finished", "")
+
+
+def test_command_is_not_sent_to_an_instance_that_stopped_meanwhile() -> None:
+    cloud, guest = cloud_with_guest()
+    guest.up = False
+    run(cloud)
+    cloud.call("StopInstance", InstanceId="i-own")
+    cloud.pass_time(5)
+    guest.up = True
+    cloud.pass_time(60)
+    assert (guest.begun, result(cloud)["ErrorCode"]) == ([], "ClientNotRunning")
+
+
+def test_command_that_the_assistant_cannot_begin_says_so() -> None:
+    class Unable(NotingGuest):
+        def begin(self, instance_id: str, command: Command, ended: Ended) -> None:
+            raise OSError("no such interpreter")
+
+    cloud = OosCloud()
+    cloud.cloud.assistant.guest = Unable()
+    run(cloud)
+    shown = result(cloud)
+    assert (shown["InvocationStatus"], shown["ErrorCode"]) == ("Error", "ExecutionException")
+
+
+# --- whether it runs -------------------------------------------------------------------------
+
+
+def assistants(cloud: OosCloud, **params: Any) -> list[dict[str, Any]]:
+    answer = cloud.call("DescribeCloudAssistantStatus", **params)
+    assert answer.status == 200, answer
+    return list(answer.body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"])
+
+
+def of_own(cloud: OosCloud) -> str:
+    (found,) = assistants(cloud, InstanceId__1="i-own")
+    return str(found["CloudAssistantStatus"])
+
+
+def test_assistant_that_runs_says_so_and_counts_its_commands() -> None:
+    cloud, guest = cloud_with_guest()
+    (found,) = assistants(cloud, InstanceId__1="i-own")
+    assert (found["InstanceId"], found["CloudAssistantStatus"]) == ("i-own", "true")
+    assert (found["OSType"], found["SupportSessionManager"]) == ("Linux", True)
+    assert (found["LastInvokedTime"], found["InvocationCount"]) == ("", 0)
+    run(cloud)
+    run(cloud)
+    guest.begun[0][2](0, b"")
+    (found,) = assistants(cloud, InstanceId__1="i-own")
+    assert (found["ActiveTaskCount"], found["InvocationCount"]) == (1, 1)
+    assert found["LastInvokedTime"] == result(cloud)["StartTime"]
+
+
+def test_assistant_that_never_ran_is_not_up() -> None:
+    (found,) = assistants(OosCloud(), InstanceId__1="i-own")
+    assert (found["CloudAssistantStatus"], found["CloudAssistantVersion"]) == ("false", "")
+    assert found["LastHeartbeatTime"] == ""
+
+
+def test_assistant_is_heard_once_a_minute() -> None:
+    cloud, _ = cloud_with_guest()
+
+    def heard() -> str:
+        return str(assistants(cloud, InstanceId__1="i-own")[0]["LastHeartbeatTime"])
+
+    first = heard()
+    cloud.pass_time(59)
+    assert heard() == first
+    cloud.pass_time(1)
+    assert heard() > first
+
+
+def test_assistant_counts_as_running_for_two_minutes_after_the_stop() -> None:
+    cloud, guest = cloud_with_guest()
+    cloud.call("StopInstance", InstanceId="i-own")
+    cloud.pass_time(10)
+    guest.up = False
+    cloud.call("StartInstance", InstanceId="i-own")
+    cloud.pass_time(10)
+    assert of_own(cloud) == "true"
+    (own,) = cloud.call("DescribeInstances").body["Instances"]["Instance"]
+    (found,) = assistants(cloud, InstanceId__1="i-own")
+    assert found["LastHeartbeatTime"] < own["StartTime"]
+    cloud.pass_time(100)
+    assert of_own(cloud) == "false"
+
+
+def test_assistants_come_in_pages_unless_they_are_named() -> None:
+    cloud = FleetRegion(*(f"i-{number}" for number in range(60)))
+    seen, token = [], ""
+    while True:
+        page = cloud.call("DescribeCloudAssistantStatus", MaxResults=50, NextToken=token).body
+        shown = page["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
+        seen += [each["InstanceId"] for each in shown]
+        token = page["NextToken"]
+        if not token:
+            break
+    assert len(seen) == len({*seen}) == 62
+    assert len(assistants(cloud)) == 10
+    named = {f"InstanceId.{number + 1}": f"i-{number}" for number in range(60)}
+    assert len(assistants(cloud, MaxResults=5, **named)) == 60
+    assert assistants(cloud, OSType="Windows") == []
+
+
+@pytest.mark.parametrize(
+    ("params", "outcome"),
+    [
+        ({"RegionId": ""}, (400, "MissingParameter")),
+        ({"RegionId": "cn-none"}, (404, "InvalidRegionId.NotFound")),
+        ({"InstanceId.1": "i-none"}, (404, "InvalidInstance.NotFound")),
+        ({"OSType": "Plan9"}, (400, "InvalidParameter.OSType")),
+        (
+            {f"InstanceId.{number}": "i-own" for number in range(1, 102)},
+            (403, "InstanceIds.ExceedLimit"),
+        ),
+    ],
+)
+def test_question_for_assistants_that_breaks_a_rule_is_refused(
+    params: dict[str, str], outcome: tuple[int, str]
+) -> None:
+    assert OosCloud().call("DescribeCloudAssistantStatus", **params).outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_deadline_is_read_from_the_tag(text: str, wanted: datetime | None) -> No
         (("checkDisks",), False, True, False),
         (("stop",), False, False, False),
         (("resetOthers",), False, False, False),
+        (("assistantUp",), False, False, True),
         (("bootCheck",), False, False, True),
     ],
 )

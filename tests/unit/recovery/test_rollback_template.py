@@ -17,10 +17,12 @@ import yaml
 from ecs_simulator.config import InstanceConfig, LifeTimes, RoleConfig, SimulatorConfig
 from ecs_simulator.faults import Fault
 from ecs_simulator.pace import Fate
+from fakes.fleet_oos import ScriptedGuest
 from fakes.simulated_cloud import TWO_DISKS
 from fakes.simulated_oos import OosCloud
 from snap_self.access.documents import OOS_SERVICE, as_sent, rollback_role_policy
 from snap_self.model.actions import Holder
+from snap_self.model.executions import Execution
 
 CONTENT = (
     Path(__file__).resolve().parents[3] / "agent/snap_self/data/snap-self-rollback.yml"
@@ -29,7 +31,8 @@ TEMPLATE: dict[str, Any] = yaml.safe_load(CONTENT)
 OWN = TWO_DISKS.instances[0]
 DISKS = ("d-sys", "d-data")
 ORDERS = ("StopInstance", "ResetDisk", "StartInstance")
-READS = ("DescribeInstances", "DescribeSnapshots", "DescribeDisks")
+LOOKS = ("DescribeInstances", "DescribeSnapshots", "DescribeDisks")
+AFTERWARDS = ("DescribeCloudAssistantStatus", "RunCommand")
 REFUSED = "error:Forbidden.RAM:403"
 # What public templates of the service use: keys of a template, of its parameters and of a task, and
 # actions. Source: github.com/aliyun/oos-templates.
@@ -57,11 +60,31 @@ PROPERTIES = {
 }
 
 
-class Scene(OosCloud):
-    """An instance with two disks, a snapshot of each, and executions of the template."""
+class BootingGuest(ScriptedGuest):
+    """A guest whose Cloud Assistant starts late in the boot."""
 
-    def __init__(self, config: SimulatorConfig = TWO_DISKS) -> None:
+    def __init__(self, scene: OosCloud, boot_s: float | None) -> None:
+        super().__init__()
+        self._scene = scene
+        self._boot_s = boot_s
+
+    def is_up(self, instance_id: str) -> bool:
+        """Tell whether it has booted by now."""
+        started_at = self._scene.cloud.instance(instance_id).started_at
+        return self._boot_s is not None and self._scene.clock.time - started_at >= self._boot_s
+
+
+class Scene(OosCloud):
+    """An instance with two disks, a snapshot of each, and executions of the template.
+
+    Args:
+        boot_s: how long after a start Cloud Assistant runs; None for never.
+    """
+
+    def __init__(self, config: SimulatorConfig = TWO_DISKS, *, boot_s: float | None = 5.0) -> None:
         super().__init__(config)
+        self.guest = BootingGuest(self, boot_s)
+        self.cloud.assistant.guest = self.guest
         self.shots = {disk: self.made("CreateSnapshot", DiskId=disk) for disk in DISKS}
         self.pass_time(2)
         self.pass_time(200)
@@ -143,9 +166,8 @@ def test_engine_waits_no_longer_than_the_instance_takes_and_ten_seconds() -> Non
     scene = Scene()
     begun = scene.clock.time
     name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
-    while scene.status(name) in ("Started", "Running"):
+    while scene.statuses(name).get("running") != "Success":
         scene.pass_time(0.1)
-    assert scene.execution(name)["Status"] == "Success"
     assert scene.clock.time - begun < 25  # a look each for stop, two resets and start
 
 
@@ -159,7 +181,7 @@ def test_order_whose_reply_is_lost_once(action: str, after: int, kind: str) -> N
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
-@pytest.mark.parametrize("action", READS)
+@pytest.mark.parametrize("action", LOOKS)
 def test_look_whose_reply_is_lost_once(action: str, after: int) -> None:
     scene = Scene()
     scene.fails(action, "lost_reply", after=after)
@@ -169,7 +191,7 @@ def test_look_whose_reply_is_lost_once(action: str, after: int) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
-@pytest.mark.parametrize("action", [*ORDERS, *READS])
+@pytest.mark.parametrize("action", [*ORDERS, *LOOKS])
 def test_call_that_is_refused_for_good(action: str, after: int) -> None:
     scene = Scene()
     scene.fails(action, REFUSED, after=after, count=1000)
@@ -304,6 +326,63 @@ def test_boot_check_that_fails_changes_nothing_of_the_end() -> None:
     assert scene.statuses(ended["ExecutionId"])["bootCheck"] == "Failed"
 
 
+@pytest.mark.parametrize("kind", ["lost_reply", "reset", REFUSED])
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("action", AFTERWARDS)
+def test_call_after_the_start_that_fails_once_changes_nothing_of_the_end(
+    action: str, after: int, kind: str
+) -> None:
+    scene = Scene(boot_s=90.0)
+    scene.fails(action, kind, after=after)
+    ended = scene.go()
+    hold_promise(scene, ended)
+    assert ended["Status"] == "Success"
+
+
+@pytest.mark.parametrize("boot_s", [5.0, 90.0, 600.0])
+def test_boot_check_runs_however_long_the_boot_takes(boot_s: float) -> None:
+    scene = Scene(boot_s=boot_s)
+    # It counts as running for two minutes after the stop; what was heard before it proves nothing.
+    before = scene.call("DescribeCloudAssistantStatus", InstanceId__1="i-own").body
+    (heard,) = before["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
+    assert heard["CloudAssistantStatus"] == "true"
+    ended = scene.go()
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+    assert scene.statuses(ended["ExecutionId"])["bootCheck"] == "Success"
+    ((_, command),) = scene.guest.begun
+    assert b"uptime" in command.content
+    # It was sent once, and to an assistant that ran.
+    (run,) = next(iter(scene.cloud.assistant.invocations.values())).runs
+    assert run.started_at is not None
+    assert run.started_at - scene.cloud.own_instance.started_at >= boot_s
+    assert scene.called("RunCommand") == ["RunCommand"]
+
+
+def test_assistant_that_never_runs_holds_the_end_back_for_a_bounded_time() -> None:
+    scene = Scene(boot_s=None)
+    name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
+    while scene.statuses(name).get("running") != "Success":
+        scene.pass_time(2)
+    runs_at = scene.clock.time
+    while scene.status(name) in ("Started", "Running"):
+        scene.pass_time(1)
+    assert scene.clock.time - runs_at < 1000
+    assert scene.execution(name)["Status"] == "Success"
+    statuses = scene.statuses(name)
+    assert (statuses["assistantUp"], statuses["bootCheck"]) == ("Failed", "Failed")
+    # It was tried all the same.
+    assert scene.called("RunCommand") == ["RunCommand"]
+
+
+def test_execution_counts_as_over_while_it_waits_for_the_boot() -> None:
+    scene = Scene(boot_s=600.0)
+    name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
+    while "assistantUp" not in scene.statuses(name):
+        scene.pass_time(1)
+    (running,) = (t for t in scene.tasks(name) if t["Status"] == "Running")
+    assert Execution(execution_id=name, status="Running", tasks=(running["TaskName"],)).over
+
+
 # --- with the rights of its role alone -------------------------------------------------------
 
 OUTSIDE = "own-rollback"
@@ -345,7 +424,7 @@ def test_rights_of_the_printed_role_suffice(*, first: bool) -> None:
     assert ended["Status"] == "Success", ended["StatusMessage"]
     assert ended["RamRole"] == OUTSIDE
     assert [call.action for call in scene.api.calls.all() if call.code] == []
-    assert "RunCommand" in scene.called("RunCommand")
+    assert scene.statuses(ended["ExecutionId"])["bootCheck"] == "Success"
 
 
 @pytest.mark.parametrize(
@@ -353,13 +432,23 @@ def test_rights_of_the_printed_role_suffice(*, first: bool) -> None:
     [
         *("ecs:DescribeInstances", "ecs:DescribeDisks", "ecs:DescribeSnapshots"),
         *("ecs:StopInstance", "ecs:StartInstance", "ecs:ResetDisk", "ecs:RunCommand"),
+        "ecs:DescribeCloudAssistantStatus",
     ],
 )
 def test_right_that_the_role_lacks_tears_nothing(action: str) -> None:
     scene = with_rights(without(action))
     ended = scene.go(OOSAssumeRole=OUTSIDE)
     hold_promise(scene, ended)
-    assert (ended["Status"] == "Success") is (action == "ecs:RunCommand")
+    after = ("ecs:RunCommand", "ecs:DescribeCloudAssistantStatus")
+    assert (ended["Status"] == "Success") is (action in after)
+    assert bool(scene.called("RunCommand")) is (action in after)
+
+
+def test_role_from_before_the_wait_for_the_boot_has_its_boot_check_tried() -> None:
+    scene = with_rights(without("ecs:DescribeCloudAssistantStatus"))
+    ended = scene.go(OOSAssumeRole=OUTSIDE)
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert (statuses["assistantUp"], statuses["bootCheck"]) == ("Failed", "Success")
 
 
 def test_snapshot_that_is_not_the_instances_own_is_not_gone_back_to() -> None:

@@ -104,7 +104,9 @@ def _may_go_on(record: RunRecord, now: datetime) -> bool:
     asked, seen = record.rollback, record.went_back
     if asked is None or not asked.execution_id or now - asked.asked > OOS_ENDS:
         return False
-    return seen is None or not seen.ended or seen.execution_id != asked.execution_id
+    if seen is None or seen.execution_id != asked.execution_id:
+        return True
+    return not (seen.ended or seen.over)
 
 
 def unit_names(units: Sequence[str]) -> tuple[str, ...]:
