@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jq
 import pytest
 import yaml
 
@@ -372,6 +373,26 @@ def test_assistant_that_never_runs_holds_the_end_back_for_a_bounded_time() -> No
     assert (statuses["assistantUp"], statuses["bootCheck"]) == ("Failed", "Failed")
     # It was tried all the same.
     assert scene.called("RunCommand") == ["RunCommand"]
+
+
+@pytest.mark.parametrize(
+    ("start", "heard", "found"),
+    [
+        ("2026-11-22T09:30Z", "2026-11-22T09:31:00Z", "true"),
+        ("2026-11-22T09:30Z", "2026-11-22T09:30:59Z", "not heard"),
+        ("2026-11-22T09:30Z", "2026-11-21T23:59:59Z", "not heard"),
+        # Should OOS fill in nothing there.
+        ("{{ running.startedAt }}", "2026-11-21T23:59:59Z", "true"),
+    ],
+)
+def test_assistant_counts_that_was_heard_since_the_start(
+    start: str, heard: str, found: str
+) -> None:
+    (task,) = (each for each in TEMPLATE["Tasks"] if each["Name"] == "assistantUp")
+    selector = task["Properties"]["PropertySelector"].replace("{{ running.startedAt }}", start)
+    entry = {"LastHeartbeatTime": heard, "CloudAssistantStatus": "true"}
+    answer = {"InstanceCloudAssistantStatusSet": {"InstanceCloudAssistantStatus": [entry]}}
+    assert jq.compile(selector).input(answer).all() == [found]
 
 
 def test_execution_counts_as_over_while_it_waits_for_the_boot() -> None:
