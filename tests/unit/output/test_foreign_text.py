@@ -150,12 +150,12 @@ def _differences(*, everything: bool) -> Callable[[Streams, Callable[[str], str]
     return write
 
 
-def _judged(text: Callable[[str], str]) -> Verdict:
-    findings = tuple(replace(sample(Finding, text), kind=kind) for kind in Kind)
+def _judged(kind: Kind, text: Callable[[str], str]) -> Verdict:
     return Verdict(
         thresholds=sample(Thresholds, text),
         present=sample(Present, text),
-        findings=findings,
+        # All kinds at once are longer than a check may be, and lines are left out then.
+        findings=(replace(sample(Finding, text), kind=kind),),
         disks=(sample(DiskSummary, text),),
         summary=sample(Summary, text),
     )
@@ -169,7 +169,12 @@ WRITERS: dict[str, Callable[[Streams, Callable[[str], str]], None]] = {
     "shown": lambda s, text: write_shown(s, _kept(sample(Shown, text)), now=NOW),
     "differences": _differences(everything=False),
     "all differences": _differences(everything=True),
-    "judged": lambda s, text: write_judged(s, _judged(text)),
+    **{
+        f"judged {each.value}": lambda s, text, each=each: write_judged(  # type: ignore[misc]
+            s, _judged(each, text)
+        )
+        for each in Kind
+    },
     "pruned": lambda s, text: write_pruned(s, sample(Pruned, text)),
     "diagnosis": lambda s, text: write_diagnosis(s, sample(Diagnosis, text)),
     "policy": _policy,
