@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ import pytest
 
 from ecs_simulator.guest_assistant import GuestAssistant
 from fakes.fleet_oos import FleetRegion
+from waiting import wait_until
 
 QEMU_GA = shutil.which("qemu-ga", path="/usr/sbin:/usr/bin:/sbin:/bin")
 pytestmark = pytest.mark.skipif(QEMU_GA is None, reason="needs qemu-ga (Debian: qemu-guest-agent)")
-LIMIT_S = 30.0
 # It is to freeze nothing here, and to switch nothing off.
 BLOCKED = (
     *("guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw"),
@@ -78,18 +77,6 @@ class Rig:
         answer = self.region.call("DescribeCloudAssistantStatus", InstanceId__1=name)
         (found,) = answer.body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
         return bool(found["CloudAssistantStatus"] == "true")
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for a state.
-
-    Raises:
-        AssertionError: it does not come.
-    """
-    end = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ import pytest
 
 from ecs_simulator.machines import Machine, Machines
 from fakes.fleet_oos import FleetRegion
-
-LIMIT_S = 30.0
+from waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +37,6 @@ class Rig:
         answer = self.region.call("DescribeInvocationResults", ContentEncoding="PlainText")
         found = answer.body["Invocation"]["InvocationResults"]["InvocationResult"]
         return {each["InstanceId"]: each for each in reversed(found)}
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for a state.
-
-    Raises:
-        AssertionError: it does not come.
-    """
-    end = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 @pytest.fixture
