@@ -31,6 +31,6 @@ def own_mounts(disks: Collection[str]) -> tuple[str, ...]:
 def _is_simulated(name: str) -> bool:
     """Tell whether a loop device is the disk of a simulated cloud."""
     try:
-        return SIMULATED in Path(f"/sys/block/{name}/loop/backing_file").read_text(encoding="utf-8")
+        return SIMULATED.encode() in Path(f"/sys/block/{name}/loop/backing_file").read_bytes()
     except OSError:  # it has been let go
         return False

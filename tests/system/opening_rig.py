@@ -119,7 +119,7 @@ class Copies:
     def _detach(self, device: str, image: Path) -> None:
         with suppress(OSError):
             backing = Path(f"/sys/block/{Path(device).name}/loop/backing_file")
-            if backing.read_text().strip().removesuffix(" (deleted)") == str(image):
+            if backing.read_bytes().strip().removesuffix(b" (deleted)") == os.fsencode(image):
                 run("blockdev", "--setrw", device, check=False)
                 run("losetup", "--detach", device, check=False)
 

@@ -111,13 +111,13 @@ def listening(pid: int) -> list[int]:
     return sorted({connection.laddr.port for connection in found})
 
 
-def evil_devices() -> list[str]:
+def evil_devices() -> list[bytes]:
     """Return the files on loop devices that an attack put there."""
     found = []
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):  # detached meanwhile
-            found.append(path.read_text().strip())
-    return [text for text in found if EVIL in text]
+            found.append(path.read_bytes().strip())
+    return [name for name in found if EVIL.encode() in name]
 
 
 def attack(ports: list[int], query: str, foreign: Path) -> list[list[Any]]:

@@ -322,7 +322,7 @@ def partitioned(copies: Copies, table: str, fstype: str) -> Original:
 
 def loops_on(device: str) -> list[str]:
     files = Path("/sys/block").glob("loop*/loop/backing_file")
-    return [str(each) for each in files if each.read_text().strip() == device]
+    return [str(each) for each in files if each.read_bytes().strip() == device.encode()]
 
 
 def test_partition_that_the_kernel_shows_is_opened_without_a_loop_device(copies: Copies) -> None:
