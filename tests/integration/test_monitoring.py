@@ -15,7 +15,14 @@ import yaml
 
 from monitoring_tools import MONITORING, node_exporter, prometheus, promtool, wait_for
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import Counts, DiskSummary, LastRun, Summary, Unprotected
+from snap_self.model.summary import (
+    Counts,
+    DiskSummary,
+    Interrupted,
+    LastRun,
+    Summary,
+    Unprotected,
+)
 from snap_self.system.watching.textfile import replace_textfile
 from snap_self.watching.metrics import METRICS, exposition
 
@@ -48,6 +55,7 @@ OLD = Summary(
         LastRun(trigger="apt", started=NOW, exit_status=5, result="failed", seconds=1, frozen_s=1),
     ),
     unprotected=Unprotected(at=NOW, manager="apt"),
+    interrupted=Interrupted(at=NOW, manager="apt"),
     upload_failed=1,
     went_back=NOW,
     goes_back=NOW,
@@ -154,6 +162,7 @@ def test_file_is_served_and_alerts_come_by_the_real_tools(tmp_path: Path) -> Non
             ("SnapSelfSnapshotLimitNear", "d-old", "firing"),
             ("SnapSelfUploadFailed", None, "firing"),
             ("SnapSelfUnprotected", None, "firing"),
+            ("SnapSelfChangeInterrupted", None, "firing"),
             ("SnapSelfWentBack", None, "firing"),
             # For two minutes first.
             ("SnapSelfFrozen", None, "pending"),

@@ -24,8 +24,9 @@ def login_lines(summary: Summary, *, old_after_s: int | None) -> str:
     Args:
         old_after_s: a newest good snapshot is old from that age on; None for never.
     """
-    told = (*_goes_back(summary), *_went_back(summary), *_unprotected(summary))
-    lines = (*told, *_failed(summary), *_old(summary, old_after_s))
+    told = (*_goes_back(summary), *_went_back(summary))
+    changed = (*_unprotected(summary), *_interrupted(summary))
+    lines = (*told, *changed, *_failed(summary), *_old(summary, old_after_s))
     return "".join(f"{begin}{FIELDS}{end}{FIELDS}snap-self: {text}\n" for begin, end, text in lines)
 
 
@@ -50,6 +51,16 @@ def _unprotected(summary: Summary) -> Iterator[_Line]:
         text = (
             f"{bare.manager} changed this machine at {bare.at:{TIME}} WITHOUT A SNAPSHOT{why}: "
             "snap-self doctor"
+        )
+        yield (ALWAYS, FOREVER, text)
+
+
+def _interrupted(summary: Summary) -> Iterator[_Line]:
+    doubt = summary.interrupted
+    if doubt is not None and not doubt.settled:
+        text = (
+            f"the hook of {doubt.manager} was interrupted at {doubt.at:{TIME}}, so it may have "
+            "changed this machine without a snapshot: snap-self list"
         )
         yield (ALWAYS, FOREVER, text)
 

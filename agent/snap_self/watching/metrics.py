@@ -14,7 +14,7 @@ from datetime import datetime
 
 from snap_self.model.packages import MANAGERS
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import SNAPSHOT_LIMIT, LastRun, Summary
+from snap_self.model.summary import SNAPSHOT_LIMIT, Interrupted, LastRun, Summary, Unprotected
 
 GAUGE, COUNTER = "gauge", "counter"
 LEVELS = tuple(Consistency)
@@ -192,9 +192,8 @@ def _freezes(seen: Seen) -> Iterator[Sample]:
         yield Sample(seen.frozen)
 
 
-def _unsettled(seen: Seen) -> float:
-    unprotected = seen.summary.unprotected
-    return unprotected is not None and not unprotected.settled
+def _is_open(change: Unprotected | Interrupted | None) -> bool:
+    return change is not None and not change.settled
 
 
 def _instant(at: datetime | None) -> float:
@@ -262,7 +261,7 @@ METRICS: tuple[Metric, ...] = (
         name="snap_self_unprotected_change",
         kind=GAUGE,
         help="1 if there was such a change, and no good snapshot since.",
-        samples=_one(_unsettled),
+        samples=_one(lambda seen: _is_open(seen.summary.unprotected)),
     ),
     Metric(
         name="snap_self_interrupted_changes_total",
@@ -270,6 +269,12 @@ METRICS: tuple[Metric, ...] = (
         help="Changes whose hook was interrupted and that may have been made all the same.",
         labels=("manager",),
         samples=_counted(lambda seen: seen.summary.counts.interrupted, _managers),
+    ),
+    Metric(
+        name="snap_self_interrupted_change",
+        kind=GAUGE,
+        help="1 if there was such a hook, and no good snapshot since.",
+        samples=_one(lambda seen: _is_open(seen.summary.interrupted)),
     ),
     Metric(
         name="snap_self_upload_in_progress",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from fakes.records import STARTED
-from snap_self.model.summary import DiskSummary, Summary, Unprotected
+from snap_self.model.summary import DiskSummary, Interrupted, Summary, Unprotected
 from snap_self.system.watching.login_file import due
 from snap_self.watching.login import login_lines
 
@@ -18,6 +18,7 @@ WELL = Summary(
     disks=(DiskSummary(disk_id="d-1", snapshot_id="s-1", cut=STARTED),),
 )
 BARE = Unprotected(at=STARTED, manager="apt", code="no-credentials")
+DOUBT = Interrupted(at=STARTED, manager="zypper")
 WEEK_S = 7 * 86400
 
 
@@ -28,6 +29,7 @@ def told(summary: Summary, at: datetime = STARTED, *, old_after_s: int | None = 
 def test_nothing_is_told_where_all_is_well() -> None:
     assert told(WELL) == ""
     assert told(replace(WELL, unprotected=replace(BARE, settled=True))) == ""
+    assert told(replace(WELL, interrupted=replace(DOUBT, settled=True))) == ""
     assert told(replace(WELL, disks=())) == ""
 
 
@@ -35,6 +37,7 @@ def test_nothing_is_told_where_all_is_well() -> None:
     ("summary", "words"),
     [
         (replace(WELL, unprotected=BARE), ("apt", "WITHOUT A SNAPSHOT (no-credentials)", "doctor")),
+        (replace(WELL, interrupted=DOUBT), ("hook of zypper", "may have changed", "list")),
         (replace(WELL, goes_back=STARTED + timedelta(hours=1)), ("09:32 UTC", "confirm")),
         (replace(WELL, went_back=STARTED), ("went back at 2026-11-22", "list")),
         (replace(WELL, upload_failed=1), ("came to nothing", "list")),

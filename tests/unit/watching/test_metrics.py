@@ -10,7 +10,14 @@ import pytest
 
 from snap_self.model.packages import MANAGERS
 from snap_self.model.snapshots import Consistency
-from snap_self.model.summary import Counts, DiskSummary, LastRun, Summary, Unprotected
+from snap_self.model.summary import (
+    Counts,
+    DiskSummary,
+    Interrupted,
+    LastRun,
+    Summary,
+    Unprotected,
+)
 from snap_self.watching.metrics import METRICS, RESULTS, exposition
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 900_000, tzinfo=timezone.utc)
@@ -32,6 +39,7 @@ FULL = Summary(
         LastRun(trigger="cli", started=AT),
     ),
     unprotected=Unprotected(at=AT, manager="apt"),
+    interrupted=Interrupted(at=AT, manager="zypper"),
     uploading=1,
     upload_failed=2,
     retention_pending=3,
@@ -74,6 +82,7 @@ def values(text: str) -> dict[str, float]:
         ("snap_self_unprotected_change", 1),
         ('snap_self_interrupted_changes_total{manager="zypper"}', 4),
         ('snap_self_interrupted_changes_total{manager="apt"}', 0),
+        ("snap_self_interrupted_change", 1),
         ("snap_self_upload_in_progress", 1),
         ("snap_self_upload_failed", 2),
         ('snap_self_snapshots{disk_id="d-1"}', 241),
@@ -135,7 +144,15 @@ def test_freeze_that_cannot_be_seen_is_not_denied(
 
 def test_settled_change_is_over() -> None:
     settled = replace(FULL, unprotected=Unprotected(at=AT, manager="apt", settled=True))
-    assert values(exposition(settled, frozen=False))["snap_self_unprotected_change"] == 0
+    shown = values(exposition(settled, frozen=False))
+    assert (shown["snap_self_unprotected_change"], shown["snap_self_interrupted_change"]) == (0, 1)
+
+
+def test_interrupted_change_is_over_once_it_is_settled() -> None:
+    settled = replace(FULL, interrupted=Interrupted(at=AT, manager="apt", settled=True))
+    shown = values(exposition(settled, frozen=False))
+    assert (shown["snap_self_unprotected_change"], shown["snap_self_interrupted_change"]) == (1, 0)
+    assert values(exposition(EMPTY, frozen=False))["snap_self_interrupted_change"] == 0
 
 
 def test_label_with_odd_characters_stays_on_its_line() -> None:
