@@ -48,8 +48,9 @@ class Watchers:
             moment=lambda: Moment(now=clock.now(), version="1", boot_id="boot"),
             show=self._show,
             frozen=lambda: self.frozen,
-            show_frozen=lambda: None,
+            show_frozen=lambda _: None,
             notify=lambda happened: self.notified.append(tuple(happened)),
+            wait_notified=lambda _: None,
         )
 
     def tell(self, fields: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ from recorded_job import made_up_options
 from snap_self.cli.adapters import Adapters, unheard
 from snap_self.cli.watching import make_watch, make_watch_tools
 from snap_self.config.load import default_config
+from snap_self.config.settings import MetricsSettings
 from snap_self.errors import ConfigError, ExitStatus, StateUnusable
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.summary import Summary, Tally
@@ -339,6 +340,27 @@ def tools(state_dir: Path) -> WatchTools:
     # The machine's /run is not this test's: others freeze, and leave there what is to be counted.
     untold = UntoldFile(state_dir)
     return replace(make_watch_tools(adapters), frozen=lambda: False, untold=untold)
+
+
+def test_freeze_that_lasts_is_in_the_metrics_and_nothing_else_is_written(
+    state_dir: Path, tools: WatchTools, tmp_path: Path
+) -> None:
+    refresh(tools)
+    file = tmp_path / "snap-self.prom"
+    config = default_config()
+    config = replace(
+        config,
+        state=replace(config.state, dir=state_dir),
+        metrics=MetricsSettings(textfile=str(file)),
+    )
+    adapters = Adapters(config=config, env={}, listener=unheard, watching=make_watch)
+    frozen = replace(tools, frozen=lambda: True, show_frozen=make_watch_tools(adapters).show_frozen)
+    before = {each: each.read_bytes() for each in state_dir.rglob("*") if each.is_file()}
+    refresh(frozen)
+    assert "\nsnap_self_frozen 1\n" in file.read_text(encoding="utf-8")
+    after = {each: each.read_bytes() for each in state_dir.rglob("*") if each.is_file()}
+    assert after == before
+    assert before
 
 
 def test_two_commands_at_once_count_once_what_could_not_be_counted(

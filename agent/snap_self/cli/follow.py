@@ -12,6 +12,7 @@ from snap_self.cli.connecting import connect as _connect  # noqa: F401
 from snap_self.cli.manifests import manifest_tools
 from snap_self.cli.options import Manner
 from snap_self.cli.session import open_session
+from snap_self.model.notifying import WAIT_S
 from snap_self.output.progress import PlainView
 from snap_self.output.report import report_json as _json  # noqa: F401
 from snap_self.system.inhibitor import LogindInhibitor
@@ -36,4 +37,7 @@ def run_follower(manner: Manner) -> int:
             pause_s=config.follow.pause_s,
         )
         session.streams.message(f"snap-self follow: {follow(tools, watching)}")
+        session.tell_watchers()
+        # Its unit ends with it, and whoever tells people in it a few seconds later.
+        session.adapters.watch.tools.wait_notified(WAIT_S)
     return 0

@@ -17,7 +17,7 @@ from snap_self.cli.session import open_session
 from snap_self.cli.wiring import usable_settings
 from snap_self.config.settings import NotifySettings
 from snap_self.errors import ConfigError, UsageError
-from snap_self.model.notifying import Handed, Notice, Outcome
+from snap_self.model.notifying import LAST_S, WAIT_S, Handed, Notice, Outcome
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.notifying.message import TEST_TEXT
 from snap_self.notifying.sinks import configured
@@ -32,16 +32,11 @@ from snap_self.system.watching.notice_program import NoticePrograms
 from snap_self.system.watching.pace_file import PaceFile
 from snap_self.system.watching.secret_file import read_secret
 from snap_self.usecases.doctor import Finding
-from snap_self.usecases.notify import ALL_S, NotifyTools, notify
+from snap_self.usecases.notify import NotifyTools, notify
 from snap_self.usecases.notify_check import check_notify
 
 PACE = "notified.json"
 MOST_BYTES = 1 << 20
-# Beyond all limits of its own: something hangs that none of them is over, as the system's log on a
-# frozen disk.
-LAST_S = int(ALL_S) + 10
-# For the one before, which may wait for one before it.
-WAIT_S = 5 * LAST_S
 
 
 def run_notifier() -> int:

@@ -42,6 +42,7 @@ def make_watch(adapters: Adapters) -> Watch:
 def make_watch_tools(adapters: Adapters) -> WatchTools:
     """Return who is told."""
     config, state = adapters.config, adapters.config.state.dir
+    notifiers = Notifiers(config.notify, adapters.env)
     return WatchTools(
         clock=adapters.clock,
         log=_Log(config.watch.journal),
@@ -53,7 +54,8 @@ def make_watch_tools(adapters: Adapters) -> WatchTools:
         show=partial(_show, config),
         frozen=partial(os.path.lexists, MARKER),
         show_frozen=partial(_show_frozen, config),
-        notify=Notifiers(config.notify, adapters.env),
+        notify=notifiers,
+        wait_notified=notifiers.wait,
         calls=adapters.calls,
         refused_calls=adapters.refused_calls,
     )
@@ -132,19 +134,24 @@ def _moment(adapters: Adapters) -> Moment:
 
 
 def _show(config: Config, summary: Summary) -> None:
-    if config.metrics.textfile:
-        from snap_self.system.watching.textfile import write_textfile
-        from snap_self.watching.metrics import exposition
-
-        text = exposition(summary, frozen=os.path.lexists(MARKER))
-        write_textfile(Path(config.metrics.textfile), text)
+    _show_metrics(config, summary, frozen=os.path.lexists(MARKER))
     if _is_machines_own(config):
         lines = login_lines(summary, old_after_s=config.watch.old_after_s)
         write_login_lines(config.state.dir, lines, now=summary.written)
         show_frozen_text(RUN_DIRECTORY, "")
 
 
-def _show_frozen(config: Config) -> None:
+def _show_metrics(config: Config, summary: Summary, *, frozen: bool) -> None:
+    if config.metrics.textfile:
+        from snap_self.system.watching.textfile import write_textfile
+        from snap_self.watching.metrics import exposition
+
+        write_textfile(Path(config.metrics.textfile), exposition(summary, frozen=frozen))
+
+
+def _show_frozen(config: Config, summary: Summary | None) -> None:
+    if summary is not None:
+        _show_metrics(config, summary, frozen=True)
     if _is_machines_own(config):
         show_frozen_text(RUN_DIRECTORY, FROZEN_TEXT)
 

@@ -52,7 +52,9 @@ def choose(
     for entry in disk_map.disks:
         disk_id = entry.cloud.disk_id
         if disk_id in excluded.disks:
-            skipped.append(Skipped(disk_id=disk_id, why=excluded.disks[disk_id], asked=True))
+            always = disk_id in excluded.always
+            why = excluded.disks[disk_id]
+            skipped.append(Skipped(disk_id=disk_id, why=why, asked=True, always=always))
         elif disk_id not in wanted:
             skipped.append(Skipped(disk_id=disk_id, why=NOT_ASKED, asked=True))
         elif why := why_left_out(entry.cloud):

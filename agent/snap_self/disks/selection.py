@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snap_self.disks.categories import why_left_out
@@ -37,6 +37,7 @@ class Exclusions:
 
     Args:
         disks: cloud disks, also such as are not attached.
+        always: of them those that every run leaves out, not this one alone.
         devices: local disks, with all that lies on them.
         filesystems: those on a partition or volume that was named, by their keys.
         places: filesystems by a mount point, wherever they lie.
@@ -48,6 +49,7 @@ class Exclusions:
     filesystems: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     vain: list[str] = field(default_factory=list)
+    always: set[DiskId] = field(default_factory=set)
 
 
 class Chooser:
@@ -92,11 +94,15 @@ class Chooser:
                 refuse_copy("/", entry.cloud)
             if is_copy(entry.cloud):
                 found.disks[entry.cloud.disk_id] = TEMPORARY
+                found.always.add(entry.cloud.disk_id)
         for item in selection.exclude:
-            self._exclude(item, selection.origin_of(item), found)
+            disks = self._exclude(item, selection.origin_of(item), found)
+            if item in selection.configured:
+                found.always.update(disks)
         return found
 
-    def _exclude(self, item: str, origin: str, found: Exclusions) -> None:
+    def _exclude(self, item: str, origin: str, found: Exclusions) -> Collection[DiskId]:
+        """Add what one item leaves out; return the cloud disks of it."""
         why = f"left out by {origin} {item}"
         if DISK_ID.fullmatch(item):
             # What was typed is meant for what is here; what is configured may be detached for now.
@@ -105,7 +111,7 @@ class Chooser:
             elif DiskId(item) not in self._by_id:
                 found.vain.append(f"{origin} {item} leaves no disk out: it is not attached")
             found.disks[DiskId(item)] = why
-            return
+            return [DiskId(item)]
         if names := self._layout.devices.get(item.removeprefix("/dev/")):
             part = self._through(item.removeprefix("/dev/"))
             found.filesystems.update(dict.fromkeys(part, why))
@@ -118,7 +124,7 @@ class Chooser:
             holds = True
         elif origin == "disks.exclude" and self._is_unmounted(item):
             found.vain.append(f"{origin} {item} leaves nothing out: nothing is mounted there")
-            return
+            return []
         else:
             raise _no_such(item, origin)
         known = [self._by_local[name] for name in sorted(names) if name in self._by_local]
@@ -127,6 +133,7 @@ class Chooser:
             first = min(names)
             reason = self._map.local_only.get(first, "the cloud does not know it")
             found.vain.append(f"{origin} {item} leaves no disk out: {first}: {reason}")
+        return [entry.cloud.disk_id for entry in known]
 
     def _carries(self, names: Iterable[str]) -> bool:
         """Tell whether a filesystem lies on any of these local disks."""

@@ -294,11 +294,13 @@ class Skipped:
 
     Args:
         asked: the user excluded it, so its absence is as asked.
+        always: no run means it: the configuration leaves it out, or a snapshot is open with it.
     """
 
     disk_id: DiskId
     why: str
     asked: bool
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,13 @@ class Pace:
     grave: bool = False
 
 
+# A telling is over by then, whatever hangs beyond limits of its own, as the system's log on a
+# frozen disk.
+LAST_S = 40
+# With those before it, which it waits for.
+WAIT_S = 5 * LAST_S
+
+
 class SecretFault(Exception):
     """A file with a URL or a secret cannot be used; the text names the file, not what it holds.
 

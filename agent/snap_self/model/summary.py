@@ -113,7 +113,8 @@ class Tally:
         last: the last run of each trigger.
         seen: how many snapshots each disk was last seen to have.
         gone: snapshots that were deleted, or that the cloud does not show any more.
-        attached: the disks that the last run saw; empty where none has looked.
+        attached: the disks that the last run saw, without those that every run leaves out; empty
+            where none has looked.
         wanted: of them those that a snapshot is to be made of: nobody left them out.
     """
 

@@ -52,7 +52,8 @@ def turn_lost(
     missed = _with_held(pace, turn.told.held, turn.told.held_since or now)
     missed = _with_held(missed, _counts(events), now)
     until = now + GAP if muted else None
-    return replace(missed, sent=turn.told.sent, muted_until=until)
+    before = turn.told
+    return replace(missed, sent=before.sent, grave=before.grave, muted_until=until)
 
 
 def _with_held(pace: Pace, counts: Mapping[str, int], at: datetime) -> Pace:

@@ -50,7 +50,9 @@ class WatchTools:
         moment: when and where it is told.
         show: puts a summary where those look who watch.
         frozen: whether a filesystem may still be, so that nothing is to be written.
-        show_frozen: tells whoever logs in of it, without writing to a disk.
+        show_frozen: tells whoever logs in of it, without writing to a disk; with a summary also
+            whoever reads the metrics, if their place answers.
+        wait_notified: waits until ``notify`` has told all, no longer than the given seconds.
         calls: the actions of the calls of the cloud's API that were made and not counted yet;
             ``refused_calls``: of them those that were refused as one too many.
     """
@@ -64,8 +66,9 @@ class WatchTools:
     moment: Callable[[], Moment]
     show: Callable[[Summary], None]
     frozen: Callable[[], bool]
-    show_frozen: Callable[[], None]
+    show_frozen: Callable[[Summary | None], None]
     notify: Notifier
+    wait_notified: Callable[[float], None]
     calls: list[str] = field(default_factory=list)
     refused_calls: list[str] = field(default_factory=list)
 
@@ -155,8 +158,9 @@ class Watch:
         now = self.tools.clock.now()
         self.tell(*ended(report, trigger, now))
         targets = [each.cloud.disk_id for each in report.targets]
-        self._attached = [*targets, *(each.disk_id for each in report.skipped)]
-        self._wanted = [*targets, *(each.disk_id for each in report.skipped if not each.asked)]
+        meant = [each for each in report.skipped if not each.always]
+        self._attached = [*targets, *(each.disk_id for each in meant)]
+        self._wanted = [*targets, *(each.disk_id for each in meant if not each.asked)]
         self._last = last_run(report, trigger, now)
 
     def close(self) -> None:
@@ -170,7 +174,7 @@ class Watch:
             if self.tools.frozen() or any(one.kind is Occasion.FROZEN for one in happened):
                 # Whoever writes to a disk then may hang; it is counted when that is over.
                 self.tools.untold.keep(happened)
-                self.tools.show_frozen()
+                self.tools.show_frozen(None)
             else:
                 self._count(happened)
         except SnapSelfError as error:
@@ -209,23 +213,25 @@ class Watch:
             self._late += tell_late(self.tools, late, tally)
             self.tools.untold.drop()
             if late or happened or self._seen is not None:
-                known = self._known() if len(records) == LOOKED_AT else None
-                show(self.tools, summarize(records, tally, moment, known))
+                whole, earlier = len(records) < LOOKED_AT, _earlier(self.tools)
+                summary = summarize(records, tally, moment, earlier, whole=whole)
+                show(self.tools, summary)
 
         self.tools.tally.change(add, sum_up)
         self.tools.calls.clear()
         self.tools.refused_calls.clear()
         self._last, self._seen, self._deleted = None, None, []
 
-    def _known(self) -> Summary | None:
-        try:
-            return self.tools.summary.read()
-        except SnapSelfError:
-            return None  # made anew by the next look at the whole journal
-
     def _notify(self, happened: Sequence[Occurrence]) -> None:
         if happened:
             self.tools.notify(happened)
+
+
+def _earlier(tools: WatchTools) -> Summary | None:
+    try:
+        return tools.summary.read()
+    except SnapSelfError:
+        return None  # made anew by the next look at the whole journal
 
 
 def _made(records: Iterable[RunRecord], now: datetime) -> list[str]:
@@ -275,7 +281,8 @@ def refresh(tools: WatchTools) -> Summary:
 
     What was left to be counted is counted, and told where it was not.
 
-    Where a filesystem may still be frozen, nothing is written to a disk.
+    Where a filesystem may still be frozen, nothing is written to a disk but the metrics, which tell
+    of it: by a process that is left behind if their place is the frozen one.
 
     Raises:
         StateUnusable: the state cannot be read, or the summary not be written.
@@ -291,12 +298,16 @@ def refresh(tools: WatchTools) -> Summary:
     def sum_up(tally: Tally) -> None:
         told.extend(tell_late(tools, late, tally))
         tools.untold.drop()
-        made.append(summarize(tools.records(), tally, tools.moment()))
+        made.append(sum_up_whole(tally))
         show(tools, made[-1])
 
+    def sum_up_whole(tally: Tally) -> Summary:
+        return summarize(tools.records(), tally, tools.moment(), _earlier(tools), whole=True)
+
     if tools.frozen():
-        tools.show_frozen()
-        return summarize(tools.records(), tools.tally.read(), tools.moment())
+        meanwhile = sum_up_whole(tools.tally.read())
+        tools.show_frozen(meanwhile)
+        return meanwhile
     try:
         tools.tally.change(add, sum_up)
     finally:

@@ -37,30 +37,35 @@ class Moment:
 
 
 def summarize(
-    records: Iterable[RunRecord], tally: Tally, moment: Moment, known: Summary | None = None
+    records: Iterable[RunRecord],
+    tally: Tally,
+    moment: Moment,
+    earlier: Summary | None = None,
+    *,
+    whole: bool,
 ) -> Summary:
     """Return the summary of this machine; of another one's journal nothing is taken.
 
     Args:
-        records: of the journal, newest first; all, or the newest of them.
-        known: an earlier summary, for the disks that no such record is of; None where ``records``
-            are all there are.
+        records: of the journal, newest first.
+        earlier: the summary before, if there is one: what was settled stays so.
+        whole: the records are all there are; else ``earlier`` tells of the disks that they are
+            not of.
     """
     if is_of_another(tally, machine=moment.machine):
-        tally, known = Tally(machine=moment.machine), None
+        tally, earlier = Tally(machine=moment.machine), None
     latest = moment.now + SLACK
     own = [
         each for each in records if each.instance_id == tally.instance_id and each.started <= latest
     ]
     judge = _Judge(gone=frozenset(tally.gone), now=moment.now)
-    if known is not None and known.instance_id != tally.instance_id:
-        known = None
+    if earlier is not None and earlier.instance_id != tally.instance_id:
+        earlier = None
+    known = None if whole else earlier
     every = _disks(own, tally, judge, known)
     attached = frozenset(tally.attached or (disk.disk_id for disk in every))
     disks = tuple(disk for disk in every if disk.disk_id in attached)
-    # Since then each disk has a good one; None where one has none.
-    cuts = [disk.cut for disk in disks]
-    since = min((cut for cut in cuts if cut), default=None) if all(cuts) else None
+    made = _Made.of(own, judge, known, disks)
     return Summary(
         written=moment.now,
         version=moment.version,
@@ -69,13 +74,13 @@ def summarize(
         boot_id=moment.boot_id,
         disks=disks,
         runs=tuple(tally.last[trigger] for trigger in sorted(tally.last)),
-        unprotected=_settled(tally.unprotected, since),
-        interrupted=_settled(tally.interrupted, since),
+        unprotected=_settled(tally.unprotected, made, earlier.unprotected if earlier else None),
+        interrupted=_settled(tally.interrupted, made, earlier.interrupted if earlier else None),
         uploading=sum(1 for each in own if each.upload and each.upload.going_on),
-        upload_failed=_upload_failed(own, judge),
+        upload_failed=_upload_failed(own, judge, made),
         retention_pending=sum(len(o.retention_pending) for each in own for o in each.orders),
         goes_back=min((each.waiting.deadline for each in own if each.waiting), default=None),
-        went_back=_went_back(own, since),
+        went_back=_went_back(own, made),
         counts=tally.counts,
     )
 
@@ -92,10 +97,20 @@ class _Judge:
     now: datetime
 
     def good(self, record: RunRecord) -> Mapping[str, str]:
-        """Return disk to snapshot of what a run made and what was not seen to come to nothing."""
-        if not _is_made(record) or (record.expires is not None and record.expires <= self.now):
+        """Return disk to snapshot of what a run made and what is a way back now."""
+        if record.expires is not None and record.expires <= self.now:
             return {}
-        lost = {*self.gone, *_lost(record)}
+        made = self.made(record)
+        return {disk: snapshot for disk, snapshot in made.items() if snapshot not in self.gone}
+
+    def made(self, record: RunRecord) -> Mapping[str, str]:
+        """Return disk to snapshot of what a run made and what was not seen to come to nothing.
+
+        It may have been deleted since, as is every snapshot in its time.
+        """
+        if not _is_made(record):
+            return {}
+        lost = {*_lost(record)}
         return {
             disk_id: snapshot_id
             for order in record.orders
@@ -160,31 +175,87 @@ def _disk(disk_id: str, snapshot_id: str, record: RunRecord) -> DiskSummary:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """When a good snapshot was last made of each disk, whether or not it is there still.
+
+    Args:
+        last: nothing of a disk that none was made of.
+        judged: the disks that this machine is judged by.
+    """
+
+    last: Mapping[str, datetime]
+    judged: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        own: Iterable[RunRecord],
+        judge: _Judge,
+        known: Summary | None,
+        disks: Iterable[DiskSummary],
+    ) -> _Made:
+        last: dict[str, datetime] = {}
+        looked = set()
+        for record in own:
+            looked.add(record.run_id)
+            for disk_id in judge.made(record):
+                last.setdefault(disk_id, record.started)
+        for disk in known.disks if known else ():
+            if disk.cut is not None and disk.run_id not in looked:
+                last.setdefault(disk.disk_id, disk.cut)
+        return cls(last=last, judged=frozenset(disk.disk_id for disk in disks))
+
+    def since(self, at: datetime, disk_ids: Iterable[str] = ()) -> bool:
+        """Tell whether one was made of each of these disks since, or else of each there is."""
+        asked = self.judged.intersection(disk_ids) or self.judged
+        return bool(asked) and all(
+            (made := self.last.get(disk_id)) is not None and made > at for disk_id in asked
+        )
+
+
 _Doubt = TypeVar("_Doubt", Unprotected, Interrupted)
 
 
-def _settled(last: _Doubt | None, since: datetime | None) -> _Doubt | None:
-    settled = last is not None and since is not None and since > last.at
-    return replace(last, settled=True) if last is not None and settled else last
+def _settled(last: _Doubt | None, made: _Made, before: _Doubt | None) -> _Doubt | None:
+    if last is None:
+        return None
+    settled = replace(last, settled=True)
+    return settled if before == settled or made.since(last.at) else last
 
 
-def _upload_failed(own: Iterable[RunRecord], judge: _Judge) -> int:
-    """Count runs whose upload came to nothing, and whose disks have no good snapshot since."""
+def _upload_failed(own: Iterable[RunRecord], judge: _Judge, made: _Made) -> int:
+    """Count runs whose upload came to nothing, and whose disks had no good snapshot since."""
     count, since = 0, set[str]()
     for record in own:
-        good, upload = judge.good(record), record.upload
+        upload = record.upload
         lost = upload is not None and not upload.going_on and not upload.accomplished
-        if lost and not since.issuperset(record.disk_ids):
+        # A disk that was detached, or is left out by now, gets none.
+        if lost and not since.issuperset(made.judged.intersection(_hurt(record))):
             count += 1
-        since.update(good)
+        since.update(judge.made(record))
     return count
 
 
-def _went_back(own: Iterable[RunRecord], since: datetime | None) -> datetime | None:
+def _hurt(record: RunRecord) -> Iterable[str]:
+    """Return the disks whose snapshots came to nothing; all where nobody saw which."""
+    lost = frozenset(_lost(record))
+    named = [
+        disk_id
+        for order in record.orders
+        for disk_id, snapshot_id in order.snapshot_ids.items()
+        if snapshot_id in lost
+    ]
+    return named or record.disk_ids
+
+
+def _went_back(own: Iterable[RunRecord], made: _Made) -> datetime | None:
+    """Return when it last did; None where each disk that did has had a good snapshot since."""
     times = (
-        each.went_back.finished or each.went_back.began
-        for each in own
-        if each.went_back is not None and each.went_back.status == DONE
+        (time, record.disk_ids)
+        for record in own
+        if (back := record.went_back) is not None and back.status == DONE
+        if (time := back.finished or back.began) is not None
     )
-    last = max((time for time in times if time), default=None)
-    return last if last is not None and (since is None or since < last) else None
+    last = max(times, key=lambda each: each[0], default=None)
+    return last[0] if last is not None and not made.since(*last) else None

@@ -49,6 +49,30 @@ def test_exclusion_of_what_is_on_no_cloud_disk_when_mounted_then_ends_its_gap(na
     ]
 
 
+@pytest.mark.parametrize("name", ["{disk}", "vdb", "/srv"])
+@pytest.mark.parametrize("where", ["configured", "typed", "both", "not named"])
+def test_disk_that_the_configuration_leaves_out_is_meant_by_no_run(name: str, where: str) -> None:
+    machine = MachineBuilder()
+    machine.virtio("vda", 40, serial(1))
+    machine.virtio("vdb", 40, serial(2))
+    machine.mount("/", "ext4", "/dev/vda", device="vda")
+    machine.mount("/srv", "ext4", "/dev/vdb", device="vdb")
+    layout = read_layout(machine.text())
+    second = recorded.described(serial(2), 40)
+    disks = recorded.disks_of(recorded.answer_of([DISK, second]))
+    found = map_disks(layout, disks, instance_id=recorded.INSTANCE, serial_to_disk={}, user_map={})
+    item = name.format(disk=disks[1].disk_id)
+    asked = {
+        "configured": Selection(exclude=(item,), configured=frozenset({item})),
+        "typed": Selection(exclude=(item,)),
+        "both": Selection(exclude=("/dev/vdb", item), configured=frozenset({item})),
+        "not named": Selection(disks=(str(disks[0].disk_id),)),
+    }[where]
+    (skipped,) = choose(layout, found, asked, ()).skipped
+    assert (skipped.disk_id, skipped.asked) == (disks[1].disk_id, True)
+    assert skipped.always == (where in ("configured", "both"))
+
+
 def test_no_exclusion_tells_nothing() -> None:
     assert coverage().vain == ()
 

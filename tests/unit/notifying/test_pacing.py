@@ -48,6 +48,15 @@ def test_message_that_did_not_get_there_is_counted_and_takes_no_turn() -> None:
     assert take_turn(lost, ["failed"], START + GAP + SECOND).granted
 
 
+def test_grave_message_that_did_not_get_there_leaves_the_next_one_its_turn() -> None:
+    pace = take_turn(NEVER, ["failed"], START).pace
+    turn = take_turn(pace, ["unprotected"], START + SECOND)
+    lost = turn_lost(turn.pace, turn, ["unprotected"], START + 2 * SECOND)
+    again = take_turn(lost, ["frozen"], START + 3 * SECOND)
+    assert (again.granted, again.told.held) == (True, {"unprotected": 1})
+    assert not take_turn(again.pace, ["unprotected"], START + 4 * SECOND).granted
+
+
 def test_what_others_held_back_meanwhile_is_not_forgotten() -> None:
     turn = take_turn(NEVER, ["failed"], START)
     meanwhile = take_turn(turn.pace, ["asked"], START + SECOND).pace

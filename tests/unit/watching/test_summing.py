@@ -46,7 +46,7 @@ def ended(*, failed: tuple[str, ...] = (), accomplished: bool = False) -> Upload
 
 def of(*records: RunRecord, tally: Tally = TALLY, known: Summary | None = None) -> Summary:
     """Sum up what a journal with these records, the newest first, tells."""
-    return summarize(records, tally, MOMENT, known)
+    return summarize(records, tally, MOMENT, known, whole=known is None)
 
 
 def newest(summary: Summary) -> str:
@@ -157,7 +157,7 @@ def test_records_and_counters_of_another_instance_are_not_told() -> None:
 
 def test_a_machine_whose_firmware_tells_no_name_keeps_what_was_counted() -> None:
     moment = replace(MOMENT, machine="")
-    assert summarize((made(1),), TALLY, moment).disks
+    assert summarize((made(1),), TALLY, moment, whole=True).disks
 
 
 def test_disks_beyond_the_records_looked_at_are_known_from_before() -> None:
@@ -192,6 +192,63 @@ def test_failed_upload_counts_until_its_disks_have_a_good_snapshot_again() -> No
     broken = made(2, upload=ended(failed=("s-2",)))
     assert of(broken, made(1)).upload_failed == 1
     assert of(made(3), broken).upload_failed == 0
+
+
+def test_what_a_good_snapshot_has_settled_stays_so_when_its_time_is_up() -> None:
+    back = Execution(execution_id="exec-1", status=DONE, finished=made(1).started)
+    broken = replace(made(1, upload=ended(failed=("s-1",))), went_back=back)
+    tally = replace(
+        TALLY,
+        unprotected=Unprotected(at=made(1).started, manager="apt"),
+        interrupted=Interrupted(at=made(1).started, manager="dnf"),
+    )
+    over = replace(made(2), expires=NOW)
+    for later, gone in ((over, ()), (made(2), ("s-2",))):
+        summary = of(later, broken, tally=replace(tally, gone=gone))
+        assert newest(summary) == ""  # which is told, and is all that is wrong now
+        assert summary.unprotected == replace(tally.unprotected, settled=True)
+        assert summary.interrupted == replace(tally.interrupted, settled=True)
+        assert (summary.upload_failed, summary.went_back) == (0, None)
+
+
+def test_what_was_settled_stays_so_when_a_disk_is_added() -> None:
+    bare = Unprotected(at=made(1).started, manager="apt")
+    before = of(made(2), tally=replace(TALLY, unprotected=bare))
+    more = replace(TALLY, unprotected=bare, attached=(DISK, "d-new"), wanted=(DISK, "d-new"))
+    assert of(made(2), tally=more).unprotected == bare
+
+    def settled(tally: Tally) -> bool:
+        found = summarize((made(2),), tally, MOMENT, before, whole=True).unprotected
+        return found is not None and found.settled
+
+    assert settled(more)
+    # A new change is another one, and nothing of another instance's is taken.
+    assert not settled(replace(more, unprotected=replace(bare, at=NOW)))
+    assert not settled(replace(more, instance_id="i-other"))
+
+
+def test_upload_that_failed_is_over_for_a_disk_that_is_not_judged_any_more() -> None:
+    order = replace(
+        order_record(sent=True),
+        snapshot_ids={DISK: SnapshotId("s-2"), DiskId("d-bp1zzz"): SnapshotId("s-z")},
+    )
+    broken = replace(made(2, upload=ended(failed=("s-z",))), orders=(order,))
+    both = replace(TALLY, attached=(DISK, "d-bp1zzz"), wanted=(DISK, "d-bp1zzz"))
+    assert of(made(3), broken, tally=both).upload_failed == 1
+    assert of(made(3), broken, tally=replace(TALLY, attached=(DISK,))).upload_failed == 0
+    # Of the disk whose snapshot came to nothing: the other one has been good all the time.
+    other = replace(
+        made(3), orders=(replace(order, snapshot_ids={DiskId("d-bp1zzz"): SnapshotId("s-3")}),)
+    )
+    assert of(other, broken, tally=both).upload_failed == 0
+
+
+def test_having_gone_back_is_over_when_the_disks_that_did_have_a_good_snapshot() -> None:
+    back = Execution(execution_id="exec-1", status=DONE, finished=made(1).started)
+    record = replace(made(1), went_back=back)
+    both = replace(TALLY, attached=(DISK, "d-new"), wanted=(DISK, "d-new"))
+    assert of(record, tally=both).went_back == made(1).started
+    assert of(made(2), record, tally=both).went_back is None
 
 
 def test_what_waits_and_what_goes_on_is_counted() -> None:

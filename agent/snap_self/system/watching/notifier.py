@@ -55,6 +55,15 @@ class Notifiers:
             if before is not None:
                 os.close(before)
 
+    def wait(self, limit_s: float) -> None:
+        """Wait until the last one started has ended; no longer than that."""
+        if self._last is not None:
+            import select
+
+            poll = select.poll()
+            poll.register(self._last, select.POLLIN)
+            poll.poll(limit_s * 1000)
+
 
 def _start(happened: Sequence[Occurrence], env: Mapping[str, str], after: int | None) -> int:
     """Start one; return the end of a pipe that ends with it.
