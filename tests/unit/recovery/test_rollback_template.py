@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ ORDERS = ("StopInstance", "ResetDisk", "StartInstance")
 LOOKS = ("DescribeInstances", "DescribeSnapshots", "DescribeDisks")
 AFTERWARDS = ("DescribeCloudAssistantStatus", "RunCommand")
 REFUSED = "error:Forbidden.RAM:403"
+THROTTLED = "error:Throttling.User:400"
 # What public templates of the service use: keys of a template, of its parameters and of a task, and
 # actions. Source: github.com/aliyun/oos-templates.
 TOP = {"FormatVersion", "Description", "Parameters", "RamRole", "Tasks", "Outputs"}
@@ -139,6 +141,9 @@ def hold_promise(scene: Scene, ended: dict[str, Any]) -> None:
     else:
         assert ended["Status"] == "Failed"
         assert ended["StatusMessage"]
+    if not part and scene.instance == "Stopped":
+        statuses = scene.statuses(ended["ExecutionId"])
+        assert "leftStopped" in statuses, "a whole machine is off, and nobody is told"
 
 
 def test_all_disks_go_back_and_the_instance_runs() -> None:
@@ -288,6 +293,67 @@ def test_start_that_is_refused_once_is_asked_for_again() -> None:
     scene = Scene()
     scene.fails("StartInstance", REFUSED)
     assert scene.go()["Status"] == "Success"
+
+
+# Between these calls of a start there are a pause or a look.
+TRIES = 4
+
+
+@pytest.mark.parametrize("kind", [THROTTLED, REFUSED, "lost_reply", "reset"])
+@pytest.mark.parametrize("count", [1, 2, TRIES - 1])
+def test_start_that_is_refused_in_passing_leaves_no_whole_machine_off(
+    count: int, kind: str
+) -> None:
+    scene = Scene()
+    scene.fails("StartInstance", kind, count=count)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset) == ("Success", [*DISKS])
+    assert scene.instance == "Running"
+
+
+@pytest.mark.parametrize("kind", [THROTTLED, REFUSED, "lost_reply", "reset"])
+@pytest.mark.parametrize("count", [1, 2, TRIES - 1])
+def test_untouched_machine_runs_again_though_its_start_is_refused_in_passing(
+    count: int, kind: str
+) -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", kind, count=count)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Running")
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert (statuses["runsAgain"], "leftStopped" in statuses) == ("Success", False)
+
+
+@pytest.mark.parametrize("branch", ["all back", "untouched"])
+def test_start_is_asked_for_again_past_the_minute_in_which_calls_are_counted(branch: str) -> None:
+    scene = Scene()
+    if branch == "untouched":
+        scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", THROTTLED, count=100)
+    scene.go()
+    asked = [call.time for call in scene.api.calls.all() if call.action == "StartInstance"]
+    assert len(asked) == TRIES
+    assert asked[-1] - asked[0] > 65
+    assert all(later - before > 4 for before, later in pairwise(asked))
+
+
+def test_untouched_machine_that_cannot_be_started_again_is_told_as_off() -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", REFUSED, count=100)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Stopped")
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert (statuses["leftStopped"], "nothingWasReset" in statuses) == ("Failed", False)
+
+
+def test_start_whose_reply_is_lost_is_seen_and_not_waited_for_any_longer() -> None:
+    scene = Scene()
+    scene.fails("StartInstance", "lost_reply")
+    ended = scene.go()
+    assert scene.called("StartInstance") == ["StartInstance"]
+    assert ended["Status"] == "Success"
 
 
 def test_disk_of_another_instance_is_found_out_before_anything_is_done() -> None:
