@@ -322,7 +322,10 @@ class Watch:
 
     def _waited_s(self, task: dict[str, Any], before: float) -> float:
         """Return what of a task, and of the time since the one before, is the engine's own."""
-        there = max(self.seen.get(task["task"]["name"], task["ended_at"]), task["started_at"])
+        name = task["task"]["name"]
+        # The pause before the look at the disks is for nothing once they are back.
+        awaited = "settled" if name == "resetsShown" else name
+        there = max(self.seen.get(awaited, task["ended_at"]), task["started_at"])
         return float(task["started_at"] - before + max(0.0, task["ended_at"] - there))
 
     @property

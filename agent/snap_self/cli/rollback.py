@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
 from snap_self.cli.asking import agreed, note, refuse_empty, refuse_unasked
 from snap_self.cli.connecting import connect_oos
@@ -19,6 +20,7 @@ from snap_self.output.rollback import (
     write_steps,
 )
 from snap_self.system.rollback_files import script_body, template
+from snap_self.system.state.left import may_be_half_way
 from snap_self.usecases.going_back.request import OnlineRequest
 from snap_self.usecases.rollback import (
     Judged,
@@ -107,6 +109,7 @@ def _from_outside(options: RollbackOptions, manner: Manner) -> int:
             lambda identity: OosExecutions(connect_oos(session.adapters, identity)),
             request,
             agree,
+            half_way=partial(may_be_half_way, session.config.state.dir),
         )
         session.end_progress()
     if started is None:

@@ -176,16 +176,20 @@ def roll_back(
     executions: Callable[[Identity], Executions],
     request: RollbackRequest,
     agree: Callable[[Judged], bool],
+    *,
+    half_way: Callable[[], bool] = lambda: False,
 ) -> Started | None:
     """Have OOS bring the disks back from outside; None where nobody agreed.
 
     Args:
         executions: gives the calls of the instance's region.
         agree: is told what will be lost, and tells whether to go on.
+        half_way: whether data disks that go back while the system runs are not back yet.
 
     Raises:
         SnapSelfError: as ``judge_rollback``; another one goes on; it was not started.
     """
+    refuse_half_way(half_way)
     here = tools.here()
     judged = judge_rollback(here, request.wanted, blind=False)
     if not request.role:
@@ -196,10 +200,26 @@ def roll_back(
         return None
     with tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="rollback"):
         # Others went on while somebody thought it over: another rollback, the follower's notes.
+        refuse_half_way(half_way)
         _refuse_second(outside, judged)
         if judged.record is not None:
             judged = replace(judged, record=tools.store.load(judged.record.run_id))
         return Started(judged=judged, execution=_start(tools, outside, judged, request))
+
+
+def refuse_half_way(half_way: Callable[[], bool]) -> None:
+    """Refuse where disks are detached, or will be: no two rollbacks at once.
+
+    What tells of them lies on the system disk, and would go back with it.
+
+    Raises:
+        RollbackGoesOn: as it says.
+    """
+    if half_way():
+        raise RollbackGoesOn(
+            "a rollback of data disks while the system runs (rollback --online) is not finished",
+            hint="`snap-self list` goes on with it, and tells what it is about",
+        )
 
 
 def _refuse_second(outside: Executions, judged: Judged) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,17 @@ def test_without_a_terminal_and_without_yes_nothing_is_stopped(
 def test_whoever_is_not_root_stops_nothing(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert refused("last", how, "--yes").code == "root-needed"
+
+
+def test_data_disks_that_are_half_way_back_are_not_left_behind_by_a_rollback_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SNAP_SELF_STATE_DIR", str(tmp_path))
+    (tmp_path / "returns").mkdir()
+    (tmp_path / "returns" / "r1.json").write_text("{}", "utf-8")
+    error = refused("last", "--oos", "--yes")
+    assert (error.code, "rollback --online" in error.message) == ("rollback-goes-on", True)
 
 
 def test_empty_unit_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ ORDERS = ("StopInstance", "ResetDisk", "StartInstance")
 LOOKS = ("DescribeInstances", "DescribeSnapshots", "DescribeDisks")
 AFTERWARDS = ("DescribeCloudAssistantStatus", "RunCommand")
 REFUSED = "error:Forbidden.RAM:403"
+THROTTLED = "error:Throttling.User:400"
 # What public templates of the service use: keys of a template, of its parameters and of a task, and
 # actions. Source: github.com/aliyun/oos-templates.
 TOP = {"FormatVersion", "Description", "Parameters", "RamRole", "Tasks", "Outputs"}
@@ -139,6 +141,10 @@ def hold_promise(scene: Scene, ended: dict[str, Any]) -> None:
     else:
         assert ended["Status"] == "Failed"
         assert ended["StatusMessage"]
+    if not part and scene.instance == "Stopped":
+        statuses = scene.statuses(ended["ExecutionId"])
+        told = {"leftStopped", "firstNotKnown"} & {*statuses}
+        assert told, "a whole machine is off, and nobody is told"
 
 
 def test_all_disks_go_back_and_the_instance_runs() -> None:
@@ -169,7 +175,8 @@ def test_engine_waits_no_longer_than_the_instance_takes_and_ten_seconds() -> Non
     name = scene.started(CONTENT, Parameters=scene.parameters(*DISKS))
     while scene.statuses(name).get("running") != "Success":
         scene.pass_time(0.1)
-    assert scene.clock.time - begun < 25  # a look each for stop, two resets and start
+    # A look each for stop and start, and the pause before the looks at the disks.
+    assert scene.clock.time - begun <= 10
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "reset"])
@@ -234,6 +241,82 @@ def test_reply_of_the_first_reset_that_is_lost_does_not_stop_the_rollback() -> N
     assert scene.go()["Status"] == "Success"
 
 
+# What lists show lags behind by at most that long in these scenes.
+LAG_S = 5.0
+
+
+def lagging(reset_s: float, seed: int) -> Scene:
+    """Return a scene whose lists of disks lag, and whose resets take their time."""
+    return Scene(
+        replace(TWO_DISKS, sight_lag_s=LAG_S, operations_s={"ResetDisk": reset_s}, seed=seed)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("reset_s", [1.0, 6.0, 12.0, 40.0])
+def test_reset_that_is_shown_late_is_not_taken_for_none(
+    reset_s: float, seed: int, *, lost: bool
+) -> None:
+    scene = lagging(reset_s, seed)
+    if lost:
+        scene.fails("ResetDisk", "lost_reply")
+    ended = scene.go()
+    hold_promise(scene, ended)
+    assert ended["Status"] == "Success", ended["StatusMessage"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_disk_that_is_not_shown_to_be_reset_yet_is_not_taken_for_back(seed: int) -> None:
+    scene = lagging(20.0, seed)
+    ended = scene.go("d-data")
+    assert (ended["Status"], scene.reset) == ("Success", ["d-data"])
+    # Asked once, and not while the disk was being reset.
+    asked = [call.code for call in scene.api.calls.all() if call.action == "StartInstance"]
+    assert asked == [""]
+
+
+@pytest.mark.parametrize("kind", [THROTTLED, REFUSED, "reset"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_first_reset_that_is_refused_in_passing_is_asked_for_again(count: int, kind: str) -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", kind, count=count)
+    assert scene.go()["Status"] == "Success"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_first_reset_that_is_not_shown_at_all_is_asked_for_again(seed: int) -> None:
+    scene = lagging(1.0, seed)
+    scene.fails("ResetDisk", "lost_reply", count=2)
+    hold_promise(scene, scene.go())
+
+
+def left_in_doubt(scene: Scene, ended: dict[str, Any]) -> bool:
+    """Tell whether a set is left stopped, and said to be perhaps torn."""
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert {"start", "runAgain"}.isdisjoint(statuses)
+    return (scene.instance, statuses["firstNotKnown"]) == ("Stopped", "Failed")
+
+
+def test_first_reset_that_nothing_can_be_seen_of_leaves_the_set_stopped() -> None:
+    scene = lagging(20.0, 1)
+    scene.fails("ResetDisk", "lost_reply")
+    before_the_stop = len(DISKS)
+    scene.fails("DescribeDisks", REFUSED, after=before_the_stop, count=1000)
+    assert left_in_doubt(scene, scene.go())
+
+
+def test_first_disk_that_an_earlier_reset_has_spoiled_is_not_taken_for_untouched() -> None:
+    scene = Scene()
+    scene.call("StopInstance", InstanceId="i-own", StoppedMode="KeepCharging")
+    scene.pass_time(5)
+    scene.cloud.pace.befall(Fate(action="ResetDisk", outcome="fail"))
+    scene.call("ResetDisk", DiskId="d-sys", SnapshotId=scene.shots["d-sys"])
+    scene.pass_time(5)
+    scene.fails("ResetDisk", REFUSED, count=100)
+    assert left_in_doubt(scene, scene.go())
+
+
 def test_instance_that_does_not_stop_is_stopped_by_force() -> None:
     scene = Scene(replace(TWO_DISKS, operations_s={"StopInstance": 400.0}))
     ended = scene.go()
@@ -288,6 +371,67 @@ def test_start_that_is_refused_once_is_asked_for_again() -> None:
     scene = Scene()
     scene.fails("StartInstance", REFUSED)
     assert scene.go()["Status"] == "Success"
+
+
+# Between these calls of a start there are a pause or a look.
+TRIES = 4
+
+
+@pytest.mark.parametrize("kind", [THROTTLED, REFUSED, "lost_reply", "reset"])
+@pytest.mark.parametrize("count", [1, 2, TRIES - 1])
+def test_start_that_is_refused_in_passing_leaves_no_whole_machine_off(
+    count: int, kind: str
+) -> None:
+    scene = Scene()
+    scene.fails("StartInstance", kind, count=count)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset) == ("Success", [*DISKS])
+    assert scene.instance == "Running"
+
+
+@pytest.mark.parametrize("kind", [THROTTLED, REFUSED, "lost_reply", "reset"])
+@pytest.mark.parametrize("count", [1, 2, TRIES - 1])
+def test_untouched_machine_runs_again_though_its_start_is_refused_in_passing(
+    count: int, kind: str
+) -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", kind, count=count)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Running")
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert (statuses["runsAgain"], "leftStopped" in statuses) == ("Success", False)
+
+
+@pytest.mark.parametrize("branch", ["all back", "untouched"])
+def test_start_is_asked_for_again_past_the_minute_in_which_calls_are_counted(branch: str) -> None:
+    scene = Scene()
+    if branch == "untouched":
+        scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", THROTTLED, count=100)
+    scene.go()
+    asked = [call.time for call in scene.api.calls.all() if call.action == "StartInstance"]
+    assert len(asked) == TRIES
+    assert asked[-1] - asked[0] > 65
+    assert all(later - before > 4 for before, later in pairwise(asked))
+
+
+def test_untouched_machine_that_cannot_be_started_again_is_told_as_off() -> None:
+    scene = Scene()
+    scene.fails("ResetDisk", REFUSED, count=100)
+    scene.fails("StartInstance", REFUSED, count=100)
+    ended = scene.go()
+    assert (ended["Status"], scene.reset, scene.instance) == ("Failed", [], "Stopped")
+    statuses = scene.statuses(ended["ExecutionId"])
+    assert (statuses["leftStopped"], "nothingWasReset" in statuses) == ("Failed", False)
+
+
+def test_start_whose_reply_is_lost_is_seen_and_not_waited_for_any_longer() -> None:
+    scene = Scene()
+    scene.fails("StartInstance", "lost_reply")
+    ended = scene.go()
+    assert scene.called("StartInstance") == ["StartInstance"]
+    assert ended["Status"] == "Success"
 
 
 def test_disk_of_another_instance_is_found_out_before_anything_is_done() -> None:

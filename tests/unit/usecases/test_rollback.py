@@ -245,6 +245,22 @@ def test_second_rollback_is_refused_that_began_while_the_first_was_thought_over(
     assert oos.orders == []
 
 
+@pytest.mark.parametrize("looks", [1, 2], ids=["before it is judged", "while it is thought over"])
+def test_nothing_goes_back_from_outside_while_data_disks_are_half_way_back(looks: int) -> None:
+    taken, oos = recorded()
+    answers = [False] * (looks - 1) + [True]
+    asked = []
+
+    def agree(one: Judged) -> bool:
+        asked.append(one)
+        return True
+
+    with pytest.raises(RollbackGoesOn, match="rollback --online") as caught:
+        roll_back(taken.tools, lambda _: oos, REQUEST, agree, half_way=lambda: answers.pop(0))
+    assert "snap-self list" in caught.value.hint
+    assert (answers, len(asked), oos.orders) == ([], looks - 1, [])
+
+
 def test_what_others_noted_of_the_run_while_it_was_thought_over_stays_noted() -> None:
     taken, oos = recorded()
 

@@ -34,7 +34,7 @@ from snap_self.usecases.confirming.calling_off import (
     not_called_off,
     not_moved,
 )
-from snap_self.usecases.rollback import Judged, judge_rollback, refuse_untagged
+from snap_self.usecases.rollback import Judged, judge_rollback, refuse_half_way, refuse_untagged
 from snap_self.usecases.tools import Tools
 
 # The service begins within seconds, and looks at three things before it sleeps.
@@ -91,7 +91,7 @@ def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> Seque
         RollbackGoesOn: as it says.
         ApiFault, CloudUnreachable: it cannot be seen.
     """
-    _refuse_half_way(outside)
+    refuse_half_way(outside.half_way)
     identity = tools.identify()
     passed = []
     for each in _going_on(outside.executions(identity), identity):
@@ -114,7 +114,7 @@ def arm(tools: Tools, outside: Outside, identity: Identity, wish: Wish) -> Waiti
         if not outside.role:
             refuse_untagged(judged)
         with tools.lock.hold(timeout_s=tools.lock_wait_s, purpose="arm a rollback"):
-            _refuse_half_way(outside)
+            refuse_half_way(outside.half_way)
             return _Arming(tools, outside, judged, wish).arm()
     except RollbackNotCalledOff:
         raise
@@ -146,19 +146,6 @@ def _not_armed(
         hint=error.hint,
         details=error.details,
     )
-
-
-def _refuse_half_way(outside: Outside) -> None:
-    """Refuse where disks are detached, or will be: no two rollbacks at once.
-
-    Raises:
-        RollbackGoesOn: as it says.
-    """
-    if outside.half_way():
-        raise RollbackGoesOn(
-            "a rollback of data disks while the system runs (rollback --online) is not finished",
-            hint="`snap-self list` goes on with it, and tells what it is about",
-        )
 
 
 def _second(other: Execution) -> RollbackGoesOn:
