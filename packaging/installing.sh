@@ -541,6 +541,11 @@ stop_units() {
         snap-self-thaw.service 2>/dev/null || :
 }
 
+# Nobody renews them any more; what is left would be served, and alert, for ever.
+remove_metrics() {
+    [ ! -x "$PREFIX/bin/snap-self" ] || "$PREFIX/bin/snap-self" metrics --remove || :
+}
+
 end_freeze() {
     [ -e "$MARKER" ] || return 0
     say "ending a freeze that was left behind"
@@ -621,6 +626,7 @@ verb_uninstall() {
     cd /
     unregister_hooks
     stop_units
+    remove_metrics
     remove_kinds 'link|file'
     remove_folders
     remove_tree

@@ -29,6 +29,7 @@ from snap_self.model.snapshots import Consistency
 from snap_self.model.summary import DiskSummary, Summary
 from snap_self.system.disks.recorded import MACHINE
 from snap_self.system.watching.summary_file import NAME, write_summary
+from snap_self.watching.metrics import exposition
 
 NOW = datetime.now(timezone.utc)
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -341,6 +342,77 @@ def test_refresh_renews_the_summary_and_the_configured_file(
     # A folder that is not there is told in the system's log, and is no failure of what was done.
     gone = watched.with_env(SNAP_SELF_METRICS_TEXTFILE=str(tmp_path / "none/x.prom"))
     assert gone.run("metrics", "--refresh").status == 0
+
+
+def test_configured_file_is_removed_once_and_then_nothing_is_said(
+    watched: AgentRunner, tmp_path: Path
+) -> None:
+    if os.geteuid():
+        pytest.skip("not root: the journal is root's")
+    folder, link = tmp_path / "collector", tmp_path / "link"
+    folder.mkdir()
+    # A link on the way is followed, as for writing.
+    link.symlink_to(folder)
+    set_so = watched.with_env(SNAP_SELF_METRICS_TEXTFILE=str(link / "snap-self.prom"))
+    assert set_so.run("metrics", "--refresh").status == 0
+    (folder / "apt.prom").write_text("apt 1\n")
+    # A fault elsewhere is no hindrance.
+    faulty = set_so.with_env(SNAP_SELF_CHECK_WARNING="soon")
+    result = faulty.run("metrics", "--remove")
+    assert (result.status, result.out) == (0, ""), result.err
+    assert result.err == f"snap-self: removed {link}/snap-self.prom (metrics.textfile)\n"
+    assert [path.name for path in folder.iterdir()] == ["apt.prom"]
+    for again in (set_so, watched):
+        result = again.run("metrics", "--remove")
+        assert (result.status, result.out, result.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("where", ["none/x.prom", "file/x.prom"])
+def test_removal_where_no_folder_is_says_nothing_and_makes_nothing(
+    agent: AgentRunner, tmp_path: Path, where: str
+) -> None:
+    if os.geteuid():
+        pytest.skip("not root: the file is root's")
+    (tmp_path / "file").touch()
+    user = replace(agent, state=tmp_path / "state")
+    set_so = user.with_env(SNAP_SELF_METRICS_TEXTFILE=str(tmp_path / where))
+    result = set_so.run("metrics", "--remove")
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["another's", "empty", "short", "link", "folder", "fifo"])
+def test_removal_leaves_what_is_not_ours_and_names_it(
+    watched: AgentRunner, tmp_path: Path, kind: str
+) -> None:
+    if os.geteuid():
+        pytest.skip("not root: the file is root's")
+    file, ours = tmp_path / "snap-self.prom", tmp_path / "ours"
+    ours.write_text(exposition(GOOD, frozen=False))
+    texts = {
+        "another's": f"other 1\n{ours.read_text()}",
+        "empty": "",
+        "short": ours.read_text()[:10],
+    }
+    make = {
+        "link": lambda: file.symlink_to(ours),
+        "folder": file.mkdir,
+        "fifo": lambda: os.mkfifo(file),
+    }
+    make.get(kind, lambda: file.write_text(texts[kind]))()
+    before = file.lstat().st_ino
+    result = watched.with_env(SNAP_SELF_METRICS_TEXTFILE=str(file)).run("metrics", "--remove")
+    assert (result.status, result.out) == (4, "")
+    assert f"{file} (metrics.textfile) is still there" in result.err
+    assert f"rm {file}" in result.err
+    assert file.lstat().st_ino == before
+    assert ours.exists()
+
+
+def test_user_without_rights_removes_nothing(nobody: AgentRunner) -> None:
+    result = nobody.run("metrics", "--remove")
+    assert (result.status, result.out) == (4, "")
+    assert "needs root" in result.err
 
 
 @pytest.mark.parametrize("where", ["none/x.prom", "folder", "/"])

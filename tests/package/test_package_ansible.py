@@ -33,7 +33,6 @@ from rpm_repository import Rpm, make_rpms
 from signed_repository import PROGRAMS, Signer, make_signed, signer
 
 from run_directory import RunDirectory
-from snap_self.config.keys import BY_DOTTED
 
 pytestmark = [pytest.mark.root, pytest.mark.own_root, pytest.mark.slow]
 
@@ -45,9 +44,25 @@ rpm -q --qf '%{VERSION}-%{RELEASE}' snap-self"""
 WEEK = {"snapshot": {"keep": "7d", "tags": {"team": "wéb ☂", "a b": 'quo"ted'}}}
 MONTH = {"snapshot": {"keep": "30d"}, "disks": {"exclude": ["/scratch", "vdz"]}}
 OS_RELEASE = 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel"\nVERSION_ID="9.4"\n'
-# The key comes with the agent's metrics; the role only passes it on.
-METRICS = "/var/lib/snap-self.prom" if "metrics.textfile" in BY_DOTTED else ""
+METRICS = "/var/lib/snap-self.prom"
 LATER = {"snap_self_config": MONTH, "snap_self_metrics_textfile": METRICS}
+WATCHED = {**LATER, "snap_self_doctor": "skip"}
+TIMER = "snap-self-metrics.timer"
+WANTED = f"/etc/systemd/system/timers.target.wants/{TIMER}"
+# A world has no systemd: its links are made by the real program, what would run is noted.
+SYSTEMCTL = """#!/bin/sh
+case "$1" in
+enable | disable | is-enabled) exec /usr/bin/systemctl --root=/ "$@" ;;
+start) echo >"/run/systemd/system/$2.runs" ;;
+stop) rm -f "/run/systemd/system/$2.runs" ;;
+show)
+    echo "Id=$2"
+    echo LoadState=loaded
+    if [ -e "/run/systemd/system/$2.runs" ]; then state=active; else state=inactive; fi
+    echo "ActiveState=$state"
+    ;;
+esac
+"""
 WRONG = {"snapshot": {"keep": "soon", "kepe": 1}}
 
 
@@ -105,6 +120,42 @@ def look(world: World, played: Played) -> Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """Runs of the play where systemd is, each with whether the timer is enabled and runs."""
+
+    unasked: tuple[Played, bool, bool]
+    rehearsed: tuple[Played, bool, bool]
+    on: tuple[Played, bool, bool]
+    again: tuple[Played, bool, bool]
+    off: tuple[Played, bool, bool]
+    refused: tuple[Played, bool, bool]
+
+
+def switch_timer(world: World, plain: Controller) -> Timers:
+    """Have the role switch the timer of the metrics, in a world that takes itself for systemd's."""
+    runs = "/run/systemd/system"
+    world.path(runs).mkdir(parents=True)
+    world.write("/usr/local/sbin/systemctl", SYSTEMCTL, 0o755)
+
+    def seen(*options: str, **more: Any) -> tuple[Played, bool, bool]:
+        played = plain.given(**WATCHED).given(**more).play(*options)
+        return played, is_there(world, WANTED), is_there(world, f"{runs}/{TIMER}.runs")
+
+    try:
+        return Timers(
+            unasked=seen(snap_self_metrics_timer=""),
+            rehearsed=seen("--check"),
+            on=seen(),
+            again=seen(),
+            off=seen(snap_self_metrics_timer=False),
+            refused=seen(snap_self_metrics_timer="soon"),
+        )
+    finally:
+        world.path("/usr/local/sbin/systemctl").unlink()
+        world.run("rm", "-r", "/run/systemd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """What was seen at each station."""
 
@@ -116,7 +167,9 @@ class Life:
     reconfigured: Seen
     refused: Seen
     parsed: dict[str, Any]
+    timers: Timers
     upgraded: Seen
+    metrics: tuple[bool, ...]
     removed: Seen
     sources_left: list[str]
     purged: Seen
@@ -178,15 +231,20 @@ def life(
         task = world.run("sh", "-c", task_of_the_readme())
         reconfigured = look(world, packaged.given(**LATER).play("--diff"))
         refused = look(world, packaged.given(snap_self_config=WRONG).play())
+        timers = switch_timer(world, packaged)
         world.cut_off()
-        upgraded = look(world, upgrade(plain, keys, run_directory.root / "apt-repository"))
+        watched = plain.given(snap_self_metrics_textfile=METRICS)
+        refreshed = world.run("snap-self", "metrics", "--refresh")
+        upgraded = look(world, upgrade(watched, keys, run_directory.root / "apt-repository"))
+        kept = (refreshed.status == 0, is_there(world, METRICS))
         removed = look(world, plain.given(snap_self_state="absent").play())
+        metrics = (*kept, is_there(world, METRICS))
         sources = sorted(path.name for path in world.path("/etc/apt/sources.list.d").iterdir())
         gone = {"snap_self_state": "absent", "snap_self_purge": True}
         purged = look(world, plain.given(**gone).play())
         left = [
             path
-            for path in (*OURS, "/etc/snap-self", "/var/lib/snap-self")
+            for path in (*OURS, METRICS, "/etc/snap-self", "/var/lib/snap-self")
             if is_there(world, path)
         ]
         yield Life(
@@ -198,6 +256,8 @@ def life(
             reconfigured=reconfigured,
             refused=refused,
             parsed=parsed,
+            timers=timers,
+            metrics=metrics,
             upgraded=upgraded,
             removed=removed,
             sources_left=sources,
@@ -260,9 +320,39 @@ def test_other_settings_replace_the_file_and_the_change_is_shown(life: Life) -> 
 
 
 def test_short_name_of_the_metrics_file_is_its_key(life: Life) -> None:
-    if not METRICS:
-        pytest.skip("this agent has no key metrics.textfile")
     assert f'[metrics]\ntextfile = "{METRICS}"' in (life.reconfigured.config or "")
+
+
+def test_timer_is_switched_on_where_the_metrics_file_is_set(life: Life) -> None:
+    played, enabled, runs = life.timers.on
+    assert (played.status, played.changed, enabled, runs) == (0, 1, True, True), played
+    played, enabled, runs = life.timers.again
+    assert (played.status, played.changed, enabled, runs) == (0, 0, True, True), played
+
+
+def test_rehearsal_tells_of_the_timer_and_leaves_it(life: Life) -> None:
+    played, enabled, runs = life.timers.rehearsed
+    assert (played.status, played.changed, enabled, runs) == (0, 1, False, False), played
+
+
+def test_timer_of_which_nothing_is_said_is_left(life: Life) -> None:
+    played, enabled, runs = life.timers.unasked
+    assert (played.status, played.changed, enabled, runs) == (0, 0, False, False), played
+
+
+def test_timer_is_switched_off_where_that_is_said(life: Life) -> None:
+    played, enabled, runs = life.timers.off
+    assert (played.status, played.changed, enabled, runs) == (0, 1, False, False), played
+
+
+def test_timer_that_is_neither_on_nor_off_is_refused(life: Life) -> None:
+    played, _, _ = life.timers.refused
+    assert played.failed == 1
+    assert "snap_self_metrics_timer is true, false or empty" in played.out
+
+
+def test_upgrade_leaves_the_metrics_and_removal_takes_them_away(life: Life) -> None:
+    assert life.metrics == (True, True, False), life.removed.played
 
 
 def test_wrong_settings_are_refused_by_key_and_the_old_file_stays(life: Life) -> None:
@@ -322,6 +412,7 @@ def rpm_life(
             bare(world),
             snap_self_repository_url=f"file://{repository}",
             snap_self_config=WEEK,
+            snap_self_metrics_textfile=METRICS,
             snap_self_hooks={"dnf": True},
             snap_self_doctor="skip",
         )
@@ -333,9 +424,10 @@ def rpm_life(
         # The source is there now, and so one of the machine's own.
         own = plain.given(snap_self_repository_url="", snap_self_repository_key="")
         second = look(world, own.given(snap_self_state="latest").play())
+        world.write(METRICS, "another 1\n")
         gone = {"snap_self_state": "absent", "snap_self_purge": True}
         purged = look(world, plain.given(**gone).play())
-        places = (*OURS, "/etc/snap-self", "/etc/yum.repos.d/snap-self.repo")
+        places = (*OURS, METRICS, "/etc/snap-self", "/etc/yum.repos.d/snap-self.repo")
         yield first, second, purged, [place for place in places if is_there(world, place)]
 
 
@@ -354,7 +446,9 @@ def test_dnf_has_nothing_to_do_in_the_second_run(
     assert rpm_life[1].counts == (0, False, False), rpm_life[1].played
 
 
-def test_dnf_purge_leaves_nothing(rpm_life: tuple[Seen, Seen, Seen, list[str]]) -> None:
+def test_dnf_purge_leaves_nothing_but_the_metrics_of_another(
+    rpm_life: tuple[Seen, Seen, Seen, list[str]],
+) -> None:
     _, _, purged, left = rpm_life
     assert purged.counts == (0, True, False), purged.played
-    assert left == []
+    assert left == [METRICS]

@@ -31,6 +31,9 @@ GUARD = Path("/etc/snap-self/hook-guard")
 APT_CONF = Path("/etc/apt/apt.conf.d/65snap-self")
 WANTED = Path("/etc/systemd/system/sysinit.target.wants/snap-self-thaw.service")
 MARK = "# changed by the administrator\n"
+METRICS = Path("/var/lib/snap-self-test.prom")
+WATCHED = f'[metrics]\ntextfile = "{METRICS}"\n'
+PRERM = "/var/lib/dpkg/info/snap-self.prerm"
 SEARCHED = ("/etc", "/opt", "/usr", "/var", "/lib/systemd")
 OTHERS = Deb(name="snap-self-test-tool", version="1.0")
 
@@ -223,13 +226,15 @@ class Upgraded:
     packed: Archive
     placed: Archive
     below_opt: set[str]
+    metrics: bool
 
 
 @pytest.fixture(scope="module")
 def upgraded(installed: Installed) -> Upgraded:
     """Change the configuration, then upgrade; apt now runs our own hook."""
     CONFIG.write_text(CONFIG.read_text() + MARK)
-    OWN_CONFIG.write_text(MARK)
+    OWN_CONFIG.write_text(MARK + WATCHED)
+    run("/usr/bin/snap-self", "metrics", "--refresh")
     package = deb(NEXT_VERSION)
     done = apt("install", package)
     packed = Archive.of(package)
@@ -241,6 +246,7 @@ def upgraded(installed: Installed) -> Upgraded:
         packed=packed,
         placed=on_disk(packed),
         below_opt=below_opt(),
+        metrics=METRICS.is_file(),
     )
 
 
@@ -265,6 +271,10 @@ def test_upgrade_keeps_a_changed_configuration(upgraded: Upgraded) -> None:
     assert upgraded.own_config
 
 
+def test_upgrade_leaves_the_metrics(upgraded: Upgraded) -> None:
+    assert upgraded.metrics
+
+
 @dataclass(frozen=True)
 class Removed:
     """What there was to see after the removal."""
@@ -275,6 +285,7 @@ class Removed:
     config: str
     state: bool
     wanted: bool
+    link: tuple[int, bool]
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +293,12 @@ def removed(upgraded: Upgraded, tmp_path_factory: pytest.TempPathFactory) -> Rem
     """Remove the package, then install another one: apt still runs our hook's registration."""
     STATE_FILE.parent.mkdir(parents=True, exist_ok=True)
     STATE_FILE.write_text("{}")
+    kept = Path(shutil.move(METRICS, tmp_path_factory.mktemp("metrics") / "kept"))
+    METRICS.symlink_to(kept)
+    # What is not ours stays, and is no hindrance.
+    link = (run(PRERM, "remove").returncode, METRICS.is_symlink() and kept.is_file())
+    METRICS.unlink()
+    shutil.move(kept, METRICS)
     done = apt("remove", NAME)
     other = tmp_path_factory.mktemp("other") / OTHERS.file_name
     other.write_bytes(OTHERS.archive())
@@ -293,7 +310,14 @@ def removed(upgraded: Upgraded, tmp_path_factory: pytest.TempPathFactory) -> Rem
         config=CONFIG.read_text(),
         state=STATE_FILE.exists(),
         wanted=WANTED.exists(),
+        link=link,
     )
+
+
+def test_removal_takes_the_metrics_away_and_no_link(removed: Removed) -> None:
+    assert removed.link == (0, True)
+    assert str(METRICS) not in removed.traces
+    assert f"removed {METRICS} (metrics.textfile)" in removed.apt.stdout + removed.apt.stderr
 
 
 def test_removal_takes_the_program_and_its_unit_away(removed: Removed) -> None:

@@ -28,6 +28,8 @@ ENABLED = (
 AGENT = "/opt/snap-self/bin/snap-self"
 DPKG_STATUS = "/var/lib/dpkg/status"
 MARKER = "/run/snap-self/frozen.json"
+METRICS = "/var/lib/snap-self.prom"
+WATCHED = f'[metrics]\ntextfile = "{METRICS}"\n'
 
 
 @pytest.fixture(scope="module")
@@ -210,13 +212,20 @@ def test_installed_agent_needs_no_python_of_the_system_and_writes_nothing_into_i
     tree = str(self_contained_tree())
     assert machine.run(script, "install", "--tree", tree).returncode == 0
     named = files_in(machine)
+    machine.write("/etc/snap-self/conf.d/50-watched.toml", WATCHED)
     machine.run("sh", "-c", "rm /usr/bin/python3*")
+    assert machine.run("snap-self", "metrics", "--refresh").returncode == 0
+    assert METRICS in machine.changed()
     assert machine.run("snap-self", "thaw").returncode == 0
     assert machine.run("snap-self", "list").returncode == 4  # it is no ECS instance
     assert {path for path in machine.changed() if path.startswith("/opt")} <= named
     if shutil.which("apt-get"):
         assert machine.run("apt-get", "--simulate", "install", "apt").returncode == 0
-    assert machine.run(script, "uninstall", "--purge").returncode == 0
+    assert machine.run(script, "install", "--tree", tree).returncode == 0
+    assert METRICS in machine.changed()
+    result = machine.run(script, "uninstall", "--purge")
+    assert result.returncode == 0
+    assert f"removed {METRICS} (metrics.textfile)" in result.stderr
     assert machine.changed() == set()
 
 
@@ -574,6 +583,16 @@ def test_uninstall_ends_a_freeze_that_was_left_behind_first(
     installed.write(MARKER, "{}")
     assert uninstall(installed, checkout).returncode == 0
     assert not installed.path(MARKER).exists()
+
+
+def test_uninstall_goes_on_where_the_metrics_cannot_be_removed(
+    machine: Machine, checkout: Path, tmp_path: Path
+) -> None:
+    program = '#!/bin/sh\n[ "$1" != metrics ] || { echo left here >&2; exit 4; }\n'
+    install(machine, checkout, make_tree(tmp_path / "other", program=program))
+    result = uninstall(machine, checkout, "--purge")
+    assert (result.returncode, machine.changed()) == (0, set())
+    assert "left here" in result.stderr
 
 
 def test_uninstall_where_a_thaw_fails_removes_nothing(

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from rpm_repository import Rpm, make_rpms
 
 from agent_runner import CHECKOUT
 from json_schemas import described
+from snap_self.model.summary import Summary
+from snap_self.watching.metrics import exposition
 
 LIMIT_S = 300.0
 NAME = "snap-self"
@@ -30,6 +33,9 @@ NOT_OURS = (
     f"/usr/lib/{os.uname().machine}-linux",
 )
 MARK = "# changed by the administrator\n"
+METRICS = "/var/lib/snap-self.prom"
+WATCHED = f'[metrics]\ntextfile = "{METRICS}"\n'
+SUMMARY = Summary(written=datetime(2026, 11, 22, tzinfo=timezone.utc), version="1")
 
 pytestmark = [
     pytest.mark.root,
@@ -165,6 +171,7 @@ class ScriptedLife:
     moved: set[str]
     upgraded: set[str]
     erased: set[str]
+    link: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +189,18 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> ScriptedLife:
         dnf_of(root, str(Path(NEW_PLUGINS).parent))
         root.change("--install", next(repository.rglob("python3-dnf*.rpm")))
         moved = root.files()
+        metrics = root.folder / METRICS.lstrip("/")
+        write(root.folder / "etc/snap-self/conf.d/50-watched.toml", WATCHED)
+        write(metrics, exposition(SUMMARY, frozen=False))
         root.change("--upgrade", rpm(NEXT_VERSION))
         upgraded = root.files()
         root.change("--erase", NAME)
-        return ScriptedLife(before, units, installed, moved, upgraded, root.files())
+        erased = root.files()
+        # What is not ours stays, and is no hindrance.
+        root.change("--install", rpm())
+        metrics.symlink_to(root.folder / "usr/libexec/platform-python")
+        link = root.rpm("--erase", NAME, "--nodeps")
+        return ScriptedLife(before, units, installed, moved, upgraded, erased, link)
 
 
 def test_agent_runs_in_a_root_that_has_nothing_else(empty: EmptyLife) -> None:
@@ -239,7 +254,18 @@ def test_upgrade_keeps_the_plugin(scripted: ScriptedLife) -> None:
 
 def test_erasing_leaves_nothing_at_all(scripted: ScriptedLife) -> None:
     left = {path for path in scripted.erased - scripted.before if "snap-self-test" not in path}
-    assert left == set()
+    assert left == {"/etc/snap-self/conf.d/50-watched.toml"}
+
+
+def test_upgrade_leaves_the_metrics_and_erasing_takes_them_away(scripted: ScriptedLife) -> None:
+    assert METRICS in scripted.upgraded
+    assert METRICS not in scripted.erased
+
+
+def test_erasing_leaves_a_link_in_the_place_of_the_metrics(scripted: ScriptedLife) -> None:
+    assert scripted.link.returncode == 0, scripted.link.stderr
+    said = scripted.link.stdout + scripted.link.stderr
+    assert f"{METRICS} (metrics.textfile) is still there" in said
 
 
 def test_package_places_the_schemas_of_json() -> None:

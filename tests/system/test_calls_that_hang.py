@@ -82,6 +82,17 @@ def test_metrics_for_a_filesystem_that_never_answers_hold_up_no_command(
     assert (agent.state / "watch/tally.json").exists()
 
 
+def test_metrics_on_a_filesystem_that_never_answers_do_not_hold_a_removal_up(
+    agent: AgentRunner, mounts: Mounts
+) -> None:
+    place = mounts.place("hung")
+    runner = agent.with_env(SNAP_SELF_METRICS_TEXTFILE=f"{place}/snap-self.prom")
+    with unanswering(place), runner.start("metrics", "--remove") as running:
+        result = running.wait(PATIENCE_S)
+    assert (result.status, result.out) == (4, "")
+    assert "is still there" in result.err
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_sync_that_hangs_is_told_and_does_not_keep_the_agent_from_ending(
     agent: AgentRunner, mounts: Mounts, ending: signal.Signals

@@ -10,12 +10,13 @@ from snap_self.cli.console import console
 from snap_self.cli.options import Manner
 from snap_self.cli.places import MARKER
 from snap_self.errors import EnvironmentFault, RootNeeded, UsageError
+from snap_self.model.kept_state import TextfileEnd
 from snap_self.model.shell import command
-from snap_self.model.shown import shown
+from snap_self.model.shown import printable, shown
 from snap_self.model.summary import Summary
 from snap_self.system.watching.summary_file import read_summary
-from snap_self.system.watching.textfile import replace_textfile
-from snap_self.watching.metrics import exposition, exposition_lines
+from snap_self.system.watching.textfile import remove_textfile, replace_textfile
+from snap_self.watching.metrics import BEGINNING, exposition, exposition_lines
 
 
 def run_metrics(output: Path | None, manner: Manner, *, refresh: bool) -> int:
@@ -29,6 +30,36 @@ def run_metrics(output: Path | None, manner: Manner, *, refresh: bool) -> int:
         _write(output, exposition(summary, frozen=frozen))
     elif not refresh:
         console(verbosity=manner.verbosity).data(*exposition_lines(summary, frozen=frozen))
+    return 0
+
+
+def run_removal(manner: Manner) -> int:
+    """Remove the file of the key ``metrics.textfile``; what packages call as the agent goes.
+
+    Nobody renews it any more, and while it is served it tells of a machine that is watched. It
+    says nothing where there is none. A fault elsewhere in the configuration is no hindrance.
+
+    Raises:
+        RootNeeded: this is not root.
+        EnvironmentFault: it is left.
+    """
+    if os.geteuid():
+        raise RootNeeded("--remove needs root", hint="run it with sudo")
+    from snap_self.cli.wiring import usable_settings
+
+    name = usable_settings(os.environ).config.metrics.textfile
+    end = remove_textfile(name, beginning=BEGINNING)
+    if end is TextfileEnd.LEFT:
+        removal = command("rm", name)
+        raise EnvironmentFault(
+            f"{printable(name)} (metrics.textfile) is still there: it does not begin as snap-self "
+            "writes it, or could not be removed",
+            hint=f"if it tells of this machine, alerts go on until it is gone: {removal}",
+        )
+    if end is TextfileEnd.REMOVED:
+        console(verbosity=manner.verbosity).message(
+            f"snap-self: removed {printable(name)} (metrics.textfile)"
+        )
     return 0
 
 

@@ -75,6 +75,7 @@ def metrics(
             "print nothing.",
         ),
     ] = False,
+    remove: Annotated[bool, typer.Option("--remove", hidden=True)] = False,
     manner: Manner,
 ) -> int:
     """Print metrics for Prometheus, in its text format.
@@ -84,6 +85,10 @@ def metrics(
 
     Example: snap-self metrics --output /srv/textfiles/snap-self.prom
     """
+    if remove:
+        from snap_self.cli.metrics import run_removal
+
+        return run_removal(manner)
     from snap_self.cli.metrics import run_metrics
 
     return run_metrics(output, manner, refresh=refresh)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 
 from snap_self.cli.adapters import Adapters, text_of
 from snap_self.cli.asking import agreed, refuse_unasked
@@ -21,7 +20,7 @@ from snap_self.cli.wiring import (
 )
 from snap_self.errors import SnapSelfError
 from snap_self.model.ids import InstanceId
-from snap_self.model.kept_state import KeptState, TextfileEnd
+from snap_self.model.kept_state import KeptState
 from snap_self.output.forgotten import kept_lines, write_declined, write_forgotten
 from snap_self.system.state.awaited import AwaitedFiles
 from snap_self.system.state.copies import CopyJournal
@@ -32,7 +31,7 @@ from snap_self.system.watching.tally import LOCK as WATCH_LOCK
 from snap_self.system.watching.textfile import remove_textfile
 from snap_self.usecases.reset import ResetTools, reset
 from snap_self.usecases.tools import Process
-from snap_self.watching.metrics import is_exposition
+from snap_self.watching.metrics import BEGINNING
 
 
 def run_reset(manner: Manner, *, yes: bool) -> int:
@@ -82,17 +81,10 @@ def _tools(adapters: Adapters) -> ResetTools:
         frozen=_frozen,
         instance_id=partial(_instance_id, adapters),
         asides=copies.asides,
-        remove_textfile=partial(_remove_textfile, adapters.config.metrics.textfile),
+        remove_textfile=partial(
+            remove_textfile, adapters.config.metrics.textfile, beginning=BEGINNING
+        ),
     )
-
-
-def _remove_textfile(name: str) -> TextfileEnd:
-    if not name:
-        return TextfileEnd.NONE
-    gone = remove_textfile(Path(name), is_ours=is_exposition)
-    if gone is None:
-        return TextfileEnd.NONE
-    return TextfileEnd.REMOVED if gone else TextfileEnd.LEFT
 
 
 def _frozen() -> bool:

@@ -60,11 +60,6 @@ class Metric:
     samples: Callable[[Seen], Iterator[Sample]]
 
 
-def is_exposition(text: str) -> bool:
-    """Tell whether a text begins as ``exposition`` does; the first metric always has a sample."""
-    return text.startswith(f"# HELP {METRICS[0].name} ")
-
-
 def exposition_lines(summary: Summary, *, frozen: bool | None) -> tuple[str, ...]:
     """Return the lines of ``exposition``."""
     seen = Seen(summary=summary, frozen=frozen)
@@ -358,3 +353,5 @@ METRICS: tuple[Metric, ...] = (
         samples=_one(lambda seen: _instant(seen.summary.went_back)),
     ),
 )
+# What ``exposition`` begins with: the first metric always has a sample.
+BEGINNING = f"# HELP {METRICS[0].name} "
