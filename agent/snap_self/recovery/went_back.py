@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
 from snap_self.model.listed import ListedRun
 from snap_self.model.result import Result
-from snap_self.model.run import RunRecord
+from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.shown import printable
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -53,13 +53,51 @@ def returns_of(records: Iterable[RunRecord], runs: Sequence[ListedRun]) -> tuple
     return tuple(sorted(found, key=_begun, reverse=True))
 
 
+def armed_it(record: RunRecord, one: Execution) -> bool:
+    """Tell whether a run has armed an execution; its tags tell where its id was never noted."""
+    armed = record.armed
+    if armed is None:
+        return False
+    if armed.execution_id:
+        return one.execution_id == armed.execution_id
+    return (one.run, one.deadline) == (record.run_id, armed.deadline)
+
+
+def replaced_it(record: RunRecord, one: Execution) -> bool:
+    """Tell whether a run has armed another in place of an execution, and did not see its end."""
+    return record.armed is not None and one.execution_id in record.armed.replaces.split()
+
+
+def with_seen(record: RunRecord, seen: Execution) -> RunRecord:
+    """Return a record that has what an execution of it has come to.
+
+    What was armed is closed once it is seen to have ended, or to have brought the disks back.
+    """
+    noted = replace(record, went_back=seen)
+    armed = record.armed
+    if armed is None or not armed_it(record, seen) or not (seen.ended or seen.over):
+        return noted
+    back = armed.ended is ArmedEnd.WENT_BACK
+    ended = ArmedEnd.WENT_BACK if back else end_of(seen)
+    name = seen.execution_id
+    closed = replace(armed, execution_id=name, unconfirmed=False, replaces="", ended=ended)
+    return replace(noted, armed=closed)
+
+
+def end_of(seen: Execution) -> ArmedEnd:
+    """Return what became of what was armed, as its execution tells that has ended or is over."""
+    back = seen.over or seen.status == DONE
+    return ArmedEnd.WENT_BACK if back else ArmedEnd.CAME_TO_NOTHING
+
+
 def return_words(run: str, seen: Execution) -> str:
     """Return what an execution of OOS has done, for people.
 
     Args:
         run: what the run is called.
     """
-    did = _DID.get(seen.status, "is bringing disks back")
+    going = "brought disks back" if seen.over else "is bringing disks back"
+    did = _DID.get(seen.status, going)
     by = f", started by {printable(seen.by)}" if seen.by else ""
     began = f", begun {_instant(seen.began)}" if seen.began else ""
     ended = f", ended {_instant(seen.finished)}" if seen.finished else ""

@@ -7,15 +7,14 @@ journal gives cause: a run that was under way in another boot, or one that a rol
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.executions import CANCELLED, DONE, Execution
-from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord, rebooted
+from snap_self.model.executions import CANCELLED, Execution
+from snap_self.model.run import RollbackRecord, RunRecord, rebooted
 from snap_self.model.snapshots import RUN_TAG, Identity
 from snap_self.recovery.outside import execution_tags
-from snap_self.recovery.went_back import return_words
+from snap_self.recovery.went_back import armed_it, return_words, with_seen
 from snap_self.usecases.tools import Tools
 
 # Nobody waits longer for what OOS has to tell.
@@ -71,7 +70,7 @@ def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     for record in open_records:
         seen = next((one for one in known if _is_meant(record, one)), None)
         if seen is not None and seen != record.went_back and not _still_waits(seen):
-            changed.append(replace(record, went_back=seen, armed=_ended(record, seen)))
+            changed.append(with_seen(record, seen))
             tools.store.save(changed[-1])
             tell_log(tools, changed[-1])
     return tuple(changed)
@@ -86,7 +85,8 @@ def tell_log(tools: Tools, record: RunRecord) -> None:
 def _is_open(record: RunRecord, now: datetime) -> bool:
     """Tell whether the cloud may have more to tell of a record's last rollback."""
     seen, asked = record.went_back, record.rollback
-    last = asked.asked if asked else (seen and seen.began) or record.started
+    told = (record.started, asked.asked if asked else None, seen.began if seen else None)
+    last = max(each for each in told if each)
     if now - last > REMEMBERED:
         return False
     return seen is None or not seen.ended or not _is_meant(record, seen)
@@ -103,32 +103,20 @@ def _still_waits(seen: Execution) -> bool:
     return not seen.ended and seen.deadline is not None and seen.is_harmless
 
 
-def _ended(record: RunRecord, seen: Execution) -> ArmedRecord | None:
-    """Return what is noted of what waited, now that its execution was seen."""
-    armed = record.armed
-    if armed is None or not seen.ended or not _is_of(armed, record, seen):
-        return armed
-    ended = ArmedEnd.WENT_BACK if seen.status == DONE else ArmedEnd.CAME_TO_NOTHING
-    name = seen.execution_id
-    return replace(armed, execution_id=name, unconfirmed=False, replaces="", ended=ended)
-
-
-def _is_of(armed: ArmedRecord, record: RunRecord, one: Execution) -> bool:
-    """Tell whether an execution is what was armed; its tags tell where its id was never noted."""
-    if armed.execution_id:
-        return one.execution_id == armed.execution_id
-    return (one.run, one.deadline) == (record.run_id, armed.deadline)
-
-
 def _is_meant(record: RunRecord, one: Execution) -> bool:
     """Tell whether an execution is of the last rollback to a run that is known."""
-    armed, asked = record.armed, record.rollback
+    armed, asked, seen = record.armed, record.rollback, record.went_back
     if armed is not None and armed.unconfirmed:
-        return _is_of(armed, record, one)
-    if asked is None:
-        return record.went_back is not None and one.execution_id == record.went_back.execution_id
+        return armed_it(record, one)
+    if asked is None or _is_later(seen, asked):
+        return seen is not None and one.execution_id == seen.execution_id
     if asked.execution_id:
         return one.execution_id == asked.execution_id
     # The answer was lost; the clocks of the cloud and of the machine differ a little.
     is_later = one.began is not None and one.began > asked.asked - CLOCKS_DIFFER
     return is_later and one.tags.get(RUN_TAG) == record.run_id
+
+
+def _is_later(seen: Execution | None, asked: RollbackRecord) -> bool:
+    """Tell whether an execution is of a rollback after the last that was asked for: one armed."""
+    return seen is not None and seen.began is not None and seen.began > asked.asked + CLOCKS_DIFFER

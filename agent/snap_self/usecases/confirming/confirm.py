@@ -21,11 +21,13 @@ from snap_self.errors import (
     StateUnusable,
     UsageError,
 )
-from snap_self.model.executions import Waiting
+from snap_self.model.executions import CANCELLED, Execution, Waiting
 from snap_self.model.ids import RunId
 from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.snapshots import Identity
 from snap_self.ports import Executions
+from snap_self.recovery.went_back import armed_it, end_of, replaced_it, return_words, with_seen
+from snap_self.usecases.aftercare.going_back import tell_log
 from snap_self.usecases.confirming.arming import Outside, Wish, arm
 from snap_self.usecases.confirming.calling_off import (
     CalledOff,
@@ -258,6 +260,8 @@ class _Confirming:
         self._called_off: dict[str, Waiting] = {}
         self._left: tuple[Waiting, ...] = ()
         self._unseen: tuple[Waiting, ...] = ()
+        self._gone: tuple[Execution, ...] = ()
+        self._ended: list[Waiting] = []
         self._notes: list[str] = []
 
     def confirm(self) -> None:
@@ -351,6 +355,7 @@ class _Confirming:
             except RollbackNotCalledOff as error:
                 errors.append(self._with_origin(each, error))
         self._unseen = tuple(each for each, _ in found.unseen)
+        self._gone = found.gone
         noted = held and self._note(only_called_off=bool(errors))
         if errors:
             errors[0].details = (
@@ -364,7 +369,12 @@ class _Confirming:
     def _call_off(self, each: Waiting) -> None:
         became = call_off(self._calls, self._tools.clock, each, self._identity.region)
         if became is CalledOff.WENT_BACK:
-            self._notes.append(f"{each.execution_id} has gone back to run {each.run} meanwhile")
+            # Nothing is noted of it: `list` asks the cloud what became of it.
+            self._ended.append(each)
+            self._notes.append(
+                f"{each.execution_id} has ended meanwhile, after it had begun to go back to run "
+                f"{each.run}: `snap-self list` tells what became of it"
+            )
             return
         if became is CalledOff.BEFORE:
             self._notes.append(f"{each.execution_id} had ended before")
@@ -379,21 +389,53 @@ class _Confirming:
 
     def _note(self, *, only_called_off: bool) -> bool:
         """Note in the journal what does not wait any more; tell whether that was possible."""
-        called_off = self._called_off.values()
         try:
             for record in own(self._tools, self._identity):
-                done = any(is_of(record, each) for each in called_off)
-                if record.waiting in self._unseen:
+                noted = self._noted(record, only_called_off=only_called_off)
+                if noted == record:
                     continue
-                left = any(is_of(record, each) for each in self._left)
-                over = not only_called_off and self._run in ("", record.run_id) and not left
-                if record.armed and (done or over):
-                    ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
-                    armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
-                    self._tools.store.save(replace(record, armed=armed))
+                self._tools.store.save(noted)
+                if noted.went_back not in (None, record.went_back):
+                    tell_log(self._tools, noted)
         except StateUnusable:
             return False
         return True
+
+    def _noted(self, record: RunRecord, *, only_called_off: bool) -> RunRecord:
+        """Return a record as it is now; no end is noted that was not seen."""
+        if record.waiting is None or record.waiting in self._unseen:
+            return record
+        seen = self._seen(record)
+        if seen is not None:
+            record = with_seen(record, seen)
+            if seen.status != CANCELLED:
+                self._notes.append(return_words(f"run {record.run_id}", seen))
+        armed = record.armed
+        done = any(is_of(record, each) for each in self._called_off.values())
+        left = any(is_of(record, each) for each in (*self._left, *self._ended))
+        over = not only_called_off and self._run in ("", record.run_id) and not left
+        if armed is None or not armed.unconfirmed or not (done or over):
+            return record
+        ended: ArmedEnd | None = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
+        if seen is not None and end_of(seen) is ArmedEnd.WENT_BACK:
+            ended = ArmedEnd.WENT_BACK  # by the one before, of a move that was interrupted
+        elif armed.execution_id and not done:
+            ended = None
+            self._notes.append(
+                f"the cloud does not show {armed.execution_id} any more: whether it went back to "
+                f"run {record.run_id} is not known"
+            )
+        armed = replace(armed, unconfirmed=False, replaces="", ended=ended)
+        return replace(record, armed=armed)
+
+    def _seen(self, record: RunRecord) -> Execution | None:
+        """Return what has brought disks back to a run, or came to nothing without our doing."""
+        of_it = [one for one in self._gone if armed_it(record, one) or replaced_it(record, one)]
+        for one in of_it:
+            if one.status != CANCELLED:
+                return one
+        others = (one for one in of_it if one.execution_id not in self._called_off)
+        return next((one for one in others if armed_it(record, one)), None)
 
 
 @contextmanager
