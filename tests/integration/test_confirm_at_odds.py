@@ -193,6 +193,36 @@ def test_lost_start_that_the_list_shows_late_is_called_off(stage: Stage) -> None
     assert report.error.hint == "try again: what was begun without an answer is called off"
 
 
+def test_start_that_is_lost_first_and_then_refused_is_called_off(stage: Stage) -> None:
+    stage.job.simulator.inject(Fault(kind="lost_reply", action="StartExecution", count=1))
+    stage.job.simulator.inject(
+        Fault(kind="error:QuotaExceeded.Execution:403", action="StartExecution", count=9)
+    )
+    report = stage.take()
+    assert stage.statuses() == ["Cancelled"]
+    assert report.exit_status is ExitStatus.NOT_ARMED
+    assert report.error is not None
+    assert "what was begun without an answer is called off" in report.error.details
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_start_whose_answer_names_nothing_was_heard(stage: Stage, shown: bool) -> None:
+    def edit(action: str, answer: dict[str, Any]) -> dict[str, Any]:
+        if action == "StartExecution":
+            return {**answer, "Execution": {}}
+        return answer if action != "ListExecutions" or shown else {**answer, "Executions": []}
+
+    stage.job.edit = edit
+    report = stage.take()
+    assert report.armed is None
+    if shown:
+        assert report.exit_status is ExitStatus.NOT_ARMED
+        assert (stage.statuses(), journal(stage).ended) == (["Cancelled"], ArmedEnd.NOT_ARMED)
+    else:
+        assert report.exit_status is ExitStatus.WILL_GO_BACK
+        assert (stage.statuses(), journal(stage).unconfirmed) == (["Running"], True)
+
+
 def test_lost_start_that_is_not_shown_may_go_back_and_stays_open(stage: Stage) -> None:
     stage.job.simulator.inject(Fault(kind="lost_reply", action="StartExecution", count=50))
     shows(stage, nothing=range(3, 100))

@@ -273,7 +273,11 @@ class _Arming:
                 return not_called_off(unknown, self._identity.region, error.told)
             for each in begun:
                 self._give_up(replace(unknown, execution_id=each.execution_id))
-            error.hint = "try again: what was begun without an answer is called off"
+            called_off = "what was begun without an answer is called off"
+            if isinstance(error, ApiFault) and error.api_code:
+                error.details = (*error.details, called_off)  # the refusal has a hint of its own
+            else:
+                error.hint = f"try again: {called_off}"
         self._forget()
         return error
 
