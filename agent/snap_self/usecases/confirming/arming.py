@@ -34,6 +34,7 @@ from snap_self.usecases.confirming.calling_off import (
     not_called_off,
     not_moved,
 )
+from snap_self.usecases.confirming.waiting import find
 from snap_self.usecases.rollback import Judged, judge_rollback, refuse_untagged
 from snap_self.usecases.tools import Tools
 
@@ -94,7 +95,7 @@ def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> Seque
     _refuse_half_way(outside)
     identity = tools.identify()
     passed = []
-    for each in _going_on(outside.executions(identity), identity):
+    for each in _going_on(tools, outside.executions(identity), identity):
         if each.deadline is None or not but_waiting:
             raise _second(each)
         passed.append(Waiting(execution_id=each.execution_id, run=each.run, deadline=each.deadline))
@@ -174,8 +175,19 @@ def _second(other: Execution) -> RollbackGoesOn:
     )
 
 
-def _going_on(calls: Executions, identity: Identity) -> Sequence[Execution]:
-    return [e for e in calls.going_on(execution_tags(identity.instance_id)) if not e.over]
+def _going_on(tools: Tools, calls: Executions, identity: Identity) -> Sequence[Execution]:
+    """Return what goes on of this instance, as the cloud and the journal know it.
+
+    Raises:
+        RollbackGoesOn: something may wait that the cloud does not show.
+    """
+    found = find(tools, calls, identity)
+    for each, why in found.unseen:
+        raise RollbackGoesOn(
+            f"a rollback to run {each.run} may wait until {each.deadline:%F %T} UTC: {why}",
+            hint=f"try again in a minute; or {CALL_OFF_FIRST}",
+        )
+    return found.going
 
 
 class _Arming:
@@ -219,7 +231,7 @@ class _Arming:
     def _earlier(self) -> Sequence[Waiting]:
         """Return what waits for the same run; refuse where another rollback goes on."""
         found = []
-        for each in _going_on(self._calls, self._identity):
+        for each in _going_on(self._tools, self._calls, self._identity):
             if each.deadline is None or each.run != self._judged.plan.run or not each.is_harmless:
                 raise _second(each)
             found.append(

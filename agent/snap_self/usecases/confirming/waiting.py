@@ -26,11 +26,13 @@ class Found:
         unseen: what was asked for and is not shown, each with what that means.
         gone: of what the journal knows to wait, what was seen to have ended, or to have brought
             disks back.
+        going: all that goes on, what waits and what brings disks back now.
     """
 
     waiting: tuple[Waiting, ...]
     unseen: tuple[tuple[Waiting, str], ...]
     gone: tuple[Execution, ...] = ()
+    going: tuple[Execution, ...] = ()
 
     def of(self, run: str) -> Found:
         """Return what goes back to that run; all for none."""
@@ -38,6 +40,7 @@ class Found:
             waiting=tuple(each for each in self.waiting if run in ("", each.run)),
             unseen=tuple((each, why) for each, why in self.unseen if run in ("", each.run)),
             gone=tuple(each for each in self.gone if run in ("", each.run)),
+            going=tuple(each for each in self.going if run in ("", each.run)),
         )
 
     def meant(self, run: str) -> str:
@@ -62,16 +65,17 @@ class Found:
 def find(tools: Tools, calls: Executions, identity: Identity) -> Found:
     """Return what waits, by the cloud and the journal.
 
+    The list lags behind what was begun, so what the journal knows is looked for by its id.
+
     Raises:
         ApiFault, CloudUnreachable: it cannot be seen.
     """
     shown = {e.execution_id: e for e in calls.newest(execution_tags(identity.instance_id))}
+    going = {name: each for name, each in shown.items() if not _is_gone(each)}
     found = {
-        each.execution_id: Waiting(
-            execution_id=each.execution_id, run=each.run, deadline=each.deadline
-        )
-        for each in shown.values()
-        if each.deadline and not _is_gone(each)
+        name: Waiting(execution_id=name, run=each.run, deadline=each.deadline)
+        for name, each in going.items()
+        if each.deadline
     }
     unseen: list[tuple[Waiting, str]] = []
     gone: list[Execution] = []
@@ -80,20 +84,24 @@ def find(tools: Tools, calls: Executions, identity: Identity) -> Found:
         if armed is None or waiting is None:
             continue
         # A move that was interrupted leaves the one before.
-        for name in armed.replaces.split():
-            before = shown.get(name) or calls.look(name)
-            gone += [before] if before is not None and _is_gone(before) else []
-        if armed.execution_id in found:
-            continue
+        before = [shown.get(name) or calls.look(name) for name in armed.replaces.split()]
         seen = _armed_by(record, calls, shown)
-        if seen is None:
-            why = _unseen(armed, waiting, tools.clock.now())
-            unseen += [(waiting, why)] if why else []
-        elif _is_gone(seen):
-            gone.append(seen)
-        else:
-            found.setdefault(seen.execution_id, waiting)
-    return Found(waiting=tuple(found.values()), unseen=tuple(unseen), gone=tuple(gone))
+        if seen is None and (why := _unseen(armed, waiting, tools.clock.now())):
+            unseen.append((waiting, why))
+        for each in filter(None, (*before, seen)):
+            name = each.execution_id
+            if _is_gone(each):
+                gone.append(each)
+                continue
+            going[name] = each
+            deadline = each.deadline or waiting.deadline
+            found[name] = Waiting(execution_id=name, run=record.run_id, deadline=deadline)
+    return Found(
+        waiting=tuple(found.values()),
+        unseen=tuple(unseen),
+        gone=tuple(gone),
+        going=tuple(going.values()),
+    )
 
 
 def _is_gone(seen: Execution) -> bool:
