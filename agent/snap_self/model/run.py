@@ -201,6 +201,7 @@ class ArmedRecord:
         replaces: the execution whose place it takes, until that one is known to be called off.
         check: the command whose success confirms; empty for none.
         unconfirmed: it is not known to be called off, nor to have come to nothing.
+        boot_id: of the boot in which it was asked for; empty where that is not known.
     """
 
     asked: datetime
@@ -212,6 +213,7 @@ class ArmedRecord:
     check: str = ""
     unconfirmed: bool = True
     ended: ArmedEnd | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,14 +62,16 @@ def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     now = tools.clock.now()
     open_records = [each for each in tools.store.brought_back() if _is_open(each, now)]
     open_records += [each for each in tools.store.armed() if _is_due(each, now)]
+    open_records = list({each.run_id: each for each in open_records}.values())
     if not open_records or tools.executions is None:
         return ()
     tags = execution_tags(identity.instance_id)
     known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
     changed = []
     for record in open_records:
-        seen = next((one for one in known if _is_meant(record, one)), None)
-        if seen is not None and seen != record.went_back and not _still_waits(seen):
+        meant = (one for one in known if _is_meant(record, one) and not _still_waits(one))
+        seen = next(meant, None)
+        if seen is not None and seen != record.went_back:
             changed.append(with_seen(record, seen))
             tools.store.save(changed[-1])
             tell_log(tools, changed[-1])
@@ -106,6 +108,8 @@ def _still_waits(seen: Execution) -> bool:
 def _is_meant(record: RunRecord, one: Execution) -> bool:
     """Tell whether an execution is of the last rollback to a run that is known."""
     armed, asked, seen = record.armed, record.rollback, record.went_back
+    if seen is not None and not seen.ended and one.execution_id == seen.execution_id:
+        return True  # also where another was armed since
     if armed is not None and armed.unconfirmed:
         return armed_it(record, one)
     if asked is None or _is_later(seen, asked):

@@ -64,12 +64,15 @@ class ConfirmRequest:
         extend_s: not to confirm, but to wait for so long from now on; None to confirm.
         check: a command that must succeed first; empty for none.
         checks: those kept with the runs and those of the folder must succeed first.
+        boot_check: a rollback that has brought the disks back asks for it, so that no other one of
+            its run does the same again; what was armed since that boot is a change begun anew.
     """
 
     run: str = ""
     extend_s: int | None = None
     check: str = ""
     checks: bool = False
+    boot_check: bool = False
 
 
 class ConfirmOutcome(Enum):
@@ -150,7 +153,7 @@ def confirm(
     try:
         identity = tools.identify()
         calls = outside.executions(identity)
-        confirming = _Confirming(tools, calls, identity, request.run, checked)
+        confirming = _Confirming(tools, calls, identity, request, checked)
         if request.extend_s is None:
             confirming.confirm()
         else:
@@ -250,12 +253,18 @@ class _Confirming:
     """
 
     def __init__(
-        self, tools: Tools, calls: Executions, identity: Identity, run: str, checked: Checked | None
+        self,
+        tools: Tools,
+        calls: Executions,
+        identity: Identity,
+        request: ConfirmRequest,
+        checked: Checked | None,
     ) -> None:
         self._tools = tools
         self._calls = calls
         self._identity = identity
-        self._run = run
+        self._run = request.run
+        self._boot_check = request.boot_check
         self._checked = checked
         self._called_off: dict[str, Waiting] = {}
         self._left: tuple[Waiting, ...] = ()
@@ -273,7 +282,7 @@ class _Confirming:
         """
         # Once the lock is held nothing is armed any more: what waits is looked for under it.
         with _turn(self._tools, TURN_S) as held:
-            found = find(self._tools, self._calls, self._identity)
+            found = self._find()
             self._run = found.meant(self._run)
             noted = self._round(found, held=held)
         if not noted:
@@ -309,11 +318,31 @@ class _Confirming:
             return CheckFailed(f"not confirmed by these checks: {what}", hint="check again")
         return PreconditionRefused(f"not confirmed: {what}", hint="say it again: snap-self confirm")
 
+    def _find(self) -> Found:
+        """Return what waits, without what is none of the boot check's business."""
+        found = find(self._tools, self._calls, self._identity)
+        since = Checked.of([r for r in own(self._tools, self._identity) if self._is_since_boot(r)])
+        return replace(
+            found,
+            waiting=tuple(each for each in found.waiting if not since.has(each)),
+            unseen=tuple((each, why) for each, why in found.unseen if not since.has(each)),
+        )
+
+    def _own(self) -> Sequence[RunRecord]:
+        """Return the records that may be meant."""
+        every = own(self._tools, self._identity)
+        return [record for record in every if not self._is_since_boot(record)]
+
+    def _is_since_boot(self, record: RunRecord) -> bool:
+        """Tell whether a boot check must leave alone what a run has armed."""
+        armed, boot_id = record.armed, self._tools.process.boot_id
+        return self._boot_check and armed is not None and armed.boot_id == boot_id != ""
+
     def _again(self, *, held: bool) -> bool:
         try:
-            found = find(self._tools, self._calls, self._identity)
+            found = self._find()
         except (ApiFault, CloudUnreachable) as error:
-            for record in own(self._tools, self._identity):
+            for record in self._own():
                 off = any(is_of(record, each) for each in self._called_off.values())
                 if record.waiting and not off and self._run in ("", record.run_id):
                     raise not_called_off(record.waiting, record.region, error.told) from None
@@ -390,7 +419,7 @@ class _Confirming:
     def _note(self, *, only_called_off: bool) -> bool:
         """Note in the journal what does not wait any more; tell whether that was possible."""
         try:
-            for record in own(self._tools, self._identity):
+            for record in self._own():
                 noted = self._noted(record, only_called_off=only_called_off)
                 if noted == record:
                     continue
