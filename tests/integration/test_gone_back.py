@@ -17,6 +17,7 @@ from snap_self.access.documents import OOS_SERVICE, role_policy, rollback_role_p
 from snap_self.cloud.executions import OosExecutions
 from snap_self.errors import ExitStatus
 from snap_self.model.actions import Policy
+from snap_self.model.executions import Back
 from snap_self.model.ids import RunId
 from snap_self.model.progress import EventKind
 from snap_self.model.request import Request
@@ -79,9 +80,9 @@ class Machine:
         self._wait(started.execution.execution_id)
         return started
 
-    def arm(self) -> str:
-        """Take a snapshot with a rollback that waits for ten minutes; return its run."""
-        request = replace(WANTED, confirm_within_s=600)
+    def arm(self, within_s: int = 600) -> str:
+        """Take a snapshot with a rollback that waits for so long; return its run."""
+        request = replace(WANTED, confirm_within_s=within_s)
         report = take_armed(request, self.job.tools, self.outside())
         assert report.exit_status is ExitStatus.DONE, report.error
         assert report.armed is not None
@@ -309,8 +310,60 @@ def test_failed_one_is_told_as_such_and_nothing_is_called_lost(machine: Machine)
     machine.go_back(run)
     machine.boot()
     one = the_return(machine)
-    assert (one.execution.status, one.lost) == ("Failed", ())
+    assert (one.execution.status, one.execution.back, one.lost) == ("Failed", Back.NONE, ())
     assert one.execution.said
+
+
+@pytest.mark.parametrize(
+    ("refused", "skip", "back", "ended"),
+    [
+        ("StartInstance", 0, Back.ALL, ArmedEnd.WENT_BACK),
+        ("ResetDisk", 1, Back.PART, ArmedEnd.HALF_WAY),
+    ],
+)
+@pytest.mark.parametrize("confirms", [True, False])
+def test_failure_after_disks_went_back_is_told_as_what_it_is(
+    machine: Machine, refused: str, skip: int, back: Back, ended: ArmedEnd, confirms: bool
+) -> None:
+    # The service waits for the start longer than a signature may be old.
+    run, later = machine.arm(within_s=240), machine.run("b")
+    fault = Fault(kind="error:OperationConflict:403", action=refused, skip=skip, count=9)
+    machine.job.simulator.inject(fault)
+    machine.wait_for_armed(run)
+    machine.boot()
+    if confirms:
+        machine.confirm(run)
+    one = the_return(machine)
+    assert (one.execution.status, one.execution.back) == ("Failed", back)
+    assert [each.name for each in one.lost] == [later]
+    assert armed(machine, run).ended is ended
+
+
+def test_failure_of_which_oos_tells_no_tasks_is_left_open_and_asked_again(
+    machine: Machine,
+) -> None:
+    run = machine.run("os upgrade")
+    fault = Fault(kind="error:OperationConflict:403", action="ResetDisk", skip=1, count=9)
+    machine.job.simulator.inject(fault)
+    machine.go_back(run)
+    machine.boot()
+    hidden = Fault(kind="error:NoPermission:403", action="ListTaskExecutions", count=9)
+    machine.job.simulator.inject(hidden)
+    assert the_return(machine).execution.is_doubtful
+    machine.job.simulator.api.faults.clear()
+    assert the_return(machine).execution.back is Back.PART
+
+
+def test_failed_one_is_no_reason_why_a_journal_is_from_before(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    started = machine.go_back(run)
+    machine.job.simulator.inject(
+        Fault(kind="error:OperationConflict:403", action="ResetDisk", count=9)
+    )
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    one = the_return(machine)
+    assert one.execution.execution_id == started.execution.execution_id
 
 
 @pytest.mark.parametrize("kind", ["error:NoPermission:403", "error:InternalError:500"])
@@ -369,6 +422,8 @@ def test_what_failed_to_go_back_waits_for_nobody_any_more(machine: Machine) -> N
     assert record is not None
     assert record.armed is not None
     assert record.armed.ended is ArmedEnd.CAME_TO_NOTHING
+    assert record.went_back is not None
+    assert record.went_back.back is Back.NONE
 
 
 @pytest.mark.parametrize("id_noted", [True, False])

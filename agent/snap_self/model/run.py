@@ -187,6 +187,8 @@ class ArmedEnd(Enum):
     # The cloud ended it without bringing anything back.
     CAME_TO_NOTHING = "came-to-nothing"
     WENT_BACK = "went-back"
+    # It failed, and a part of the disks went back, or may have.
+    HALF_WAY = "half-way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

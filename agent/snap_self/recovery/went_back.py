@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
+from snap_self.model.executions import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    RESET_FIRST,
+    SETTLED,
+    SKIPPED,
+    UNTOUCHED,
+    Back,
+    Execution,
+    ExecutionTask,
+)
 from snap_self.model.listed import ListedRun
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedEnd, RunRecord
@@ -86,8 +97,29 @@ def with_seen(record: RunRecord, seen: Execution) -> RunRecord:
 
 def end_of(seen: Execution) -> ArmedEnd:
     """Return what became of what was armed, as its execution tells that has ended or is over."""
-    back = seen.over or seen.status == DONE
-    return ArmedEnd.WENT_BACK if back else ArmedEnd.CAME_TO_NOTHING
+    if seen.back is Back.ALL:
+        return ArmedEnd.WENT_BACK
+    return ArmedEnd.HALF_WAY if seen.brought_back else ArmedEnd.CAME_TO_NOTHING
+
+
+def how_far(tasks: Sequence[ExecutionTask]) -> Back | None:
+    """Return how many disks went back by an execution of our template that failed.
+
+    A first reset that failed twice may have been heard all the same, unless the disk was seen to be
+    untouched.
+
+    Args:
+        tasks: those begun, or left out; none tell nothing.
+    """
+    if not tasks:
+        return None
+    done = {task.name for task in tasks if task.status == DONE}
+    begun = {task.name for task in tasks if task.status != SKIPPED}
+    if SETTLED in done:
+        return Back.ALL
+    tried = any(name.startswith(RESET_FIRST) for name in begun)
+    heard = any(name.startswith(RESET_FIRST) for name in done)
+    return Back.PART if heard or (tried and UNTOUCHED not in begun) else Back.NONE
 
 
 def return_words(run: str, seen: Execution) -> str:
@@ -96,19 +128,26 @@ def return_words(run: str, seen: Execution) -> str:
     Args:
         run: what the run is called.
     """
-    going = "brought disks back" if seen.over else "is bringing disks back"
-    did = _DID.get(seen.status, going)
     by = f", started by {printable(seen.by)}" if seen.by else ""
     began = f", begun {_instant(seen.began)}" if seen.began else ""
     ended = f", ended {_instant(seen.finished)}" if seen.finished else ""
     why = f": {printable(seen.said)}" if seen.said and seen.status != DONE else ""
-    return f"execution {seen.execution_id} of OOS {did} to {run}{by}{began}{ended}{why}"
+    return f"execution {seen.execution_id} of OOS {_did(seen)} to {run}{by}{began}{ended}{why}"
 
 
-_DID = {
-    DONE: "brought disks back",
-    FAILED: "failed to bring disks back",
-    CANCELLED: "was called off before it brought disks back",
+def _did(seen: Execution) -> str:
+    if seen.status == FAILED:
+        return _FAILED[seen.back]
+    if seen.status == CANCELLED:
+        return "was called off before it brought disks back"
+    return "brought disks back" if seen.back is Back.ALL else "is bringing disks back"
+
+
+_FAILED: Mapping[Back | None, str] = {
+    Back.ALL: "failed after it had brought disks back",
+    Back.PART: "failed when a part of the disks had gone back, or may have,",
+    Back.NONE: "failed to bring any disk back",
+    None: "failed, and it is not known whether disks went back",
 }
 
 
@@ -125,8 +164,8 @@ def _return(
     if _is_from_before(record):
         # Its journal went back with it: what is noted there came after.
         lost = tuple(run for run in lost if run.name not in known)
-    elif seen.status == FAILED:
-        lost = ()  # no disk is known to have gone back
+    elif seen.back is Back.NONE:
+        lost = ()
     return Return(run=record.run_id, before=record.before, cut_time=cut, execution=seen, lost=lost)
 
 

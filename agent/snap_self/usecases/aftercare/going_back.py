@@ -7,14 +7,17 @@ journal gives cause: a run that was under way in another boot, or one that a rol
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snap_self.errors import SnapSelfError
-from snap_self.model.executions import CANCELLED, Execution
+from snap_self.model.executions import CANCELLED, Back, Execution
 from snap_self.model.run import RollbackRecord, RunRecord, rebooted
 from snap_self.model.snapshots import RUN_TAG, Identity
+from snap_self.ports import Executions
 from snap_self.recovery.outside import execution_tags
-from snap_self.recovery.went_back import armed_it, return_words, with_seen
+from snap_self.recovery.went_back import armed_it, how_far, return_words, with_seen
 from snap_self.usecases.tools import Tools
 
 # Nobody waits longer for what OOS has to tell.
@@ -41,12 +44,25 @@ def returned(tools: Tools, identity: Identity, record: RunRecord) -> Execution |
         return None
     tags = {**execution_tags(identity.instance_id), RUN_TAG: record.run_id}
     try:
-        known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
+        calls = tools.executions(identity)
+        known = calls.newest(tags, deadline_s=ASKED_S)
     except SnapSelfError:
         return None  # what is said of the run leaves it open
     # One that sleeps on, as it waits for a later confirmation, has brought nothing back.
     begun = (each for each in known if each.status != CANCELLED and not _still_waits(each))
-    return next(begun, None)
+    followed = (how_far_it_came(calls, each) for each in begun)
+    found = next((each for each in followed if each.back is not Back.NONE), None)
+    # This record is proof that its own disk went back.
+    return replace(found, reset=Back.PART) if found and found.is_doubtful else found
+
+
+def how_far_it_came(calls: Executions, seen: Execution) -> Execution:
+    """Return an execution; one that failed with how many disks had gone back, if that is told."""
+    if not seen.is_doubtful:
+        return seen
+    with suppress(SnapSelfError):
+        return replace(seen, reset=how_far(calls.tasks(seen.execution_id, deadline_s=ASKED_S)))
+    return seen
 
 
 def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
@@ -66,11 +82,12 @@ def follow_returns(tools: Tools, identity: Identity) -> tuple[RunRecord, ...]:
     if not open_records or tools.executions is None:
         return ()
     tags = execution_tags(identity.instance_id)
-    known = tools.executions(identity).newest(tags, deadline_s=ASKED_S)
+    calls = tools.executions(identity)
+    known = calls.newest(tags, deadline_s=ASKED_S)
     changed = []
     for record in open_records:
         meant = (one for one in known if _is_meant(record, one) and not _still_waits(one))
-        seen = next(meant, None)
+        seen = next((how_far_it_came(calls, one) for one in meant), None)
         if seen is not None and seen != record.went_back:
             changed.append(with_seen(record, seen))
             tools.store.save(changed[-1])
@@ -91,7 +108,9 @@ def _is_open(record: RunRecord, now: datetime) -> bool:
     last = max(each for each in told if each)
     if now - last > REMEMBERED:
         return False
-    return seen is None or not seen.ended or not _is_meant(record, seen)
+    if seen is None or not seen.ended or seen.is_doubtful:
+        return True
+    return not _is_meant(record, seen)
 
 
 def _is_due(record: RunRecord, now: datetime) -> bool:

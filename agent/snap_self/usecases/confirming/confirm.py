@@ -446,8 +446,8 @@ class _Confirming:
         if armed is None or not armed.unconfirmed or not (done or over):
             return record
         ended: ArmedEnd | None = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
-        if seen is not None and end_of(seen) is ArmedEnd.WENT_BACK:
-            ended = ArmedEnd.WENT_BACK  # by the one before, of a move that was interrupted
+        if seen is not None and seen.brought_back:
+            ended = end_of(seen)  # by the one before, of a move that was interrupted
         elif armed.execution_id and not done:
             ended = None
             self._notes.append(

@@ -13,6 +13,7 @@ from snap_self.model.snapshots import Identity
 from snap_self.ports import Executions
 from snap_self.recovery.outside import execution_tags
 from snap_self.recovery.went_back import armed_it
+from snap_self.usecases.aftercare.going_back import how_far_it_came
 from snap_self.usecases.confirming.calling_off import SHOWN_AFTER
 from snap_self.usecases.inventory.named import LAST
 from snap_self.usecases.tools import Tools
@@ -91,7 +92,7 @@ def find(tools: Tools, calls: Executions, identity: Identity) -> Found:
         for each in filter(None, (*before, seen)):
             name = each.execution_id
             if _is_gone(each):
-                gone.append(each)
+                gone.append(how_far_it_came(calls, each))
                 continue
             going[name] = each
             deadline = each.deadline or waiting.deadline
