@@ -311,6 +311,8 @@ def _list() -> Schema:
 
 
 def _return() -> Schema:
+    from snap_self.model.executions import Back
+
     lost = {"id": SENTENCE, "before": TEXT, "cut_time": _or_null(INSTANT)}
     return _object(
         {
@@ -318,6 +320,11 @@ def _return() -> Schema:
             "before": TEXT,
             "execution_id": SENTENCE,
             "status": _told(TEXT, "The execution's, in the API's word: Success, Failed, Running."),
+            "disks_back": _told(
+                _or_null(_word(Back)),
+                "How many disks went back; part: some did, or may have. Null while it goes on, and "
+                "where it is not known.",
+            ),
             "message": _told(_or_null(TEXT), "Why it failed, in the API's words."),
             "by": _told(_or_null(TEXT), "Who started it, in the API's words."),
             "began": _or_null(INSTANT),

@@ -27,7 +27,14 @@ from ecs_simulator.config import RoleConfig
 from ecs_simulator.faults import Fault
 from fakes.main_job import DISKS, config, main_job
 from snap_self.access.documents import OOS_SERVICE, role_policy, rollback_role_policy
-from snap_self.errors import CheckFailed, ExitStatus, LockHeld, RollbackNotCalledOff, UsageError
+from snap_self.errors import (
+    CheckFailed,
+    ExitStatus,
+    LockHeld,
+    RollbackGoesOn,
+    RollbackNotCalledOff,
+    UsageError,
+)
 from snap_self.model.ids import RunId
 from snap_self.model.retention import Retention
 from snap_self.model.run import ArmedEnd
@@ -91,6 +98,18 @@ def shows(stage: Stage, *, nothing: Sequence[int] = (), only: str = "") -> None:
     stage.job.edit = edit
 
 
+def list_lags(stage: Stage) -> None:
+    """Have the list show nothing; one that is asked for by its id is shown."""
+
+    def edit(action: str, answer: dict[str, Any]) -> dict[str, Any]:
+        listed = action == "ListExecutions" and not any(
+            "ExecutionId" in call.params for call in stage.job.simulator.calls[-1:]
+        )
+        return {**answer, "Executions": []} if listed else answer
+
+    stage.job.edit = edit
+
+
 def late(stage: Stage, seconds: float) -> None:
     """Move the cloud's clock and the agent's on."""
     stage.moved_s += seconds
@@ -127,6 +146,56 @@ class Late:
             self._other()
         with self._lock.hold(timeout_s=timeout_s, purpose=purpose):
             yield
+
+
+def test_move_right_after_the_arming_calls_the_earlier_one_off(stage: Stage) -> None:
+    stage.take()
+    list_lags(stage)
+    assert stage.confirm(extend_s=LATER_S).outcome is ConfirmOutcome.EXTENDED
+    assert stage.statuses() == ["Cancelled", "Running"]
+    assert journal(stage).execution_id == stage.executions()[1]["ExecutionId"]
+
+
+def test_run_that_serves_again_at_once_has_its_rollback_moved(stage: Stage) -> None:
+    stage.take()
+    list_lags(stage)
+    again = stage.take(replace(ARMED, reuse_s=3600, confirm_within_s=LATER_S))
+    assert again.exit_status is ExitStatus.DONE
+    assert stage.statuses() == ["Cancelled", "Running"]
+
+
+def test_second_run_is_refused_before_the_list_shows_the_first(stage: Stage) -> None:
+    name = stage.take().armed.execution_id  # type: ignore[union-attr]
+    made = stage.job.creates()
+    list_lags(stage)
+    with pytest.raises(RollbackGoesOn, match=name):
+        stage.take(replace(ARMED, before="another"))
+    assert (stage.job.creates(), stage.statuses()) == (made, ["Running"])
+
+
+def test_nothing_is_armed_while_what_was_asked_for_is_not_shown(stage: Stage) -> None:
+    stage.job.edit = killing("StartExecution")
+    with pytest.raises(Killed):
+        stage.take()
+    made = stage.job.creates()
+    list_lags(stage)
+    for asked in (replace(ARMED, before="another"), replace(ARMED, reuse_s=3600)):
+        with pytest.raises(RollbackGoesOn, match="a moment ago") as caught:
+            stage.take(asked)
+        assert "snap-self confirm" in caught.value.hint
+    assert (stage.job.creates(), stage.statuses()) == (made, ["Running"])
+
+
+def test_both_of_an_interrupted_move_are_called_off_before_the_list_shows_them(
+    stage: Stage,
+) -> None:
+    stage.take()
+    stage.job.edit = killing("ListExecutions", after="StartExecution")
+    with pytest.raises(Killed):
+        stage.confirm(extend_s=LATER_S)
+    list_lags(stage)
+    assert len(stage.confirm().called_off) == 2
+    assert stage.statuses() == ["Cancelled", "Cancelled"]
 
 
 def test_move_that_held_the_lock_meanwhile_is_called_off_too(stage: Stage) -> None:
@@ -191,6 +260,36 @@ def test_lost_start_that_the_list_shows_late_is_called_off(stage: Stage) -> None
     assert stage.statuses() == ["Cancelled"]
     assert report.error is not None
     assert report.error.hint == "try again: what was begun without an answer is called off"
+
+
+def test_start_that_is_lost_first_and_then_refused_is_called_off(stage: Stage) -> None:
+    stage.job.simulator.inject(Fault(kind="lost_reply", action="StartExecution", count=1))
+    stage.job.simulator.inject(
+        Fault(kind="error:QuotaExceeded.Execution:403", action="StartExecution", count=9)
+    )
+    report = stage.take()
+    assert stage.statuses() == ["Cancelled"]
+    assert report.exit_status is ExitStatus.NOT_ARMED
+    assert report.error is not None
+    assert "what was begun without an answer is called off" in report.error.details
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_start_whose_answer_names_nothing_was_heard(stage: Stage, shown: bool) -> None:
+    def edit(action: str, answer: dict[str, Any]) -> dict[str, Any]:
+        if action == "StartExecution":
+            return {**answer, "Execution": {}}
+        return answer if action != "ListExecutions" or shown else {**answer, "Executions": []}
+
+    stage.job.edit = edit
+    report = stage.take()
+    assert report.armed is None
+    if shown:
+        assert report.exit_status is ExitStatus.NOT_ARMED
+        assert (stage.statuses(), journal(stage).ended) == (["Cancelled"], ArmedEnd.NOT_ARMED)
+    else:
+        assert report.exit_status is ExitStatus.WILL_GO_BACK
+        assert (stage.statuses(), journal(stage).unconfirmed) == (["Running"], True)
 
 
 def test_lost_start_that_is_not_shown_may_go_back_and_stays_open(stage: Stage) -> None:

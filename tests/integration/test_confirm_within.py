@@ -66,7 +66,7 @@ from snap_self.usecases.inventory.keep import PrunePolicy
 from snap_self.usecases.listing import list_snapshots
 from snap_self.usecases.prune import prune
 from snap_self.usecases.run_command import Change, Changed, run_change
-from snap_self.usecases.tools import Tools
+from snap_self.usecases.tools import Process, Tools
 
 ROLE, OUTSIDE = "SnapSelfRole", "own-rollback"
 POLICIES = (Policy.CREATE, Policy.ROLLBACK)
@@ -349,7 +349,7 @@ def test_killed_between_the_two_and_gone_back_the_machine_calls_the_later_off(st
     assert stage.statuses() == ["Success", "Running"]
     # What the template's boot check runs on the machine, whose journal is from before.
     stage.job.forget()
-    confirmed = stage.confirm(run=boot_check(stage)[1])
+    confirmed = stage.confirm(run=boot_check(stage)[1], boot_check=True)
     assert [each.execution_id for each in confirmed.called_off] == [
         stage.executions()[1]["ExecutionId"]
     ]
@@ -630,7 +630,8 @@ def test_uploads_of_several_disks_are_waited_for_at_the_same_time(stage: Stage) 
     assert stage.moved_s < WITHIN_S + 1800
 
 
-def test_boot_check_leaves_what_waits_for_a_later_change_alone(stage: Stage) -> None:
+@pytest.mark.parametrize("says_so", [True, False])
+def test_boot_check_leaves_what_waits_for_a_later_change_alone(stage: Stage, says_so: bool) -> None:
     earlier = stage.take()
     stage.pass_time(WITHIN_S)
     while not stage.did("RunCommand") and stage.moved_s < 2 * WITHIN_S:
@@ -638,11 +639,58 @@ def test_boot_check_leaves_what_waits_for_a_later_change_alone(stage: Stage) -> 
     later = stage.take(replace(ARMED, before="another"))
     assert later.exit_status is ExitStatus.DONE
     asked = boot_check(stage)
-    assert asked == ["confirm", earlier.run_id, "--quiet"]
-    with pytest.raises(UsageError):  # nothing of that run waits; the status is not asked for
-        stage.confirm(run=asked[1])
+    assert asked == ["confirm", earlier.run_id, "--quiet", "--boot-check"]
+    if says_so:
+        assert stage.confirm(run=asked[1], boot_check=True).called_off == ()
+    else:  # as an older template asks
+        with pytest.raises(UsageError):  # nothing of that run waits; the status is not asked for
+            stage.confirm(run=asked[1])
     assert stage.statuses()[-1] == "Running"
     assert journal_of(stage, later).unconfirmed
+
+
+def boot(stage: Stage) -> None:
+    process = Process(pid=2, boot_id="another boot")
+    stage.job.tools = replace(stage.job.tools, process=process)
+
+
+def test_boot_check_leaves_what_was_armed_since_that_boot_alone(stage: Stage) -> None:
+    first = stage.take()
+    stage.pass_time(WITHIN_S)
+    while not stage.did("RunCommand") and stage.moved_s < 2 * WITHIN_S:
+        stage.pass_time(1)
+    boot(stage)
+    again = stage.take(replace(ARMED, reuse_s=86400))
+    assert (again.run_id, again.exit_status) == (first.run_id, ExitStatus.DONE)
+    (command, run, *others) = boot_check(stage)
+    assert (command, others) == ("confirm", ["--quiet", "--boot-check"])
+    for _ in range(2):
+        assert stage.confirm(run=run, boot_check=True).outcome is ConfirmOutcome.NOTHING_ARMED
+    assert stage.statuses()[1:] == ["Running"]
+    assert journal(stage).unconfirmed
+    # That the disks went back is not forgotten over it.
+    assert first.armed is not None
+    (record,) = stage.job.journal.all()
+    assert record.went_back is not None
+    assert record.went_back.execution_id == first.armed.execution_id
+    assert stage.confirm(run=run).called_off == (again.armed,)
+    assert journal(stage).ended is ArmedEnd.CONFIRMED
+
+
+def test_boot_check_leaves_alone_what_is_not_shown_yet(stage: Stage) -> None:
+    stage.take()
+    stage.job.edit = lambda action, answer: (
+        {**answer, "Executions": []} if action == "ListExecutions" else answer
+    )
+    assert stage.confirm(boot_check=True).outcome is ConfirmOutcome.NOTHING_ARMED
+    assert journal(stage).unconfirmed
+
+
+def test_boot_check_calls_off_what_was_armed_before_that_boot(stage: Stage) -> None:
+    armed = stage.take().armed
+    boot(stage)
+    assert stage.confirm(boot_check=True).called_off == (armed,)
+    assert journal(stage).ended is ArmedEnd.CONFIRMED
 
 
 def test_snapshot_that_is_uploaded_when_the_time_comes_is_waited_for(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,16 +17,22 @@ from snap_self.access.documents import OOS_SERVICE, role_policy, rollback_role_p
 from snap_self.cloud.executions import OosExecutions
 from snap_self.errors import ExitStatus
 from snap_self.model.actions import Policy
+from snap_self.model.executions import Back
 from snap_self.model.ids import RunId
 from snap_self.model.progress import EventKind
 from snap_self.model.request import Request
 from snap_self.model.result import Result
-from snap_self.model.run import ArmedEnd, RunRecord, Stage
+from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord, Stage
 from snap_self.model.snapshots import Identity
 from snap_self.recovery.went_back import Return
 from snap_self.system.rollback_files import template
 from snap_self.usecases.confirming.arming import Outside
-from snap_self.usecases.confirming.confirm import CheckResult, ConfirmRequest, confirm
+from snap_self.usecases.confirming.confirm import (
+    CheckResult,
+    Confirmed,
+    ConfirmRequest,
+    confirm,
+)
 from snap_self.usecases.confirming.job import take_armed
 from snap_self.usecases.listing import list_snapshots
 from snap_self.usecases.rollback import RollbackRequest, Started, roll_back
@@ -74,11 +80,10 @@ class Machine:
         self._wait(started.execution.execution_id)
         return started
 
-    def arm(self) -> str:
-        """Take a snapshot with a rollback that waits for ten minutes; return its run."""
-        request = replace(WANTED, confirm_within_s=600)
-        outside = Outside(executions=self._executions, content=template(), role=OUTSIDE)
-        report = take_armed(request, self.job.tools, outside)
+    def arm(self, within_s: int = 600) -> str:
+        """Take a snapshot with a rollback that waits for so long; return its run."""
+        request = replace(WANTED, confirm_within_s=within_s)
+        report = take_armed(request, self.job.tools, self.outside())
         assert report.exit_status is ExitStatus.DONE, report.error
         assert report.armed is not None
         assert report.run_id
@@ -94,10 +99,9 @@ class Machine:
                 raise KeyboardInterrupt
             return answer
 
-        outside = Outside(executions=self._executions, content=template(), role=OUTSIDE)
         self.job.edit = edit
         with pytest.raises(KeyboardInterrupt):
-            confirm(self.job.tools, outside, ConfirmRequest(extend_s=1500), no_checks)
+            confirm(self.job.tools, self.outside(), ConfirmRequest(extend_s=1500), no_checks)
         self.job.edit = lambda _action, answer: answer
 
     def wait_for_armed(self, run: str, execution_id: str = "") -> None:
@@ -111,6 +115,24 @@ class Machine:
         assert record is not None
         assert record.armed is not None
         return self._wait(record.armed.execution_id)
+
+    def wait_until_over(self, run: str) -> None:
+        """Wait until the disks are back, and the execution only looks at what came of it."""
+        left = self.deadlines[run] - self.job.clock.now()
+        self.job.clock.sleep(max(0.0, left.total_seconds() - 10))
+        for _ in range(2000):
+            seen = self._executions(self.job.tools.identify()).look(armed(self, run).execution_id)
+            if seen is not None and seen.over:
+                return
+            self.job.clock.sleep(1)
+        raise AssertionError(seen)
+
+    def outside(self) -> Outside:
+        return Outside(executions=self._executions, content=template(), role=OUTSIDE)
+
+    def confirm(self, run: str) -> Confirmed:
+        """Say what the template's boot check has the machine say."""
+        return confirm(self.job.tools, self.outside(), ConfirmRequest(run=run), no_checks)
 
     def boot(self, *, journal_of: str = "") -> None:
         """Start again.
@@ -157,6 +179,23 @@ class Machine:
                 return
             self.job.clock.sleep(1)
         raise AssertionError(found)
+
+
+def record_of(machine: Machine, run: str) -> RunRecord:
+    record = machine.job.journal.load(RunId(run))
+    assert record is not None
+    return record
+
+
+def armed(machine: Machine, run: str) -> ArmedRecord:
+    noted = record_of(machine, run).armed
+    assert noted is not None
+    return noted
+
+
+def change_armed(machine: Machine, run: str, **changed: Any) -> None:
+    noted = replace(armed(machine, run), **changed)
+    machine.job.journal.save(replace(record_of(machine, run), armed=noted))
 
 
 def no_checks(commands: Sequence[str], *, folder: bool) -> tuple[CheckResult, ...]:
@@ -271,8 +310,60 @@ def test_failed_one_is_told_as_such_and_nothing_is_called_lost(machine: Machine)
     machine.go_back(run)
     machine.boot()
     one = the_return(machine)
-    assert (one.execution.status, one.lost) == ("Failed", ())
+    assert (one.execution.status, one.execution.back, one.lost) == ("Failed", Back.NONE, ())
     assert one.execution.said
+
+
+@pytest.mark.parametrize(
+    ("refused", "skip", "back", "ended"),
+    [
+        ("StartInstance", 0, Back.ALL, ArmedEnd.WENT_BACK),
+        ("ResetDisk", 1, Back.PART, ArmedEnd.HALF_WAY),
+    ],
+)
+@pytest.mark.parametrize("confirms", [True, False])
+def test_failure_after_disks_went_back_is_told_as_what_it_is(
+    machine: Machine, refused: str, skip: int, back: Back, ended: ArmedEnd, confirms: bool
+) -> None:
+    # The service waits for the start longer than a signature may be old.
+    run, later = machine.arm(within_s=240), machine.run("b")
+    fault = Fault(kind="error:OperationConflict:403", action=refused, skip=skip, count=9)
+    machine.job.simulator.inject(fault)
+    machine.wait_for_armed(run)
+    machine.boot()
+    if confirms:
+        machine.confirm(run)
+    one = the_return(machine)
+    assert (one.execution.status, one.execution.back) == ("Failed", back)
+    assert [each.name for each in one.lost] == [later]
+    assert armed(machine, run).ended is ended
+
+
+def test_failure_of_which_oos_tells_no_tasks_is_left_open_and_asked_again(
+    machine: Machine,
+) -> None:
+    run = machine.run("os upgrade")
+    fault = Fault(kind="error:OperationConflict:403", action="ResetDisk", skip=1, count=9)
+    machine.job.simulator.inject(fault)
+    machine.go_back(run)
+    machine.boot()
+    hidden = Fault(kind="error:NoPermission:403", action="ListTaskExecutions", count=9)
+    machine.job.simulator.inject(hidden)
+    assert the_return(machine).execution.is_doubtful
+    machine.job.simulator.api.faults.clear()
+    assert the_return(machine).execution.back is Back.PART
+
+
+def test_failed_one_is_no_reason_why_a_journal_is_from_before(machine: Machine) -> None:
+    run = machine.run("os upgrade")
+    started = machine.go_back(run)
+    machine.job.simulator.inject(
+        Fault(kind="error:OperationConflict:403", action="ResetDisk", count=9)
+    )
+    machine.go_back(run)
+    machine.boot(journal_of=run)
+    one = the_return(machine)
+    assert one.execution.execution_id == started.execution.execution_id
 
 
 @pytest.mark.parametrize("kind", ["error:NoPermission:403", "error:InternalError:500"])
@@ -331,6 +422,78 @@ def test_what_failed_to_go_back_waits_for_nobody_any_more(machine: Machine) -> N
     assert record is not None
     assert record.armed is not None
     assert record.armed.ended is ArmedEnd.CAME_TO_NOTHING
+    assert record.went_back is not None
+    assert record.went_back.back is Back.NONE
+
+
+@pytest.mark.parametrize("id_noted", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_nobody_confirmed_is_told_after_the_boot_check_said_confirm(
+    machine: Machine, ended: bool, id_noted: bool
+) -> None:
+    run, lost = machine.arm(), machine.run("b")
+    name = armed(machine, run).execution_id
+    if ended:
+        machine.wait_for_armed(run)
+    else:
+        machine.wait_until_over(run)
+    if not id_noted:
+        change_armed(machine, run, execution_id="")
+    machine.boot()
+    machine.confirm(run)
+    noted = record_of(machine, run)
+    assert (armed(machine, run).ended, noted.waiting) == (ArmedEnd.WENT_BACK, None)
+    assert noted.went_back is not None
+    assert noted.went_back.execution_id == name
+    machine.wait_for_armed(run)
+    one = the_return(machine)
+    assert (one.execution.execution_id, one.execution.status) == (name, "Success")
+    assert [each.name for each in one.lost] == [lost]
+    assert len(machine.logged) == 1
+
+
+def test_one_before_that_went_back_is_told_where_the_later_is_called_off(machine: Machine) -> None:
+    run = machine.arm()
+    earlier = armed(machine, run).execution_id
+    machine.extend_and_die()
+    change_armed(machine, run, replaces=earlier)
+    machine.wait_for_armed(run, earlier)
+    machine.boot()
+    assert len(machine.confirm(run).called_off) == 1
+    assert armed(machine, run).ended is ArmedEnd.WENT_BACK
+    one = the_return(machine)
+    assert (one.execution.execution_id, one.execution.status) == (earlier, "Success")
+
+
+def test_end_that_nobody_shows_any_more_is_not_made_up(machine: Machine) -> None:
+    run = machine.arm()
+    change_armed(machine, run, deadline=machine.job.clock.now() - timedelta(hours=1))
+    machine.job.edit = lambda action, answer: (
+        {**answer, "Executions": []} if action == "ListExecutions" else answer
+    )
+    machine.boot()
+    assert any("is not known" in note for note in machine.confirm(run).notes)
+    assert (armed(machine, run).unconfirmed, armed(machine, run).ended) == (False, None)
+
+
+def test_later_armed_rollback_stays_the_last_beside_one_that_was_asked_for(
+    machine: Machine,
+) -> None:
+    run = machine.run("os upgrade")
+    machine.go_back(run)
+    machine.boot()
+    list_snapshots(machine.job.tools)
+    noted = record_of(machine, run)
+    assert noted.rollback is not None
+    before = replace(noted.rollback, asked=noted.rollback.asked - timedelta(hours=1))
+    machine.job.journal.save(replace(noted, rollback=before))
+    request = replace(WANTED, confirm_within_s=600, reuse_s=86400)
+    report = take_armed(request, machine.job.tools, machine.outside())
+    assert (report.run_id, report.exit_status) == (run, ExitStatus.DONE)
+    machine.deadlines[run] = armed(machine, run).deadline
+    machine.wait_for_armed(run)
+    for _ in range(3):
+        assert the_return(machine).execution.execution_id == armed(machine, run).execution_id
 
 
 def test_crash_while_one_waits_is_no_way_back(machine: Machine) -> None:

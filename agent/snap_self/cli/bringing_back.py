@@ -160,6 +160,7 @@ def confirm(
             "--checks", help="Only if the run's own and those in /etc/snap-self/checks.d succeed."
         ),
     ] = False,
+    boot_check: Annotated[bool, typer.Option("--boot-check", hidden=True)] = False,
     manner: Manner,
 ) -> int:
     """Say that all is well, so that the machine is not rolled back.
@@ -171,7 +172,9 @@ def confirm(
     """
     from snap_self.cli.confirm import ConfirmOptions, run_confirm
 
-    options = ConfirmOptions(run=run, extend=extend, check=check, checks=checks)
+    options = ConfirmOptions(
+        run=run, extend=extend, check=check, checks=checks, boot_check=boot_check
+    )
     return run_confirm(options, manner)
 
 

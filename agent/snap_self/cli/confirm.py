@@ -24,6 +24,7 @@ class ConfirmOptions:
     extend: str | None
     check: str | None
     checks: bool
+    boot_check: bool = False
 
 
 def run_confirm(options: ConfirmOptions, manner: Manner) -> int:
@@ -58,4 +59,5 @@ def _request(options: ConfirmOptions) -> ConfirmRequest:
         extend_s=confirm_within(options.extend, "--extend") if options.extend else None,
         check=options.check or "",
         checks=options.checks,
+        boot_check=options.boot_check,
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from snap_self.cloud import answers
 from snap_self.cloud.caller import Caller
+from snap_self.errors import CloudAnswerUnclear
 from snap_self.model.actions import ROLLBACK_NAME
 from snap_self.model.executions import Execution, ExecutionOrder, ExecutionTask
 
@@ -45,7 +46,11 @@ class OosExecutions:
             "ClientToken": order.client_token,
         }
         answer = self._call("StartExecution", params, deadline_s=deadline_s)
-        return answers.started_execution(answer)
+        try:
+            return answers.started_execution(answer)
+        except CloudAnswerUnclear as error:
+            error.maybe_done = True  # a good answer, so it was heard
+            raise
 
     def going_on(
         self, tags: Mapping[str, str], *, deadline_s: float | None = None

@@ -25,8 +25,10 @@ from snap_self.ports import RpcFailed
 # A call that ends so was put off, not refused: it says nothing of an earlier try with its token.
 PUT_OFF = (Trouble.THROTTLED, Trouble.BUSY, Trouble.SERVER_FAULT)
 # Nor does any refusal of these: what an earlier try did may be what the quota is full of, or what
-# the disk is now in use for.
-REFUSED_OPENLY = frozenset({"CreateDisk", "AttachDisk", "DetachDisk", "ResetDisk"})
+# the disk is now in use for. OOS does not document that a token is looked at before all else.
+REFUSED_OPENLY = frozenset(
+    {"CreateDisk", "AttachDisk", "DetachDisk", "ResetDisk", "StartExecution"}
+)
 
 
 def explain(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 from snap_self.model.snapshots import DEADLINE_TAG, RUN_TAG
@@ -20,6 +21,9 @@ DEADLINE_FORM = "%Y-%m-%dT%H:%M:%SZ"
 # Tasks of our template: the one that waits for a confirmation, the one from which on there is no
 # way back, and those that follow when all is over.
 SLEEP, STOP = "sleep", "stop"
+# The first to reset a disk, the one that follows where none was reset, and the one that is done
+# when each is back.
+RESET_FIRST, UNTOUCHED, SETTLED = "resetFirst", "untouched", "settled"
 OVER = frozenset({"running", "assistantUp", "bootCheck"})
 # What comes before its time, and what comes before the instance is stopped.
 EARLY = frozenset({"seeInstance", "seeDisks", "seeSnapshots", SLEEP})
@@ -29,6 +33,15 @@ HARMLESS = frozenset(
         *("checkSnapshots", "presentOne", "presentOneUsable", "presentAll", "presentAllUsable"),
     }
 )
+
+
+class Back(Enum):
+    """How many of the disks went back."""
+
+    NONE = "none"
+    # Some did, or may have.
+    PART = "part"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,7 @@ class Execution:
         finished: when it ended; None while it goes on.
         tags: those it was started with, as far as they can be read.
         tasks: the names of those that go on now.
+        reset: of one that failed, how far it came by then; None where that is not known.
     """
 
     execution_id: str
@@ -53,6 +67,7 @@ class Execution:
     finished: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
+    reset: Back | None = None
 
     @property
     def ended(self) -> bool:
@@ -87,6 +102,23 @@ class Execution:
     def over(self) -> bool:
         """Whether it has brought the disks back, and only looks at what came of it."""
         return bool(self.tasks) and OVER.issuperset(self.tasks)
+
+    @property
+    def back(self) -> Back | None:
+        """How many of the disks went back; None where it is not known, or not over yet."""
+        if self.status == DONE or self.over:
+            return Back.ALL
+        return self.reset if self.status == FAILED else None
+
+    @property
+    def brought_back(self) -> bool:
+        """Whether a disk went back, or may have although it failed."""
+        return self.back in (Back.PART, Back.ALL) or self.is_doubtful
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it failed, and how far it came is not known."""
+        return self.status == FAILED and self.reset is None
 
     @property
     def is_harmless(self) -> bool:

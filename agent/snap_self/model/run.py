@@ -187,6 +187,8 @@ class ArmedEnd(Enum):
     # The cloud ended it without bringing anything back.
     CAME_TO_NOTHING = "came-to-nothing"
     WENT_BACK = "went-back"
+    # It failed, and a part of the disks went back, or may have.
+    HALF_WAY = "half-way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,7 @@ class ArmedRecord:
         replaces: the execution whose place it takes, until that one is known to be called off.
         check: the command whose success confirms; empty for none.
         unconfirmed: it is not known to be called off, nor to have come to nothing.
+        boot_id: of the boot in which it was asked for; empty where that is not known.
     """
 
     asked: datetime
@@ -212,6 +215,7 @@ class ArmedRecord:
     check: str = ""
     unconfirmed: bool = True
     ended: ArmedEnd | None = None
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from snap_self.model.executions import FAILED
+from snap_self.model.executions import Back
 from snap_self.model.listed import ListedRun, SnapshotState, runs_of
 from snap_self.model.retention import Retention
 from snap_self.model.shown import printable, quoted
@@ -58,9 +58,12 @@ def _notes(listing: Listing, now: datetime) -> Iterator[str]:
 def return_lines(one: Return) -> Iterator[str]:
     """Yield what went back, and what is lost by it."""
     yield return_words(f"run {one.run}{_before(one.before)}", one.execution)
-    if one.execution.status == FAILED and not one.lost:
+    back = one.execution.back
+    if back is Back.NONE and not one.lost:
         return
-    yield f"what was written since its cut, {instant_words(one.cut_time)}, is lost"
+    where = " on the disks that went back" if back is Back.PART else ""
+    lost = "may be lost" if one.execution.is_doubtful else "is lost"
+    yield f"what was written since its cut, {instant_words(one.cut_time)}, {lost}{where}"
     if one.lost:
         names = ", ".join(f"{run.name}{_before(run.before)}" for run in one.lost[:SHOWN_LOST])
         more = len(one.lost) - SHOWN_LOST
@@ -80,6 +83,7 @@ def return_json(one: Return) -> dict[str, Any]:
         "before": one.before,
         "execution_id": seen.execution_id,
         "status": seen.status,
+        "disks_back": seen.back and seen.back.value,
         "message": seen.said or None,
         "by": seen.by or None,
         "began": when(seen.began),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from snap_self.model.executions import Back
 from snap_self.model.listed import run_of
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedEnd
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the form of one value is not to load what makes the others
     from snap_self.model.listed import ListedSnapshot
     from snap_self.model.run import RunRecord
     from snap_self.model.ways import Way
+    from snap_self.recovery.went_back import Return
     from snap_self.usecases.show import Lack, Shown
 
 SHOWN_LACKS = 6
@@ -38,6 +40,7 @@ ENDS = {
     ArmedEnd.NOT_ARMED: "it could not be armed",
     ArmedEnd.CAME_TO_NOTHING: "it came to nothing",
     ArmedEnd.WENT_BACK: "nobody confirmed, and it was gone back to",
+    ArmedEnd.HALF_WAY: "nobody confirmed, and a part of the disks went back to it, or may have",
 }
 ROOT = "/"
 
@@ -75,7 +78,7 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         first_line, *others = return_lines(shown.went_back)
         streams.data(f"Went back  {first_line}", *(f"           {each}" for each in others))
     if shown.lost_by:
-        streams.data(f"Lost       since then disks went back to run {shown.lost_by.run}")
+        streams.data(f"Lost       since then {_went(shown.lost_by)} to run {shown.lost_by.run}")
     if outcome := next((shot.outcome for shot in shown.snapshots), record and record.outcome):
         streams.data(f"Command    {outcome}")
     for shot in shown.snapshots:
@@ -94,6 +97,13 @@ def write_shown(streams: Streams, shown: Shown, *, now: datetime) -> None:
         streams.data(f"Needed for a restore, {name}:")
         streams.data(*(f"  {line}" for line in content.removesuffix("\n").split("\n")))
     streams.message(*(f"Note: {note}" for note in shown.notes))
+
+
+def _went(one: Return) -> str:
+    if one.execution.is_doubtful:
+        return "disks may have gone back"
+    part = one.execution.back is Back.PART
+    return "a part of the disks went back, or may have," if part else "disks went back"
 
 
 def _back_lines(record: RunRecord, now: datetime) -> Iterator[str]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
+from snap_self.model.executions import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    RESET_FIRST,
+    SETTLED,
+    SKIPPED,
+    UNTOUCHED,
+    Back,
+    Execution,
+    ExecutionTask,
+)
 from snap_self.model.listed import ListedRun
 from snap_self.model.result import Result
-from snap_self.model.run import RunRecord
+from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.shown import printable
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
@@ -53,24 +64,90 @@ def returns_of(records: Iterable[RunRecord], runs: Sequence[ListedRun]) -> tuple
     return tuple(sorted(found, key=_begun, reverse=True))
 
 
+def armed_it(record: RunRecord, one: Execution) -> bool:
+    """Tell whether a run has armed an execution; its tags tell where its id was never noted."""
+    armed = record.armed
+    if armed is None:
+        return False
+    if armed.execution_id:
+        return one.execution_id == armed.execution_id
+    return (one.run, one.deadline) == (record.run_id, armed.deadline)
+
+
+def replaced_it(record: RunRecord, one: Execution) -> bool:
+    """Tell whether a run has armed another in place of an execution, and did not see its end."""
+    return record.armed is not None and one.execution_id in record.armed.replaces.split()
+
+
+def with_seen(record: RunRecord, seen: Execution) -> RunRecord:
+    """Return a record that has what an execution of it has come to.
+
+    What was armed is closed once it is seen to have ended, or to have brought the disks back.
+    """
+    noted = replace(record, went_back=seen)
+    armed = record.armed
+    if armed is None or not armed_it(record, seen) or not (seen.ended or seen.over):
+        return noted
+    back = armed.ended is ArmedEnd.WENT_BACK
+    ended = ArmedEnd.WENT_BACK if back else end_of(seen)
+    name = seen.execution_id
+    closed = replace(armed, execution_id=name, unconfirmed=False, replaces="", ended=ended)
+    return replace(noted, armed=closed)
+
+
+def end_of(seen: Execution) -> ArmedEnd:
+    """Return what became of what was armed, as its execution tells that has ended or is over."""
+    if seen.back is Back.ALL:
+        return ArmedEnd.WENT_BACK
+    return ArmedEnd.HALF_WAY if seen.brought_back else ArmedEnd.CAME_TO_NOTHING
+
+
+def how_far(tasks: Sequence[ExecutionTask]) -> Back | None:
+    """Return how many disks went back by an execution of our template that failed.
+
+    A first reset that failed twice may have been heard all the same, unless the disk was seen to be
+    untouched.
+
+    Args:
+        tasks: those begun, or left out; none tell nothing.
+    """
+    if not tasks:
+        return None
+    done = {task.name for task in tasks if task.status == DONE}
+    begun = {task.name for task in tasks if task.status != SKIPPED}
+    if SETTLED in done:
+        return Back.ALL
+    tried = any(name.startswith(RESET_FIRST) for name in begun)
+    heard = any(name.startswith(RESET_FIRST) for name in done)
+    return Back.PART if heard or (tried and UNTOUCHED not in begun) else Back.NONE
+
+
 def return_words(run: str, seen: Execution) -> str:
     """Return what an execution of OOS has done, for people.
 
     Args:
         run: what the run is called.
     """
-    did = _DID.get(seen.status, "is bringing disks back")
     by = f", started by {printable(seen.by)}" if seen.by else ""
     began = f", begun {_instant(seen.began)}" if seen.began else ""
     ended = f", ended {_instant(seen.finished)}" if seen.finished else ""
     why = f": {printable(seen.said)}" if seen.said and seen.status != DONE else ""
-    return f"execution {seen.execution_id} of OOS {did} to {run}{by}{began}{ended}{why}"
+    return f"execution {seen.execution_id} of OOS {_did(seen)} to {run}{by}{began}{ended}{why}"
 
 
-_DID = {
-    DONE: "brought disks back",
-    FAILED: "failed to bring disks back",
-    CANCELLED: "was called off before it brought disks back",
+def _did(seen: Execution) -> str:
+    if seen.status == FAILED:
+        return _FAILED[seen.back]
+    if seen.status == CANCELLED:
+        return "was called off before it brought disks back"
+    return "brought disks back" if seen.back is Back.ALL else "is bringing disks back"
+
+
+_FAILED: Mapping[Back | None, str] = {
+    Back.ALL: "failed after it had brought disks back",
+    Back.PART: "failed when a part of the disks had gone back, or may have,",
+    Back.NONE: "failed to bring any disk back",
+    None: "failed, and it is not known whether disks went back",
 }
 
 
@@ -87,8 +164,8 @@ def _return(
     if _is_from_before(record):
         # Its journal went back with it: what is noted there came after.
         lost = tuple(run for run in lost if run.name not in known)
-    elif seen.status == FAILED:
-        lost = ()  # no disk is known to have gone back
+    elif seen.back is Back.NONE:
+        lost = ()
     return Return(run=record.run_id, before=record.before, cut_time=cut, execution=seen, lost=lost)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from snap_self.errors import ExitStatus
 from snap_self.model.command import MADE
-from snap_self.model.executions import DONE
+from snap_self.model.executions import Back
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.model.report import Report
 from snap_self.model.result import Result
@@ -194,8 +194,7 @@ def changed(before: RunRecord | None, after: RunRecord, now: datetime) -> Iterat
         }[kind]
         hint = "snap-self confirm" if kind is Occasion.ARMED else ""
         yield _of_record(after, kind, now, text, hint=hint)
-    if _went_back(after) and not _went_back(before):
-        text = f"this machine went back to {after.label}"
+    if (text := _went_back(after)) and text != _went_back(before):
         yield _of_record(after, Occasion.WENT_BACK, now, text, hint=LOOK)
 
 
@@ -217,8 +216,16 @@ def _armed_kind(before: RunRecord, after: RunRecord) -> Occasion | None:
     return Occasion.ARMED if now.unconfirmed and now.execution_id and not told else None
 
 
-def _went_back(record: RunRecord) -> bool:
-    return record.went_back is not None and record.went_back.status == DONE
+def _went_back(record: RunRecord) -> str:
+    """Return what is told of disks that went back; empty where none did."""
+    seen = record.went_back
+    if seen is None or not seen.brought_back:
+        return ""
+    if seen.is_doubtful:
+        return f"a rollback to {record.label} failed, and whether disks went back is not known"
+    if seen.back is Back.PART:
+        return f"a part of this machine's disks went back to {record.label}, or may have"
+    return f"this machine went back to {record.label}"
 
 
 def _of_record(

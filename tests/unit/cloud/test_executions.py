@@ -127,3 +127,10 @@ def test_answer_without_an_id_is_unclear() -> None:
     calls, _ = calling({"Execution": {}})
     with pytest.raises(CloudAnswerUnclear):
         calls.start(ORDER)
+
+
+def test_start_whose_good_answer_names_nothing_may_be_done() -> None:
+    calls, _ = calling({"Execution": {"Status": "Started"}})
+    with pytest.raises(CloudAnswerUnclear) as caught:
+        calls.start(ORDER)
+    assert caught.value.maybe_done

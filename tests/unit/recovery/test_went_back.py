@@ -9,11 +9,11 @@ import pytest
 
 from fakes.records import STARTED, run_record
 from fakes.samples import sample
-from snap_self.model.executions import CANCELLED, DONE, FAILED, Execution
+from snap_self.model.executions import CANCELLED, DONE, FAILED, Back, Execution, ExecutionTask
 from snap_self.model.listed import ListedRun, ListedSnapshot
 from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Stage
-from snap_self.recovery.went_back import return_words, returns_of
+from snap_self.recovery.went_back import how_far, return_words, returns_of
 
 RAN = Execution(
     execution_id="exec-1",
@@ -58,11 +58,60 @@ def test_runs_in_a_journal_that_went_back_came_after() -> None:
     ]
 
 
-@pytest.mark.parametrize(("open_at_cut", "count"), [(False, 0), (True, 2)])
-def test_failed_one_has_lost_something_only_if_the_journal_tells_so(
-    open_at_cut: bool, count: int
+@pytest.mark.parametrize(
+    ("reset", "open_at_cut", "count"),
+    [
+        (Back.NONE, False, 0),
+        (Back.NONE, True, 2),
+        (Back.PART, False, 2),
+        (Back.ALL, False, 2),
+        (None, False, 2),
+    ],
+)
+def test_failed_one_has_lost_something_unless_no_disk_went_back(
+    reset: Back | None, open_at_cut: bool, count: int
 ) -> None:
-    assert len(lost(record(10, replace(RAN, status=FAILED), open_at_cut=open_at_cut))) == count
+    seen = replace(RAN, status=FAILED, reset=reset)
+    assert len(lost(record(10, seen, open_at_cut=open_at_cut))) == count
+
+
+OK, BAD, LEFT_OUT = "Success", "Failed", "Skipped"
+REFUSED = {"resetFirst": BAD, "resetFirstAgain": BAD}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "back"),
+    [
+        ({}, None),
+        ({"look": BAD}, Back.NONE),
+        ({"stop": OK, "stopped": BAD, "stoppedByForce": BAD, "untouched": OK}, Back.NONE),
+        ({**REFUSED, "firstHeard": BAD, "untouched": OK}, Back.NONE),
+        ({**REFUSED, "firstHeard": BAD}, Back.PART),
+        ({**REFUSED, "firstHeard": OK}, Back.PART),
+        ({"resetFirst": OK, "resetOthers": BAD}, Back.PART),
+        ({"resetFirst": OK, "resetOthers": OK, "settled": BAD}, Back.PART),
+        ({"resetFirst": BAD, "resetFirstAgain": OK, "resetOthers": LEFT_OUT}, Back.PART),
+        ({"resetFirst": OK, "settled": OK, "start": BAD, "running": BAD}, Back.ALL),
+    ],
+)
+def test_tasks_tell_how_many_disks_went_back(tasks: dict[str, str], back: Back | None) -> None:
+    given = [ExecutionTask(name=name, status=status) for name, status in tasks.items()]
+    assert how_far(given) is back
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (replace(RAN, status=FAILED, reset=Back.ALL), "after it had brought disks back to run R"),
+        (replace(RAN, status=FAILED, reset=Back.PART), "had gone back, or may have, to run R"),
+        (replace(RAN, status=FAILED, reset=Back.NONE), "failed to bring any disk back to run R"),
+        (replace(RAN, status=FAILED), "not known whether disks went back to run R"),
+        (replace(GOES_ON, tasks=("bootCheck",)), "brought disks back to run R"),
+        (replace(GOES_ON, tasks=("settled",)), "is bringing disks back to run R"),
+    ],
+)
+def test_what_a_failure_has_done_is_told(seen: Execution, told: str) -> None:
+    assert told in return_words("run R", seen)
 
 
 def test_one_that_was_called_off_brought_nothing_back() -> None:

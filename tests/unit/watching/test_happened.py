@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from fakes.records import STARTED, run_record
-from snap_self.model.executions import DONE, FAILED, Execution
+from snap_self.model.executions import DONE, FAILED, Back, Execution
 from snap_self.model.ids import SnapshotId
 from snap_self.model.occurrences import Occasion
 from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord, Upload
@@ -71,4 +71,19 @@ def test_going_back_is_told_when_it_is_known_to_be_done() -> None:
     back = replace(RECORD, went_back=BACK)
     assert kinds(RECORD, back) == [Occasion.WENT_BACK]
     assert kinds(back, replace(back, went_back=replace(BACK, said="x"))) == []
-    assert kinds(RECORD, replace(RECORD, went_back=replace(BACK, status=FAILED))) == []
+    none = replace(BACK, status=FAILED, reset=Back.NONE)
+    assert kinds(RECORD, replace(RECORD, went_back=none)) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (replace(BACK, status=FAILED, reset=Back.ALL), "this machine went back to"),
+        (replace(BACK, status=FAILED, reset=Back.PART), "a part of this machine's disks went back"),
+        (replace(BACK, status=FAILED), "whether disks went back is not known"),
+        (replace(BACK, status="Running", tasks=("bootCheck",)), "this machine went back to"),
+    ],
+)
+def test_failure_after_disks_went_back_is_told_as_what_it_is(seen: Execution, told: str) -> None:
+    (one,) = changed(RECORD, replace(RECORD, went_back=seen), NOW)
+    assert (one.kind, told in one.text) == (Occasion.WENT_BACK, True)

@@ -28,12 +28,15 @@ from snap_self.model.run import ArmedEnd, ArmedRecord, RunRecord
 from snap_self.model.snapshots import DEADLINE_TAG, Identity
 from snap_self.ports import Executions
 from snap_self.recovery.outside import armed_order, armed_token, execution_tags, rollback_order
+from snap_self.recovery.went_back import armed_it, replaced_it, with_seen
+from snap_self.usecases.aftercare.going_back import tell_log
 from snap_self.usecases.confirming.calling_off import (
     SHOWN_AFTER,
     call_off,
     not_called_off,
     not_moved,
 )
+from snap_self.usecases.confirming.waiting import Found, find
 from snap_self.usecases.rollback import Judged, judge_rollback, refuse_half_way, refuse_untagged
 from snap_self.usecases.tools import Tools
 
@@ -94,7 +97,7 @@ def refuse_second(tools: Tools, outside: Outside, *, but_waiting: bool) -> Seque
     refuse_half_way(outside.half_way)
     identity = tools.identify()
     passed = []
-    for each in _going_on(outside.executions(identity), identity):
+    for each in _going_on(tools, outside.executions(identity), identity).going:
         if each.deadline is None or not but_waiting:
             raise _second(each)
         passed.append(Waiting(execution_id=each.execution_id, run=each.run, deadline=each.deadline))
@@ -161,8 +164,19 @@ def _second(other: Execution) -> RollbackGoesOn:
     )
 
 
-def _going_on(calls: Executions, identity: Identity) -> Sequence[Execution]:
-    return [e for e in calls.going_on(execution_tags(identity.instance_id)) if not e.over]
+def _going_on(tools: Tools, calls: Executions, identity: Identity) -> Found:
+    """Return what goes on of this instance, as the cloud and the journal know it.
+
+    Raises:
+        RollbackGoesOn: something may wait that the cloud does not show.
+    """
+    found = find(tools, calls, identity)
+    for each, why in found.unseen:
+        raise RollbackGoesOn(
+            f"a rollback to run {each.run} may wait until {each.deadline:%F %T} UTC: {why}",
+            hint=f"try again in a minute; or {CALL_OFF_FIRST}",
+        )
+    return found
 
 
 class _Arming:
@@ -206,13 +220,22 @@ class _Arming:
     def _earlier(self) -> Sequence[Waiting]:
         """Return what waits for the same run; refuse where another rollback goes on."""
         found = []
-        for each in _going_on(self._calls, self._identity):
+        going_on = _going_on(self._tools, self._calls, self._identity)
+        self._keep(going_on.gone)
+        for each in going_on.going:
             if each.deadline is None or each.run != self._judged.plan.run or not each.is_harmless:
                 raise _second(each)
             found.append(
                 Waiting(execution_id=each.execution_id, run=each.run, deadline=each.deadline)
             )
         return found
+
+    def _keep(self, gone: Sequence[Execution]) -> None:
+        """Keep with the record what the run armed before, and what has come of it by now."""
+        for one in gone:
+            if armed_it(self._record, one) or replaced_it(self._record, one):
+                self._record = with_seen(self._record, one)
+                tell_log(self._tools, self._record)
 
     def _order(self, earlier: Sequence[Waiting]) -> tuple[ExecutionOrder, ArmedRecord]:
         wish, run = self._wish, self._judged.plan.run
@@ -225,6 +248,7 @@ class _Arming:
             client_token=armed_token(run, deadline),
             replaces=" ".join(each.execution_id for each in earlier),
             check=wish.check,
+            boot_id=self._tools.process.boot_id,
         )
         order = rollback_order(
             self._judged.plan,
@@ -260,7 +284,11 @@ class _Arming:
                 return not_called_off(unknown, self._identity.region, error.told)
             for each in begun:
                 self._give_up(replace(unknown, execution_id=each.execution_id))
-            error.hint = "try again: what was begun without an answer is called off"
+            called_off = "what was begun without an answer is called off"
+            if isinstance(error, ApiFault) and error.api_code:
+                error.details = (*error.details, called_off)  # the refusal has a hint of its own
+            else:
+                error.hint = f"try again: {called_off}"
         self._forget()
         return error
 

@@ -21,11 +21,13 @@ from snap_self.errors import (
     StateUnusable,
     UsageError,
 )
-from snap_self.model.executions import Waiting
+from snap_self.model.executions import CANCELLED, Execution, Waiting
 from snap_self.model.ids import RunId
 from snap_self.model.run import ArmedEnd, RunRecord
 from snap_self.model.snapshots import Identity
 from snap_self.ports import Executions
+from snap_self.recovery.went_back import armed_it, end_of, replaced_it, return_words, with_seen
+from snap_self.usecases.aftercare.going_back import tell_log
 from snap_self.usecases.confirming.arming import Outside, Wish, arm
 from snap_self.usecases.confirming.calling_off import (
     CalledOff,
@@ -62,12 +64,15 @@ class ConfirmRequest:
         extend_s: not to confirm, but to wait for so long from now on; None to confirm.
         check: a command that must succeed first; empty for none.
         checks: those kept with the runs and those of the folder must succeed first.
+        boot_check: a rollback that has brought the disks back asks for it, so that no other one of
+            its run does the same again; what was armed since that boot is a change begun anew.
     """
 
     run: str = ""
     extend_s: int | None = None
     check: str = ""
     checks: bool = False
+    boot_check: bool = False
 
 
 class ConfirmOutcome(Enum):
@@ -148,7 +153,7 @@ def confirm(
     try:
         identity = tools.identify()
         calls = outside.executions(identity)
-        confirming = _Confirming(tools, calls, identity, request.run, checked)
+        confirming = _Confirming(tools, calls, identity, request, checked)
         if request.extend_s is None:
             confirming.confirm()
         else:
@@ -248,16 +253,24 @@ class _Confirming:
     """
 
     def __init__(
-        self, tools: Tools, calls: Executions, identity: Identity, run: str, checked: Checked | None
+        self,
+        tools: Tools,
+        calls: Executions,
+        identity: Identity,
+        request: ConfirmRequest,
+        checked: Checked | None,
     ) -> None:
         self._tools = tools
         self._calls = calls
         self._identity = identity
-        self._run = run
+        self._run = request.run
+        self._boot_check = request.boot_check
         self._checked = checked
         self._called_off: dict[str, Waiting] = {}
         self._left: tuple[Waiting, ...] = ()
         self._unseen: tuple[Waiting, ...] = ()
+        self._gone: tuple[Execution, ...] = ()
+        self._ended: list[Waiting] = []
         self._notes: list[str] = []
 
     def confirm(self) -> None:
@@ -269,7 +282,7 @@ class _Confirming:
         """
         # Once the lock is held nothing is armed any more: what waits is looked for under it.
         with _turn(self._tools, TURN_S) as held:
-            found = find(self._tools, self._calls, self._identity)
+            found = self._find()
             self._run = found.meant(self._run)
             noted = self._round(found, held=held)
         if not noted:
@@ -305,11 +318,31 @@ class _Confirming:
             return CheckFailed(f"not confirmed by these checks: {what}", hint="check again")
         return PreconditionRefused(f"not confirmed: {what}", hint="say it again: snap-self confirm")
 
+    def _find(self) -> Found:
+        """Return what waits, without what is none of the boot check's business."""
+        found = find(self._tools, self._calls, self._identity)
+        since = Checked.of([r for r in own(self._tools, self._identity) if self._is_since_boot(r)])
+        return replace(
+            found,
+            waiting=tuple(each for each in found.waiting if not since.has(each)),
+            unseen=tuple((each, why) for each, why in found.unseen if not since.has(each)),
+        )
+
+    def _own(self) -> Sequence[RunRecord]:
+        """Return the records that may be meant."""
+        every = own(self._tools, self._identity)
+        return [record for record in every if not self._is_since_boot(record)]
+
+    def _is_since_boot(self, record: RunRecord) -> bool:
+        """Tell whether a boot check must leave alone what a run has armed."""
+        armed, boot_id = record.armed, self._tools.process.boot_id
+        return self._boot_check and armed is not None and armed.boot_id == boot_id != ""
+
     def _again(self, *, held: bool) -> bool:
         try:
-            found = find(self._tools, self._calls, self._identity)
+            found = self._find()
         except (ApiFault, CloudUnreachable) as error:
-            for record in own(self._tools, self._identity):
+            for record in self._own():
                 off = any(is_of(record, each) for each in self._called_off.values())
                 if record.waiting and not off and self._run in ("", record.run_id):
                     raise not_called_off(record.waiting, record.region, error.told) from None
@@ -351,6 +384,7 @@ class _Confirming:
             except RollbackNotCalledOff as error:
                 errors.append(self._with_origin(each, error))
         self._unseen = tuple(each for each, _ in found.unseen)
+        self._gone = found.gone
         noted = held and self._note(only_called_off=bool(errors))
         if errors:
             errors[0].details = (
@@ -364,7 +398,12 @@ class _Confirming:
     def _call_off(self, each: Waiting) -> None:
         became = call_off(self._calls, self._tools.clock, each, self._identity.region)
         if became is CalledOff.WENT_BACK:
-            self._notes.append(f"{each.execution_id} has gone back to run {each.run} meanwhile")
+            # Nothing is noted of it: `list` asks the cloud what became of it.
+            self._ended.append(each)
+            self._notes.append(
+                f"{each.execution_id} has ended meanwhile, after it had begun to go back to run "
+                f"{each.run}: `snap-self list` tells what became of it"
+            )
             return
         if became is CalledOff.BEFORE:
             self._notes.append(f"{each.execution_id} had ended before")
@@ -379,21 +418,53 @@ class _Confirming:
 
     def _note(self, *, only_called_off: bool) -> bool:
         """Note in the journal what does not wait any more; tell whether that was possible."""
-        called_off = self._called_off.values()
         try:
-            for record in own(self._tools, self._identity):
-                done = any(is_of(record, each) for each in called_off)
-                if record.waiting in self._unseen:
+            for record in self._own():
+                noted = self._noted(record, only_called_off=only_called_off)
+                if noted == record:
                     continue
-                left = any(is_of(record, each) for each in self._left)
-                over = not only_called_off and self._run in ("", record.run_id) and not left
-                if record.armed and (done or over):
-                    ended = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
-                    armed = replace(record.armed, unconfirmed=False, replaces="", ended=ended)
-                    self._tools.store.save(replace(record, armed=armed))
+                self._tools.store.save(noted)
+                if noted.went_back not in (None, record.went_back):
+                    tell_log(self._tools, noted)
         except StateUnusable:
             return False
         return True
+
+    def _noted(self, record: RunRecord, *, only_called_off: bool) -> RunRecord:
+        """Return a record as it is now; no end is noted that was not seen."""
+        if record.waiting is None or record.waiting in self._unseen:
+            return record
+        seen = self._seen(record)
+        if seen is not None:
+            record = with_seen(record, seen)
+            if seen.status != CANCELLED:
+                self._notes.append(return_words(f"run {record.run_id}", seen))
+        armed = record.armed
+        done = any(is_of(record, each) for each in self._called_off.values())
+        left = any(is_of(record, each) for each in (*self._left, *self._ended))
+        over = not only_called_off and self._run in ("", record.run_id) and not left
+        if armed is None or not armed.unconfirmed or not (done or over):
+            return record
+        ended: ArmedEnd | None = ArmedEnd.CONFIRMED if done else ArmedEnd.CAME_TO_NOTHING
+        if seen is not None and seen.brought_back:
+            ended = end_of(seen)  # by the one before, of a move that was interrupted
+        elif armed.execution_id and not done:
+            ended = None
+            self._notes.append(
+                f"the cloud does not show {armed.execution_id} any more: whether it went back to "
+                f"run {record.run_id} is not known"
+            )
+        armed = replace(armed, unconfirmed=False, replaces="", ended=ended)
+        return replace(record, armed=armed)
+
+    def _seen(self, record: RunRecord) -> Execution | None:
+        """Return what has brought disks back to a run, or came to nothing without our doing."""
+        of_it = [one for one in self._gone if armed_it(record, one) or replaced_it(record, one)]
+        for one in of_it:
+            if one.status != CANCELLED:
+                return one
+        others = (one for one in of_it if one.execution_id not in self._called_off)
+        return next((one for one in others if armed_it(record, one)), None)
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from snap_self.errors import UsageError
-from snap_self.model.executions import Waiting
-from snap_self.model.run import RunRecord
+from snap_self.model.executions import Execution, Waiting
+from snap_self.model.run import ArmedRecord, RunRecord
 from snap_self.model.snapshots import Identity
 from snap_self.ports import Executions
 from snap_self.recovery.outside import execution_tags
+from snap_self.recovery.went_back import armed_it
+from snap_self.usecases.aftercare.going_back import how_far_it_came
 from snap_self.usecases.confirming.calling_off import SHOWN_AFTER
 from snap_self.usecases.inventory.named import LAST
 from snap_self.usecases.tools import Tools
@@ -23,16 +25,23 @@ class Found:
 
     Args:
         unseen: what was asked for and is not shown, each with what that means.
+        gone: of what the journal knows to wait, what was seen to have ended, or to have brought
+            disks back.
+        going: all that goes on, what waits and what brings disks back now.
     """
 
     waiting: tuple[Waiting, ...]
     unseen: tuple[tuple[Waiting, str], ...]
+    gone: tuple[Execution, ...] = ()
+    going: tuple[Execution, ...] = ()
 
     def of(self, run: str) -> Found:
         """Return what goes back to that run; all for none."""
         return Found(
             waiting=tuple(each for each in self.waiting if run in ("", each.run)),
             unseen=tuple((each, why) for each, why in self.unseen if run in ("", each.run)),
+            gone=tuple(each for each in self.gone if run in ("", each.run)),
+            going=tuple(each for each in self.going if run in ("", each.run)),
         )
 
     def meant(self, run: str) -> str:
@@ -55,32 +64,69 @@ class Found:
 
 
 def find(tools: Tools, calls: Executions, identity: Identity) -> Found:
-    """Return what waits, by the cloud and the journal."""
-    going = calls.going_on(execution_tags(identity.instance_id))
+    """Return what waits, by the cloud and the journal.
+
+    The list lags behind what was begun, so what the journal knows is looked for by its id.
+
+    Raises:
+        ApiFault, CloudUnreachable: it cannot be seen.
+    """
+    shown = {e.execution_id: e for e in calls.newest(execution_tags(identity.instance_id))}
+    going = {name: each for name, each in shown.items() if not _is_gone(each)}
     found = {
-        each.execution_id: Waiting(
-            execution_id=each.execution_id, run=each.run, deadline=each.deadline
-        )
-        for each in going
-        if each.deadline and not each.over
+        name: Waiting(execution_id=name, run=each.run, deadline=each.deadline)
+        for name, each in going.items()
+        if each.deadline
     }
-    shown = {(each.run, each.deadline) for each in found.values()}
-    unseen = []
+    unseen: list[tuple[Waiting, str]] = []
+    gone: list[Execution] = []
     for record in own(tools, identity):
         armed, waiting = record.armed, record.waiting
-        if armed is None or waiting is None or armed.execution_id in found:
+        if armed is None or waiting is None:
             continue
-        now = tools.clock.now()
-        if armed.execution_id:
-            seen = calls.look(armed.execution_id)
-            if seen is None and not waiting.overdue(now):
-                unseen.append((waiting, "the cloud does not show it"))
-            if seen is not None and not seen.ended and not seen.over:
-                found[armed.execution_id] = waiting
-        elif (waiting.run, waiting.deadline) not in shown and now - armed.asked < SHOWN_AFTER:
-            why = "it was asked for a moment ago, and the cloud does not show it yet"
+        # A move that was interrupted leaves the one before.
+        before = [shown.get(name) or calls.look(name) for name in armed.replaces.split()]
+        seen = _armed_by(record, calls, shown)
+        if seen is None and (why := _unseen(armed, waiting, tools.clock.now())):
             unseen.append((waiting, why))
-    return Found(waiting=tuple(found.values()), unseen=tuple(unseen))
+        for each in filter(None, (*before, seen)):
+            name = each.execution_id
+            if _is_gone(each):
+                gone.append(how_far_it_came(calls, each))
+                continue
+            going[name] = each
+            deadline = each.deadline or waiting.deadline
+            found[name] = Waiting(execution_id=name, run=record.run_id, deadline=deadline)
+    return Found(
+        waiting=tuple(found.values()),
+        unseen=tuple(unseen),
+        gone=tuple(gone),
+        going=tuple(going.values()),
+    )
+
+
+def _is_gone(seen: Execution) -> bool:
+    """Tell whether nothing can be called off any more."""
+    return seen.ended or seen.over
+
+
+def _armed_by(
+    record: RunRecord, calls: Executions, shown: Mapping[str, Execution]
+) -> Execution | None:
+    """Return what a run has armed; None where the cloud does not show it."""
+    if record.armed is not None and record.armed.execution_id:
+        name = record.armed.execution_id
+        return shown.get(name) or calls.look(name)
+    return next((one for one in shown.values() if armed_it(record, one)), None)
+
+
+def _unseen(armed: ArmedRecord, waiting: Waiting, now: datetime) -> str:
+    """Return why what the cloud does not show may wait; empty where it does not."""
+    if armed.execution_id:
+        return "" if waiting.overdue(now) else "the cloud does not show it"
+    if now - armed.asked < SHOWN_AFTER:
+        return "it was asked for a moment ago, and the cloud does not show it yet"
+    return ""
 
 
 def own(tools: Tools, identity: Identity) -> Sequence[RunRecord]:
