@@ -161,6 +161,7 @@ class Summary:
         goes_back: when this machine goes back unless somebody confirms; None for never.
         went_back: when it was last seen to have gone back; None where it was not, or where a good
             snapshot has been made since.
+        back_in_part: not each of the disks is known to have gone back then.
     """
 
     written: datetime
@@ -177,4 +178,5 @@ class Summary:
     retention_pending: int = 0
     goes_back: datetime | None = None
     went_back: datetime | None = None
+    back_in_part: bool = False
     counts: Counts = field(default_factory=Counts)

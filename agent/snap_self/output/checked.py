@@ -248,6 +248,14 @@ def _doubt(finding: Finding, judged: Judged) -> Said:
     return f"{text}; whether it changed packages is not known", "snap-self --before TEXT"
 
 
+def _gone_back(finding: Finding, judged: Judged) -> Said:
+    del judged
+    part = "disks of this machine have gone back, or may have"
+    what = part if finding.in_part else "this machine has gone back"
+    text = f"{what}, seen at {short_instant(finding.at)}, with no good snapshot since"
+    return text, "as root: snap-self list"
+
+
 def _run_failed(finding: Finding, judged: Judged) -> Said:
     age = age_words(finding.at, judged.present.now)
     why = ", ".join(
@@ -332,10 +340,7 @@ _WORDS: Mapping[Kind, Callable[[Finding, Judged], Said]] = {
         "this user may not read {word}, which may set a threshold",
         "let this user read it, or give --warning, --critical and --level",
     ),
-    Kind.WENT_BACK: _fixed(
-        "this machine has gone back, seen at {at}, with no good snapshot since",
-        "as root: snap-self list",
-    ),
+    Kind.WENT_BACK: _gone_back,
     Kind.GOES_BACK: _goes_back,
     Kind.NEAR_LIMIT: _fixed(
         f"{{disk}} has {{count}} of {SNAPSHOT_LIMIT} snapshots", "snap-self prune --dry-run"

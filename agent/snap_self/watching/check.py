@@ -164,6 +164,7 @@ class Finding:
         word: a code, a name or a trigger.
         text: a sentence of an error, where there is one.
         hint: the same.
+        in_part: it is not known of each disk.
     """
 
     kind: Kind
@@ -173,6 +174,7 @@ class Finding:
     word: str = ""
     text: str = ""
     hint: str = ""
+    in_part: bool = False
 
     @property
     def status(self) -> Status:
@@ -313,7 +315,8 @@ def _of_machine(summary: Summary, now: datetime) -> Iterator[Finding]:
     if summary.upload_failed:
         yield Finding(kind=Kind.UPLOAD_FAILED, count=summary.upload_failed)
     if summary.went_back is not None:
-        yield Finding(kind=Kind.WENT_BACK, at=summary.went_back)
+        part = summary.back_in_part
+        yield Finding(kind=Kind.WENT_BACK, at=summary.went_back, in_part=part)
     if summary.goes_back is not None:
         yield Finding(kind=Kind.GOES_BACK, at=summary.goes_back)
     newest = max(summary.runs, key=lambda run: run.started, default=None)

@@ -41,7 +41,10 @@ def _goes_back(summary: Summary) -> Iterator[_Line]:
 
 def _went_back(summary: Summary) -> Iterator[_Line]:
     if (at := summary.went_back) is not None:
-        yield (ALWAYS, FOREVER, f"this machine went back at {at:{TIME}}: snap-self list")
+        whole = "this machine went back"
+        part = "disks of this machine went back, or may have,"
+        what = part if summary.back_in_part else whole
+        yield (ALWAYS, FOREVER, f"{what} at {at:{TIME}}: snap-self list")
 
 
 def _unprotected(summary: Summary) -> Iterator[_Line]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from snap_self.errors import ExitStatus
-from snap_self.model.executions import DONE
+from snap_self.model.executions import Back
 from snap_self.model.result import Result
 from snap_self.model.run import RunRecord, Upload
 from snap_self.model.summary import DiskSummary, Interrupted, Summary, Tally, Unprotected
@@ -66,6 +66,7 @@ def summarize(
     attached = frozenset(tally.attached or (disk.disk_id for disk in every))
     disks = tuple(disk for disk in every if disk.disk_id in attached)
     made = _Made.of(own, judge, known, disks)
+    back = _went_back(own, made)
     return Summary(
         written=moment.now,
         version=moment.version,
@@ -80,7 +81,8 @@ def summarize(
         upload_failed=_upload_failed(own, judge, made),
         retention_pending=sum(len(o.retention_pending) for each in own for o in each.orders),
         goes_back=min((each.waiting.deadline for each in own if each.waiting), default=None),
-        went_back=_went_back(own, made),
+        went_back=back[0] if back else None,
+        back_in_part=back is not None and back[1],
         counts=tally.counts,
     )
 
@@ -249,13 +251,17 @@ def _hurt(record: RunRecord) -> Iterable[str]:
     return named or record.disk_ids
 
 
-def _went_back(own: Iterable[RunRecord], made: _Made) -> datetime | None:
-    """Return when it last did; None where each disk that did has had a good snapshot since."""
+def _went_back(own: Iterable[RunRecord], made: _Made) -> tuple[datetime, bool] | None:
+    """Return when it last did, and whether not each disk is known to; None where that is settled.
+
+    It is where each disk of that run has had a good snapshot since.
+    """
     times = (
-        (time, record.disk_ids)
+        (time, record.disk_ids, back.back is not Back.ALL)
         for record in own
-        if (back := record.went_back) is not None and back.status == DONE
-        if (time := back.finished or back.began) is not None
+        if (back := record.went_back) is not None and back.brought_back
+        # One that still waits for the boot check has no end; what was armed began long before.
+        if (time := back.finished or back.deadline or back.began) is not None
     )
     last = max(times, key=lambda each: each[0], default=None)
-    return last[0] if last is not None and not made.since(*last) else None
+    return (last[0], last[2]) if last is not None and not made.since(*last[:2]) else None

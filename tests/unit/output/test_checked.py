@@ -100,6 +100,16 @@ def test_each_finding_is_a_sentence_in_either_form(kind: Kind) -> None:
     )
 
 
+@pytest.mark.parametrize("in_part", [False, True])
+def test_machine_of_which_a_part_may_have_gone_back_is_not_said_to_have(*, in_part: bool) -> None:
+    back = replace(GOOD, went_back=NOW, back_in_part=in_part)
+    output = read_plugin_output(said(judge(back, LIMITS, HERE)))
+    assert ("or may have" in output.text, "this machine has gone back" in output.text) == (
+        in_part,
+        not in_part,
+    )
+
+
 def test_several_findings_are_listed_worst_first() -> None:
     summary = replace(
         GOOD,

@@ -40,6 +40,7 @@ def test_nothing_is_told_where_all_is_well() -> None:
         (replace(WELL, interrupted=DOUBT), ("hook of zypper", "may have changed", "list")),
         (replace(WELL, goes_back=STARTED + timedelta(hours=1)), ("09:32 UTC", "confirm")),
         (replace(WELL, went_back=STARTED), ("went back at 2026-11-22", "list")),
+        (replace(WELL, went_back=STARTED, back_in_part=True), ("or may have, at 2026-11-22",)),
         (replace(WELL, upload_failed=1), ("came to nothing", "list")),
     ],
 )

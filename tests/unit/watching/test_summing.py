@@ -9,11 +9,11 @@ import pytest
 
 from fakes.records import STARTED, order_record, run_record
 from snap_self.model.asked import CutUnseen
-from snap_self.model.executions import DONE, Execution
+from snap_self.model.executions import DEADLINE_FORM, DONE, FAILED, Back, Execution
 from snap_self.model.ids import DiskId, InstanceId, SnapshotId
 from snap_self.model.result import Result
 from snap_self.model.run import ArmedRecord, RunRecord, Stage, Upload
-from snap_self.model.snapshots import Consistency
+from snap_self.model.snapshots import DEADLINE_TAG, Consistency
 from snap_self.model.summary import DiskSummary, Interrupted, Summary, Tally, Unprotected
 from snap_self.model.verification import Verdict, Verification
 from snap_self.watching.summing import Moment, summarize
@@ -282,5 +282,31 @@ def test_having_gone_back_is_told_until_a_good_snapshot_is_made() -> None:
     assert of(record).went_back == NOW
     later = replace(made(2), started=NOW + timedelta(minutes=1))
     assert of(later, record).went_back is None
-    failed = replace(record, went_back=replace(back, status="Failed"))
-    assert of(failed).went_back is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "told"), [(Back.ALL, (NOW, False)), (Back.PART, (NOW, True)), (None, (NOW, True))]
+)
+def test_having_gone_back_is_told_of_an_execution_that_failed_afterwards(
+    reset: Back | None, told: tuple[datetime, bool]
+) -> None:
+    back = Execution(execution_id="exec-1", status=FAILED, finished=NOW, reset=reset)
+    summary = of(replace(made(1), went_back=back))
+    assert (summary.went_back, summary.back_in_part) == told
+    nothing = of(replace(made(1), went_back=replace(back, reset=Back.NONE)))
+    assert (nothing.went_back, nothing.back_in_part) == (None, False)
+
+
+def test_machine_that_went_back_is_told_of_before_its_boot_check_has_ended() -> None:
+    deadline = NOW - timedelta(hours=1)
+    back = Execution(
+        execution_id="exec-1",
+        status="Running",
+        began=STARTED,
+        tags={DEADLINE_TAG: f"{deadline:{DEADLINE_FORM}}"},
+        tasks=("bootCheck",),
+    )
+    told = of(replace(made(1), went_back=back)).went_back
+    assert told == deadline.replace(microsecond=0)
+    resets = replace(back, tasks=("settled",))
+    assert of(replace(made(1), went_back=resets)).went_back is None
