@@ -75,7 +75,9 @@ class Machine:
         request = RollbackRequest(
             wanted=run, snapshot_first=snapshot_first, content=template(), role=OUTSIDE
         )
-        started = roll_back(self.job.tools, self._executions, request, lambda _: True)
+        started = roll_back(
+            self.job.tools, self._executions, request, lambda _: True, half_way=lambda: False
+        )
         assert started is not None
         self._wait(started.execution.execution_id)
         return started

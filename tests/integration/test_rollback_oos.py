@@ -70,7 +70,9 @@ def back(job: MainJob, **changes: Any) -> Started:
     def executions(identity: Identity) -> OosExecutions:
         return OosExecutions(job.tools.connect(identity).caller)
 
-    started = roll_back(job.tools, executions, replace(request, **changes), lambda _: True)
+    started = roll_back(
+        job.tools, executions, replace(request, **changes), lambda _: True, half_way=lambda: False
+    )
     assert started is not None
     return started
 

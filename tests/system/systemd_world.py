@@ -17,9 +17,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures_simulator import SimulatorProcess
+
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMD = Path("/usr/lib/systemd/systemd")
 LIMIT_S = 60.0
+
+CONFIG = """\
+[network]
+metadata_url = "{cloud.metadata_url}"
+ecs_endpoint = "{cloud.ecs_url}"
+[follow]
+pause = "1s"
+"""
 
 BUILD = """
 set -eu
@@ -161,6 +171,17 @@ def systemd_running(folder: Path, *, disk: Path | None = None, marker: str = "")
         finally:
             with suppress(ProcessLookupError):
                 outer.send_signal(signal.SIGKILL)
+
+
+def configured(world: World, cloud: SimulatorProcess, more: str = "") -> None:
+    """Let the agent of a world find the cloud.
+
+    Args:
+        more: of the configuration.
+    """
+    folder = world.path("/etc/snap-self")
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(CONFIG.format(cloud=cloud) + more, encoding="utf-8")
 
 
 def _child(outer: subprocess.Popen[bytes]) -> int:

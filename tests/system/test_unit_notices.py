@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from systemd_world import ROOT, World, skip_reason, systemd_running
+from systemd_world import ROOT, World, configured, skip_reason, systemd_running
 
 from fixtures_simulator import SimulatorProcess, simulator_running
 
@@ -20,12 +20,7 @@ TELL = """\
 sleep 1
 exec 3<>/dev/tcp/127.0.0.1/{port} && cat >>{told}
 """
-CONFIG = """\
-[network]
-metadata_url = "{cloud.metadata_url}"
-ecs_endpoint = "{cloud.ecs_url}"
-[follow]
-pause = "1s"
+NOTIFY = """\
 [notify]
 command = ["/opt/tell"]
 on = ["uploaded", "unprotected"]
@@ -57,9 +52,7 @@ def _configure(world: World, cloud: SimulatorProcess) -> None:
     program = world.path("/opt/tell")
     program.write_text(TELL.format(port=port, told=TOLD), encoding="utf-8")
     program.chmod(0o755)
-    folder = world.path("/etc/snap-self")
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(CONFIG.format(cloud=cloud), encoding="utf-8")
+    configured(world, cloud, NOTIFY)
 
 
 def told(world: World) -> list[tuple[str, str]]:

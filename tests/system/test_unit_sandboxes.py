@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from freeze_rig import Rig
 from freeze_rig import skip_reason as no_disks
-from systemd_world import ROOT, World, skip_reason, systemd_running
+from systemd_world import ROOT, World, configured, skip_reason, systemd_running
 from test_thaw_service import MARKER, freeze, is_frozen, marker, started
 
-from fixtures_simulator import SimulatorProcess, simulator_running
+from fixtures_simulator import simulator_running
 
 UNITS = ROOT / "packaging" / "systemd"
 AGENT = "/opt/snap-self/bin/snap-self"
@@ -27,13 +27,6 @@ MARKS = {
     "snap-self-prune.service": 3.7,
     "snap-self-follow@.service": 3.0,
 }
-CONFIG = """\
-[network]
-metadata_url = "{cloud.metadata_url}"
-ecs_endpoint = "{cloud.ecs_url}"
-[follow]
-pause = "1s"
-"""
 
 root = [
     pytest.mark.root,
@@ -120,13 +113,6 @@ def test_prune_that_was_killed_leaves_no_freeze(rig: Rig, tmp_path: Path) -> Non
         assert not is_frozen(disk)
         assert not world.path(MARKER).exists()
         assert limits(world, "thaw")["mnt"] != mount_namespace(world)
-
-
-def configured(world: World, cloud: SimulatorProcess) -> None:
-    """Let the agent of a world find the cloud."""
-    folder = world.path("/etc/snap-self")
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(CONFIG.format(cloud=cloud), encoding="utf-8")
 
 
 def test_follower_follows_an_upload_inside_its_limits(tmp_path: Path) -> None:

@@ -110,9 +110,12 @@ class Pace:
     grave: bool = False
 
 
-# A telling is over by then, whatever hangs beyond limits of its own, as the system's log on a
+# For all that one of them is told; there are three.
+SINK_S = 10.0
+ALL_S = 3 * SINK_S
+# Beyond all limits of its own: something hangs that none of them is over, as the system's log on a
 # frozen disk.
-LAST_S = 40
+LAST_S = int(ALL_S) + 10
 # With those before it, which it waits for.
 WAIT_S = 5 * LAST_S
 

@@ -105,7 +105,7 @@ def end_of(seen: Execution) -> ArmedEnd:
 def how_far(tasks: Sequence[ExecutionTask]) -> Back | None:
     """Return how many disks went back by an execution of our template that failed.
 
-    A first reset that failed twice may have been heard all the same, unless the disk was seen to be
+    A first reset that failed may have been heard all the same, unless the disk was seen to be
     untouched.
 
     Args:

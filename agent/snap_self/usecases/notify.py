@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from snap_self.config.settings import NotifySettings
 from snap_self.model.notifying import (
+    SINK_S,
     Delivery,
     Notice,
     Outcome,
@@ -37,9 +38,6 @@ from snap_self.ports import (
     NoticeProgram,
 )
 
-# For all that one of them is told; there are three.
-SINK_S = 10.0
-ALL_S = 3 * SINK_S
 _LEAST_S = 0.2
 # Of a ping's body and of what a command finds in its environment.
 MOST_MESSAGE_BYTES = 8192

@@ -177,7 +177,7 @@ def roll_back(
     request: RollbackRequest,
     agree: Callable[[Judged], bool],
     *,
-    half_way: Callable[[], bool] = lambda: False,
+    half_way: Callable[[], bool],
 ) -> Started | None:
     """Have OOS bring the disks back from outside; None where nobody agreed.
 

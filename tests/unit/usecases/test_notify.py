@@ -14,12 +14,21 @@ from fakes.http import FakeTransport, Handler, answer, nobody
 from fakes.notifying import FakePace, FakeProgram
 from snap_self.config.load import default_config
 from snap_self.config.settings import NotifySettings
-from snap_self.model.notifying import Delivery, Notice, Outcome, Robot, SecretFault, Sink
+from snap_self.model.notifying import (
+    ALL_S,
+    SINK_S,
+    Delivery,
+    Notice,
+    Outcome,
+    Robot,
+    SecretFault,
+    Sink,
+)
 from snap_self.model.occurrences import Occasion, Occurrence
 from snap_self.output.notified import log_line
 from snap_self.output.occurrences import occurrence_json
 from snap_self.ports import HttpRequest, HttpResponse
-from snap_self.usecases.notify import ALL_S, SINK_S, NotifyTools, notify
+from snap_self.usecases.notify import NotifyTools, notify
 
 SERVER = "https://robots.example"
 PING = f"{SERVER}/t0ken/ping"

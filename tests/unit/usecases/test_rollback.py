@@ -178,7 +178,7 @@ def outside(
     *,
     agree: bool = True,
 ) -> Started | None:
-    return roll_back(taken.tools, lambda _: oos, request, lambda _: agree)
+    return roll_back(taken.tools, lambda _: oos, request, lambda _: agree, half_way=lambda: False)
 
 
 def recorded(**rollback: Any) -> tuple[Taken, FakeExecutions]:
@@ -241,7 +241,7 @@ def test_second_rollback_is_refused_that_began_while_the_first_was_thought_over(
         return True
 
     with pytest.raises(RollbackGoesOn, match="exec-0"):
-        roll_back(taken.tools, lambda _: oos, REQUEST, agree)
+        roll_back(taken.tools, lambda _: oos, REQUEST, agree, half_way=lambda: False)
     assert oos.orders == []
 
 
@@ -268,7 +268,7 @@ def test_what_others_noted_of_the_run_while_it_was_thought_over_stays_noted() ->
         taken.journal.save(replace(RECORD, explained="by the follower"))
         return True
 
-    roll_back(taken.tools, lambda _: oos, REQUEST, agree)
+    roll_back(taken.tools, lambda _: oos, REQUEST, agree, half_way=lambda: False)
     after = taken.journal.load(RUN)
     assert after is not None
     assert after.explained == "by the follower"
@@ -318,7 +318,13 @@ def test_machine_that_cannot_be_understood_is_not_brought_back_unseen() -> None:
     taken, oos = recorded()
     nothing = RecordedMachine(MachineText(files={}, links={}, failures={}))
     with pytest.raises(SnapSelfError):
-        roll_back(replace(taken.tools, machine=nothing), lambda _: oos, REQUEST, lambda _: True)
+        roll_back(
+            replace(taken.tools, machine=nothing),
+            lambda _: oos,
+            REQUEST,
+            lambda _: True,
+            half_way=lambda: False,
+        )
     assert oos.orders == []
 
 
